@@ -1,0 +1,68 @@
+"""Messages to Kafka's bytes and back, and what goes beside a value: key, headers, topic."""
+
+import json
+from typing import Any, NoReturn
+
+import msgspec
+
+from ingestion.contracts.records import Message, schema_name
+from ingestion.contracts.topics import TOPIC_OF_SCHEMA
+from ingestion.errors import ContractError
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(Message)
+
+
+def encode(message: Message) -> bytes:
+    """Return the message as one line of UTF-8 JSON, ``schema`` first."""
+    return _encoder.encode(message)
+
+
+def decode(body: bytes) -> Message:
+    """Read and check a message.
+
+    Raises:
+        ContractError: not UTF-8, not JSON, a repeated key, an unknown schema, or a missing or
+            malformed field; the text says what was expected and found, and where.
+    """
+    try:
+        message = _decoder.decode(body.decode())
+    except UnicodeDecodeError as error:
+        raise ContractError(f"expected UTF-8, found {error.reason} at byte {error.start}") from None
+    except (msgspec.MsgspecError, RecursionError) as error:
+        raise ContractError(f"not a valid message: {error}") from None
+    # msgspec keeps the last of two equal keys, other parsers the first: the two would disagree.
+    json.loads(body, object_pairs_hook=_refuse_repeated, parse_constant=_refuse_constant)
+    return message
+
+
+def topic_of(message: Message) -> str:
+    """Return the topic that the message's schema belongs to."""
+    return TOPIC_OF_SCHEMA[schema_name(type(message))]
+
+
+def key_of(message: Message) -> bytes:
+    """Return the Kafka key: the symbol, so that a symbol's records keep their order."""
+    return message.symbol.encode()
+
+
+def headers_of(message: Message) -> list[tuple[str, bytes]]:
+    """Return the Kafka headers: schema, source and run_id, readable without the value."""
+    return [
+        ("schema", schema_name(type(message)).encode()),
+        ("source", message.source.encode()),
+        ("run_id", message.run_id.encode()),
+    ]
+
+
+def _refuse_repeated(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        names = [name for name, _ in pairs]
+        repeated = next(name for name in names if names.count(name) > 1)
+        raise ContractError(f"expected each key once, found {repeated!r} repeated")
+    return found
+
+
+def _refuse_constant(text: str) -> NoReturn:
+    raise ContractError(f"expected a finite number, found {text}")

@@ -1,0 +1,55 @@
+"""Every error the project raises on purpose.
+
+A message says what was expected and what was found. ``transient`` is what a retry policy asks:
+only an error that the same call may outlive is retried.
+"""
+
+
+class TapehouseError(Exception):
+    """Base of all our errors. A command prints its text on one line and exits with 1."""
+
+    transient = False
+
+
+class SettingsError(TapehouseError):
+    """A setting is missing, unknown or malformed; the text names the variable."""
+
+
+class ContractError(TapehouseError):
+    """A message does not fulfil its contract; the text says what was expected and found."""
+
+
+class DeliveryError(TapehouseError):
+    """Records were handed to Kafka and not confirmed: their outcome is unknown or negative."""
+
+
+class BrokerError(TapehouseError):
+    """Kafka does not answer, or refuses the user."""
+
+    transient = True
+
+
+class StoreError(TapehouseError):
+    """The object store refuses a request for good (credentials, policy, missing bucket)."""
+
+
+class StoreUnavailableError(StoreError):
+    """The object store does not answer or asks to slow down; the outcome of a PUT is unknown."""
+
+    transient = True
+
+
+class ChainError(TapehouseError):
+    """Bronze objects of a partition do not form one chain, or contradict Kafka."""
+
+
+class LoadError(TapehouseError):
+    """A load batch does not match its source; nothing of it was kept."""
+
+
+class BuildError(TapehouseError):
+    """dbt failed, or a test did; gold was left as it was."""
+
+
+class StackError(TapehouseError):
+    """A part of the local stack could not be started, stopped or found."""

@@ -1,0 +1,231 @@
+"""Settings of every component; the environment is read here and nowhere else.
+
+A value comes from the process environment or from the file that ``TAPEHOUSE_ENV_FILE`` names
+(``.env`` in the checkout by default, written by ``make setup``). A name in that file that no
+component knows is an error: a typing mistake must not silently mean the default.
+"""
+
+import os
+from pathlib import Path
+from typing import Literal, Self
+
+from dotenv import dotenv_values
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from ingestion.errors import SettingsError
+
+ROOT = Path(__file__).resolve().parents[1]
+
+KafkaRole = Literal["admin", "producer", "lander", "stream", "auditor"]
+StoreRole = Literal["root", "lander", "lake", "loader", "auditor"]
+
+
+def env_file() -> Path:
+    """Return the settings file in force; it need not exist."""
+    return Path(os.environ.get("TAPEHOUSE_ENV_FILE") or ROOT / ".env")
+
+
+class Section(BaseSettings):
+    """A component's settings: frozen, from the environment, loaded with ``load()``."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore")
+
+    @classmethod
+    def load(cls) -> Self:
+        """Read and check the settings.
+
+        Raises:
+            SettingsError: a value is missing or malformed, or the file has an unknown name.
+        """
+        path = env_file()
+        _refuse_unknown(path)
+        try:
+            return cls(_env_file=path)
+        except ValidationError as error:
+            first = error.errors()[0]
+            name = cls._variable(str(first["loc"][0]) if first["loc"] else "?")
+            raise SettingsError(f"{name}: {first['msg']} (settings file: {path})") from error
+
+    @classmethod
+    def variables(cls) -> set[str]:
+        """Return the names of the environment variables that this section reads."""
+        return {cls._variable(field) for field in cls.model_fields}
+
+    @classmethod
+    def _variable(cls, field: str) -> str:
+        return f"{cls.model_config.get('env_prefix', '')}{field}".upper()
+
+    def _required(self, field: str) -> str:
+        value = getattr(self, field)
+        if value is None:
+            raise SettingsError(
+                f"{self._variable(field)} is not set: expected it in the environment or in "
+                f"{env_file()} (`make setup` generates it for the local stack)"
+            )
+        return value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+
+
+class ProjectSettings(Section):
+    """Where the project keeps its runtime state, and the market that it follows."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_prefix="tapehouse_")
+
+    state_dir: Path = Path("var")
+    calendar: str = "XNYS"
+
+    def state(self, *parts: str) -> Path:
+        """Return a path below the state folder, absolute."""
+        return ROOT.joinpath(self.state_dir, *parts)
+
+
+class KafkaSettings(Section):
+    """How to reach Kafka, as which user."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_prefix="kafka_")
+
+    port: int = 19092
+    controller_port: int = 19093
+    bootstrap_servers: str | None = None
+    security_protocol: Literal["PLAINTEXT", "SASL_PLAINTEXT", "SASL_SSL"] = "SASL_PLAINTEXT"
+    sasl_mechanism: str = "SCRAM-SHA-512"
+    ssl_ca_location: str | None = None
+    landers_group: str = "landers"
+    admin_username: str = "admin"
+    admin_password: SecretStr | None = None
+    producer_username: str = "producer"
+    producer_password: SecretStr | None = None
+    lander_username: str = "lander"
+    lander_password: SecretStr | None = None
+    stream_username: str = "stream"
+    stream_password: SecretStr | None = None
+    auditor_username: str = "auditor"
+    auditor_password: SecretStr | None = None
+
+    def servers(self) -> str:
+        """Return the bootstrap servers; the local broker where none are configured."""
+        return self.bootstrap_servers or f"127.0.0.1:{self.port}"
+
+    def client(self, role: KafkaRole) -> dict[str, str]:
+        """Return librdkafka's connection settings for a role.
+
+        Raises:
+            SettingsError: the role's password is not set.
+        """
+        config = {
+            "bootstrap.servers": self.servers(),
+            "security.protocol": self.security_protocol,
+            "client.id": f"tapehouse-{role}",
+        }
+        if self.security_protocol == "PLAINTEXT":
+            return config
+        if self.ssl_ca_location:
+            config["ssl.ca.location"] = self.ssl_ca_location
+        return config | {
+            "sasl.mechanism": self.sasl_mechanism,
+            "sasl.username": self._required(f"{role}_username"),
+            "sasl.password": self._required(f"{role}_password"),
+        }
+
+
+class StoreSettings(Section):
+    """How to reach the object store, as which identity."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_prefix="store_")
+
+    kind: Literal["minio", "s3proxy", "s3"] = "minio"
+    port: int = 19000
+    endpoint: str | None = None
+    region: str = "us-east-1"
+    bronze_bucket: str = "bronze"
+    lake_bucket: str = "lake"
+    root_access_key: str | None = None
+    root_secret_key: SecretStr | None = None
+    lander_access_key: str | None = None
+    lander_secret_key: SecretStr | None = None
+    lake_access_key: str | None = None
+    lake_secret_key: SecretStr | None = None
+    loader_access_key: str | None = None
+    loader_secret_key: SecretStr | None = None
+    auditor_access_key: str | None = None
+    auditor_secret_key: SecretStr | None = None
+
+    def url(self) -> str:
+        """Return the S3 endpoint; the local store where none is configured."""
+        return self.endpoint or f"http://127.0.0.1:{self.port}"
+
+    def keys(self, role: StoreRole) -> tuple[str, str]:
+        """Return a role's (access key, secret key).
+
+        Raises:
+            SettingsError: one of the two is not set.
+        """
+        return self._required(f"{role}_access_key"), self._required(f"{role}_secret_key")
+
+
+class LandSettings(Section):
+    """When the lander closes an object, and how much it may hold."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_prefix="land_")
+
+    max_age_s: float = Field(default=2.0, gt=0)
+    max_bytes: int = Field(default=32 * 2**20, gt=0)
+    budget_bytes: int = Field(default=128 * 2**20, gt=0)
+    metrics_port: int | None = None
+
+
+class LakeSettings(Section):
+    """Where the Iceberg catalog and the tables' files are."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_prefix="lake_")
+
+    catalog_uri: str | None = None
+    driver_memory: str = "1g"
+    master: str = "local[*]"
+
+    def uri(self) -> str:
+        """Return the SQL catalog as an SQLAlchemy URL; a file in the state folder by default."""
+        if self.catalog_uri:
+            return self.catalog_uri
+        return f"sqlite:///{ProjectSettings.load().state('lake', 'catalog.db')}"
+
+
+class WarehouseSettings(Section):
+    """Which warehouse is loaded, and where the embedded one lies."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_prefix="warehouse_")
+
+    engine: Literal["duckdb"] = "duckdb"
+    path: Path | None = None
+    gold_dir: Path | None = None
+    lock_timeout_s: float = 600.0
+
+    def file(self) -> Path:
+        """Return the DuckDB file, absolute."""
+        default = ProjectSettings.load().state("warehouse", "stocks_mds.duckdb")
+        return ROOT / self.path if self.path else default
+
+    def published(self) -> Path:
+        """Return the folder of published gold files and of the symlink ``current``."""
+        return ROOT / self.gold_dir if self.gold_dir else ProjectSettings.load().state("gold")
+
+    def lock(self) -> Path:
+        """Return the lock that every writer of the file and the auditor take."""
+        return self.file().with_suffix(".lock")
+
+
+SECTIONS: tuple[type[Section], ...] = (
+    ProjectSettings,
+    KafkaSettings,
+    StoreSettings,
+    LandSettings,
+    LakeSettings,
+    WarehouseSettings,
+)
+
+
+def _refuse_unknown(path: Path) -> None:
+    known = set().union(*(section.variables() for section in SECTIONS))
+    unknown = sorted(set(dotenv_values(path)) - known) if path.is_file() else []
+    if unknown:
+        raise SettingsError(f"{path}: unknown setting {', '.join(unknown)}; .env.example names all")
