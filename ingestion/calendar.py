@@ -8,8 +8,10 @@ from zoneinfo import ZoneInfo
 import exchange_calendars
 import pandas as pd
 
-# exchange_calendars' default goes 20 years back; recorded bars begin in 2000.
+# exchange_calendars' defaults move with the clock (20 years back, one ahead): fixed bounds give the
+# same sessions on every day that this runs. Recorded bars begin in 2000.
 FIRST_DAY = "1998-01-01"
+LAST_DAY = "2027-12-31"
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ class Calendar:
     """Sessions of one exchange, by local date."""
 
     def __init__(self, name: str) -> None:
-        source = exchange_calendars.get_calendar(name, start=FIRST_DAY)
+        source = exchange_calendars.get_calendar(name, start=FIRST_DAY, end=LAST_DAY)
         self.name = name
         self.zone = ZoneInfo(str(source.tz))
         early = set(source.early_closes)

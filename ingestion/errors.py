@@ -19,6 +19,10 @@ class ContractError(TapehouseError):
     """A message does not fulfil its contract; the text says what was expected and found."""
 
 
+class SourceError(TapehouseError):
+    """A source cannot be read at all: no such file, another format, nothing selected."""
+
+
 class DeliveryError(TapehouseError):
     """Records were handed to Kafka and not confirmed: their outcome is unknown or negative."""
 
@@ -43,6 +47,12 @@ class ChainError(TapehouseError):
     """Bronze objects of a partition do not form one chain, or contradict Kafka."""
 
 
+class WarehouseLockedError(TapehouseError):
+    """Another process holds the warehouse's lock for longer than we may wait."""
+
+    transient = True
+
+
 class LoadError(TapehouseError):
     """A load batch does not match its source; nothing of it was kept."""
 
@@ -53,3 +63,13 @@ class BuildError(TapehouseError):
 
 class StackError(TapehouseError):
     """A part of the local stack could not be started, stopped or found."""
+
+
+class LakeError(TapehouseError):
+    """A Spark job failed, or what it wrote to its branch is not what it read; main is as before."""
+
+
+class CommitConflictError(LakeError):
+    """Another job has moved the table since this one began; starting again may succeed."""
+
+    transient = True

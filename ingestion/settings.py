@@ -172,6 +172,7 @@ class LandSettings(Section):
     max_bytes: int = Field(default=32 * 2**20, gt=0)
     budget_bytes: int = Field(default=128 * 2**20, gt=0)
     metrics_port: int | None = None
+    group_protocol: Literal["classic", "consumer"] = "classic"
 
 
 class LakeSettings(Section):

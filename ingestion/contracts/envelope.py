@@ -26,7 +26,7 @@ def decode(body: bytes) -> Message:
             malformed field; the text says what was expected and found, and where.
     """
     try:
-        message = _decoder.decode(body.decode())
+        message: Message = _decoder.decode(body.decode())
     except UnicodeDecodeError as error:
         raise ContractError(f"expected UTF-8, found {error.reason} at byte {error.start}") from None
     except (msgspec.MsgspecError, RecursionError) as error:

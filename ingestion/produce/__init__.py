@@ -1,0 +1,1 @@
+"""Messages to Kafka, and what is refused to the dead letters."""

@@ -1,0 +1,50 @@
+"""What is handed to Kafka: a message or a dead letter, with everything beside its value."""
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from ingestion.clock import Clock
+from ingestion.contracts import envelope
+from ingestion.contracts.records import Message
+from ingestion.produce import dead_letters
+from ingestion.sources.source import Refused
+
+# What the client takes; ours are always bytes.
+Headers = list[tuple[str, str | bytes | None]]
+
+
+class Outgoing(NamedTuple):
+    """One Kafka record before it is sent."""
+
+    topic: str
+    key: bytes | None
+    value: bytes
+    headers: Headers
+    refused: bool = False
+
+
+def of_message(message: Message, body: bytes | None = None) -> Outgoing:
+    """Return the record of a message; ``body`` is its encoding where one was received."""
+    return Outgoing(
+        envelope.topic_of(message),
+        envelope.key_of(message),
+        envelope.encode(message) if body is None else body,
+        [*envelope.headers_of(message)],
+    )
+
+
+def of_refused(refused: Refused, source: str, run_id: str, clock: Clock) -> Outgoing:
+    """Return the dead letter of what was refused."""
+    letter = dead_letters.letter(refused, source, run_id, clock.now())
+    return Outgoing(dead_letters.TOPIC, None, letter.value, [*letter.headers], refused=True)
+
+
+def outgoing(
+    messages: Iterable[Message | Refused], source: str, run_id: str, clock: Clock
+) -> Iterator[Outgoing]:
+    """Return one record for each thing that a source gave."""
+    for made in messages:
+        if isinstance(made, Refused):
+            yield of_refused(made, source, run_id, clock)
+        else:
+            yield of_message(made)

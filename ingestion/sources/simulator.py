@@ -1,0 +1,153 @@
+"""Trades and quotes inside real sessions, simulated and always labelled so.
+
+Each session's trades honour the recorded daily bar (``tape.py``), so that what is computed from
+them can be checked against real figures. The clock is simulated: a message is fetched some
+milliseconds after its trade, in the session's own year.
+"""
+
+import heapq
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date, timedelta
+from decimal import Decimal
+from itertools import groupby
+from typing import Final
+
+import numpy as np
+
+from ingestion.contracts.identity import trade_id
+from ingestion.contracts.records import Message, QuoteMessage, TradeData, TradeMessage
+from ingestion.sources import quotes, tape
+from ingestion.sources.daily_bar import CENT, UNIT, DailyBar
+from ingestion.sources.profile import Ints
+from ingestion.sources.tape import Tape
+from ingestion.sources.timestamps import texts
+
+NAME: Final = "simulator"
+OPENING: Final = "opening_auction"
+CLOSING: Final = "closing_auction"
+ODD_LOT: Final = "odd_lot"
+_LOT: Final = 100
+
+
+@dataclass(frozen=True)
+class SimulatorSettings:
+    """What a simulation depends on, beside the bars.
+
+    ``volume_fraction`` is the share of the real volume that is traded; an interval of None makes no
+    quotes.
+    """
+
+    seed: int = 7
+    volume_fraction: Decimal = Decimal("0.04")
+    quote_interval: timedelta | None = timedelta(seconds=60)
+
+
+class Simulator:
+    """Trades of the given bars' sessions in order of time, with the quotes polled from them."""
+
+    def __init__(self, bars: Iterable[DailyBar], settings: SimulatorSettings, run_id: str) -> None:
+        self._bars = bars
+        self._settings = settings
+        self._run_id = run_id
+        self._made: Counter[str] = Counter()
+        self._sessions: list[str] = []
+
+    @property
+    def name(self) -> str:
+        return NAME
+
+    def messages(self) -> Iterator[Message]:
+        ordered = sorted(self._bars, key=lambda bar: (bar.session.session_date, bar.symbol))
+        for day, bars in groupby(ordered, key=lambda bar: bar.session.session_date):
+            yield from self._session(day, list(bars))
+
+    def facts(self) -> Mapping[str, object]:
+        return {
+            "seed": self._settings.seed,
+            "volume_fraction": str(self._settings.volume_fraction),
+            "sessions": self._sessions,
+            "trades": self._made["trades"],
+            "quotes": self._made["quotes"],
+            "skipped_bars": self._made["skipped_bars"],
+        }
+
+    def _session(self, day: date, bars: list[DailyBar]) -> Iterator[Message]:
+        drawn = [
+            tape.record(bar, self._settings.seed, self._settings.volume_fraction) for bar in bars
+        ]
+        tapes = [found for found in drawn if found is not None]
+        self._sessions.append(day.isoformat())
+        self._made["skipped_bars"] += len(drawn) - len(tapes)
+        for item in heapq.merge(*self._streams(tapes)):
+            message = item[-1]
+            self._made["trades" if isinstance(message, TradeMessage) else "quotes"] += 1
+            yield message
+
+    def _streams(self, tapes: list[Tape]) -> Iterator[Iterator["_Timed"]]:
+        for number, found in enumerate(tapes):
+            yield _timed_trades(found, number, self._settings.seed, self._run_id)
+            if self._settings.quote_interval:
+                polled = quotes.poll(found, self._settings.quote_interval, NAME, self._run_id)
+                yield _timed_quotes(polled, number)
+
+
+# (microseconds, quotes after trades, number of the tape, number in the stream, message): the first
+# four are unique, so that merging never compares messages.
+_Timed = tuple[int, int, int, int, TradeMessage | QuoteMessage]
+
+
+def trades(found: Tape, seed: int, run_id: str) -> Iterator[TradeMessage]:
+    """Make the messages of a tape; a trade's number in its session is its ``seq``, from 1."""
+    symbol, session = found.bar.symbol, found.bar.session.session_date.isoformat()
+    at, fetched_at, price = texts(found.at), texts(found.fetched_at), _price_texts(found.price)
+    conditions = _conditions(found.size)
+    for index, size in enumerate(found.size.tolist()):
+        number = index + 1
+        yield TradeMessage(
+            event_id=trade_id(NAME, seed, symbol, session, number),
+            source=NAME,
+            simulated=True,
+            symbol=symbol,
+            event_time=at[index],
+            fetched_at=fetched_at[index],
+            run_id=run_id,
+            data=TradeData(
+                price=price[index],
+                size=str(size),
+                exchange=None,
+                conditions=conditions[index],
+                seq=number,
+            ),
+        )
+
+
+def _timed_trades(found: Tape, number: int, seed: int, run_id: str) -> Iterator[_Timed]:
+    moments = found.at.tolist()
+    for index, message in enumerate(trades(found, seed, run_id)):
+        yield moments[index], 0, number, index, message
+
+
+def _timed_quotes(polled: Iterator[tuple[int, QuoteMessage]], number: int) -> Iterator[_Timed]:
+    for index, (moment, message) in enumerate(polled):
+        yield moment, 1, number, index, message
+
+
+def _price_texts(prices: Ints) -> list[str]:
+    """Return decimal texts; a session has few different prices and many trades."""
+    values, positions = np.unique(prices, return_inverse=True)
+    known = [_price_text(value) for value in values.tolist()]
+    return [known[position] for position in positions.tolist()]
+
+
+def _price_text(millionths: int) -> str:
+    if millionths % CENT == 0:
+        return f"{Decimal(millionths) / UNIT:.2f}"
+    return f"{(Decimal(millionths) / UNIT).normalize():f}"
+
+
+def _conditions(size: Ints) -> list[list[str]]:
+    found = [[ODD_LOT] if shares < _LOT else [] for shares in size.tolist()]
+    found[0], found[-1] = [OPENING], [CLOSING]
+    return found

@@ -1,0 +1,183 @@
+"""The command as a person runs it, against the mock broker."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from ingestion import cli
+from ingestion.contracts import envelope
+from ingestion.settings import ROOT
+from ingestion.sources.stocks_csv import HEADER
+from tests.ingestion.contracts.samples import sample
+from tests.ingestion.produce.conftest import MockKafka
+
+
+@dataclass
+class Ended:
+    """How a command ended."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+Command = Callable[..., Ended]
+
+
+@pytest.fixture
+def ingestion(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Command:
+    """The command in this process: importing pandas for each call would take longest."""
+
+    def run(name: str, *arguments: str, environment: dict[str, str] | None = None) -> Ended:
+        for variable, value in (environment or {}).items():
+            monkeypatch.setenv(variable, value)
+        with pytest.raises(SystemExit) as ended:
+            cli.run(name, arguments, "test")
+        assert isinstance(ended.value.code, int)
+        return Ended(ended.value.code, *capsys.readouterr())
+
+    return run
+
+
+def process(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *arguments], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+
+
+def test_help_imports_no_part() -> None:
+    program = (
+        "import sys, ingestion.__main__\n"
+        "heavy = {'pandas', 'confluent_kafka', 'duckdb', 'ingestion.load', 'ingestion.land'}\n"
+        "sys.exit(', '.join(heavy & set(sys.modules)) or None)"
+    )
+
+    found = process("-c", program)
+
+    assert found.returncode == 0, found.stderr
+
+
+def test_help_names_every_command() -> None:
+    found = process("-m", "ingestion", "--help")
+
+    assert found.returncode == 0
+    for name in ("produce", "land", "load", "contracts"):
+        assert name in found.stdout
+
+
+def test_recorded_bars_are_sent_and_reported(
+    ingestion: Command, kafka: MockKafka, mock_environment: dict[str, str], tmp_path: Path
+) -> None:
+    report = tmp_path / "reports" / "produce.json"
+
+    found = ingestion(
+        "produce", "recorded", "--last-sessions", "2", "--report", str(report), "--run-id", "r1",
+        environment=mock_environment,
+    )  # fmt: skip
+
+    assert found.returncode == 0, found.stderr
+    summary = json.loads(report.read_text())
+    assert (summary["sent"], summary["delivered"], summary["refused"]) == (10, 10, 0)
+    assert summary["by_topic"] == {"stock-market-batch": {"sent": 10, "delivered": 10}}
+    assert (summary["source"], summary["run_id"]) == ("recorded", "r1")
+    values = [envelope.decode(m.value() or b"") for m in kafka.read("stock-market-batch", 10)]
+    assert {message.run_id for message in values} == {"r1"}
+
+
+def test_a_bad_line_of_a_file_is_a_dead_letter_and_the_rest_is_sent(
+    ingestion: Command, kafka: MockKafka, mock_environment: dict[str, str], tmp_path: Path
+) -> None:
+    path = tmp_path / "bars.csv"
+    path.write_bytes(HEADER + b"\nIBM,2013-03-01,NaN,2,1,2,100,2\nIBM,2013-03-01,1,2,1,2,100,2\n")
+
+    found = ingestion("produce", "recorded", "--file", str(path), environment=mock_environment)
+
+    assert found.returncode == 0, found.stderr
+    assert "refused 1" in found.stdout
+    (dead,) = kafka.read("stock-market-dlq", 1)
+    assert dead.value() == b"IBM,2013-03-01,NaN,2,1,2,100,2"
+    kafka.read("stock-market-batch", 1)
+
+
+def test_foreign_lines_go_through_the_contract(
+    ingestion: Command, kafka: MockKafka, mock_environment: dict[str, str], tmp_path: Path
+) -> None:
+    path = tmp_path / "foreign.jsonl"
+    good = json.dumps(sample("quote.v1")).encode()
+    path.write_bytes(good + b"\n{}\nnot json\n")
+
+    found = ingestion(
+        "produce", "raw", "--file", str(path), "--source", "partner", environment=mock_environment
+    )
+
+    assert found.returncode == 0, found.stderr
+    assert "refused 2" in found.stdout
+    assert [m.value() for m in kafka.read("stock-quotes", 1)] == [good]
+    assert [m.value() for m in kafka.read("stock-market-dlq", 2)] == [b"{}", b"not json"]
+
+
+def test_simulated_trades_and_quotes_are_sent(
+    ingestion: Command, kafka: MockKafka, mock_environment: dict[str, str], tmp_path: Path
+) -> None:
+    report = tmp_path / "report.json"
+
+    found = ingestion(
+        "produce", "simulator", "--symbol", "IBM", "--last-sessions", "1", "--report", str(report),
+        "--quote-interval", "600", "--volume-fraction", "0.01", environment=mock_environment,
+    )  # fmt: skip
+
+    assert found.returncode == 0, found.stderr
+    summary = json.loads(report.read_text())
+    assert summary["quotes"] == 39
+    assert summary["volume_fraction"] == "0.01"
+    kafka.read("stock-quotes", 39)
+    kafka.read("stock-market-realtime", summary["trades"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["recorded"], "KAFKA_PRODUCER_PASSWORD"),
+        (["recorded", "--run-id", "r" * 65], "--run-id"),
+        (["simulator", "--volume-fraction", "0"], "--volume-fraction"),
+        (["simulator", "--volume-fraction", "x"], "--volume-fraction"),
+        (["simulator", "--symbol", "NOPE"], "NOPE"),
+    ],
+)
+def test_an_expected_error_is_one_line_and_a_failure(
+    ingestion: Command, arguments: list[str], named: str
+) -> None:
+    found = ingestion("produce", *arguments)
+
+    assert found.returncode == 1
+    assert named in found.stderr
+    assert found.stderr.count("\n") == 1
+    assert "Traceback" not in found.stderr
+
+
+def test_debug_shows_the_traceback() -> None:
+    found = process("-m", "ingestion", "produce", "recorded", "--debug")
+
+    assert found.returncode == 1
+    assert "Traceback" in found.stderr
+    assert found.stderr.splitlines()[-1].startswith("error: KAFKA_PRODUCER_PASSWORD")
+
+
+def test_a_report_that_cannot_be_written_is_a_failure(
+    ingestion: Command, kafka: MockKafka, mock_environment: dict[str, str], tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+
+    report = str(tmp_path / "file" / "x.json")
+    found = ingestion(
+        "produce", "recorded", "--last-sessions", "1", "--report", report,
+        environment=mock_environment,
+    )  # fmt: skip
+
+    assert found.returncode == 1
+    assert "Traceback" not in found.stderr

@@ -1,0 +1,88 @@
+from pathlib import Path
+
+import pytest
+
+from ingestion.errors import SettingsError
+from ingestion.settings import (
+    SECTIONS,
+    KafkaSettings,
+    LandSettings,
+    ProjectSettings,
+    StoreSettings,
+    WarehouseSettings,
+)
+
+
+@pytest.fixture
+def env(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A settings file of the test's own, in force."""
+    path = tmp_path / "env"
+    path.touch()
+    for section in SECTIONS:
+        for name in section.variables():
+            monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("TAPEHOUSE_ENV_FILE", str(path))
+    return path
+
+
+def test_a_value_comes_from_the_file_and_the_environment_wins(
+    env: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    env.write_text("KAFKA_PORT=1234\n")
+    assert KafkaSettings.load().servers() == "127.0.0.1:1234"
+
+    monkeypatch.setenv("KAFKA_PORT", "4321")
+    assert KafkaSettings.load().servers() == "127.0.0.1:4321"
+
+
+def test_an_unknown_name_is_refused_and_named(env: Path) -> None:
+    env.write_text("KAFKA_PORT=1234\nKAFKA_PROT=1234\n")
+
+    with pytest.raises(SettingsError, match="KAFKA_PROT"):
+        KafkaSettings.load()
+
+
+def test_a_malformed_value_names_its_variable(env: Path) -> None:
+    env.write_text("LAND_MAX_AGE_S=soon\n")
+
+    with pytest.raises(SettingsError, match="LAND_MAX_AGE_S"):
+        LandSettings.load()
+
+
+def test_a_missing_password_names_its_variable(env: Path) -> None:
+    with pytest.raises(SettingsError, match="KAFKA_PRODUCER_PASSWORD"):
+        KafkaSettings.load().client("producer")
+    with pytest.raises(SettingsError, match="STORE_LANDER_ACCESS_KEY"):
+        StoreSettings.load().keys("lander")
+
+
+def test_a_role_has_its_own_credentials(env: Path) -> None:
+    env.write_text("KAFKA_PRODUCER_PASSWORD=one\nKAFKA_LANDER_PASSWORD=two\n")
+    settings = KafkaSettings.load()
+
+    assert settings.client("producer")["sasl.password"] == "one"
+    assert settings.client("lander")["sasl.username"] == "lander"
+
+
+def test_a_password_is_not_shown(env: Path) -> None:
+    env.write_text("KAFKA_PRODUCER_PASSWORD=hunter2\n")
+
+    assert "hunter2" not in repr(KafkaSettings.load())
+
+
+def test_plain_text_needs_no_password(env: Path) -> None:
+    env.write_text("KAFKA_SECURITY_PROTOCOL=PLAINTEXT\n")
+
+    assert "sasl.password" not in KafkaSettings.load().client("producer")
+
+
+def test_settings_do_not_change(env: Path) -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        KafkaSettings.load().port = 1
+
+
+def test_state_lies_where_the_file_says(env: Path, tmp_path: Path) -> None:
+    env.write_text(f"TAPEHOUSE_STATE_DIR={tmp_path}/state\n")
+
+    assert ProjectSettings.load().state("log") == tmp_path / "state" / "log"
+    assert WarehouseSettings.load().file().is_relative_to(tmp_path / "state")
