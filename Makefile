@@ -1,0 +1,52 @@
+# The commands people and CI use; `make` alone lists them.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+RUN := .venv/bin/python -m
+ARGS ?=
+
+.PHONY: help setup ready up down status reset demo test lint bench-pipeline audit lock
+
+help: ## List the commands
+	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+setup: ## Prepare this checkout: Python environment, jars, store, credentials (minutes once, then nothing)
+	@$(PYTHON) infra/local/bootstrap.py
+
+ready:
+	@$(PYTHON) infra/local/bootstrap.py --quiet
+
+up: ready ## Start the local stack: Kafka, object store, lander
+	@$(RUN) infra.local up $(ARGS)
+
+down: ready ## Stop the local stack; data stays
+	@$(RUN) infra.local down
+
+status: ready ## Show process, port, health, memory and lag; fails where a service is unhealthy
+	@$(RUN) infra.local status $(ARGS)
+
+reset: ready ## Stop the stack and delete its state in var/ (asks; ARGS=--yes does not); .env stays
+	@$(RUN) infra.local reset $(ARGS)
+
+demo: ready ## The whole path on recorded market data, from an empty Kafka to tested gold
+	@$(RUN) pipeline demo $(ARGS)
+
+test: ready ## Every test, with a Kafka, store, Spark and dbt of their own
+	@$(RUN) pytest $(ARGS)
+
+lint: ready ## Style and types: ruff, mypy, sqlfluff
+	@$(RUN) ruff check .
+	@$(RUN) ruff format --check .
+	@$(RUN) mypy
+	@$(RUN) sqlfluff lint dbt_stocks
+
+bench-pipeline: ready ## Time the batch job stage by stage, three runs, on a running stack
+	@$(RUN) benchmarks.pipeline $(ARGS)
+
+audit: ready ## Reconcile every stage with every other; fails on any gap
+	@$(RUN) audit $(ARGS)
+
+lock: ready ## Compile requirements.txt from pyproject.toml
+	@$(RUN) uv pip compile pyproject.toml --all-extras --universal --generate-hashes --python-version 3.11 -o requirements.txt

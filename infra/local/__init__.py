@@ -1,0 +1,1 @@
+"""The local stack: Kafka, the object store and the lander as supervised processes."""

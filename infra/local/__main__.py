@@ -1,0 +1,130 @@
+"""The local stack: Kafka, the object store and the lander as supervised processes."""
+
+import json
+import sys
+import traceback
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from infra.local.layout import Layout
+from infra.local.services import SERVICES, ServiceName
+from infra.local.stack import Stack
+from infra.local.status import StackStatus, look
+from ingestion.errors import StackError, TapehouseError
+
+app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False)
+
+ReportFile = Annotated[Path | None, typer.Option("--report", help="Write a JSON summary here.")]
+
+
+@app.callback()
+def options(
+    context: typer.Context,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+) -> None:
+    """Hold what every command understands."""
+    context.obj = debug
+    _Debug.on = debug
+
+
+class _Debug:
+    """Whether an expected error shows its traceback; set once, from the command line."""
+
+    on = False
+
+
+@app.command()
+def up(
+    service: Annotated[
+        list[str] | None,
+        typer.Argument(help=f"Which of {', '.join(SERVICES)}; all by default."),
+    ] = None,
+) -> None:
+    """Start the stack and create topics, users, buckets and policies; harmless when it runs."""
+    stack = Stack(Layout.load(), report=typer.echo)
+    stack.up(_services(service))
+    layout = stack.layout
+    typer.echo(f"Kafka {layout.kafka.servers()}, store {layout.store.url()}, logs {layout.log}")
+
+
+@app.command()
+def provision() -> None:
+    """Create topics, users, buckets and policies on a Kafka and a store that run already."""
+    stack = Stack(Layout.load(), report=typer.echo)
+    stack.provision()
+
+
+@app.command()
+def down() -> None:
+    """Stop every process of the stack; data stays."""
+    Stack(Layout.load(), report=typer.echo).down()
+    typer.echo("stack is down")
+
+
+@app.command()
+def status(report: ReportFile = None) -> None:
+    """Show process, port, health, memory and the landers' lag; exit 1 where one is unhealthy."""
+    found = look(Layout.load())
+    _show(found)
+    if report:
+        report.write_text(json.dumps(asdict(found), indent=1) + "\n")
+    if not found.is_healthy:
+        raise typer.Exit(1)
+
+
+@app.command()
+def reset(
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Stop the stack and delete its state: topics, objects, lake, warehouse, logs; .env stays."""
+    stack = Stack(Layout.load(), report=typer.echo)
+    if not yes:
+        typer.confirm(f"Delete everything in {stack.layout.state}?", abort=True)
+    stack.reset()
+    typer.echo(f"deleted {stack.layout.state}")
+
+
+def _services(names: list[str] | None) -> list[ServiceName]:
+    unknown = set(names or ()) - set(SERVICES)
+    if unknown:
+        names_known = ", ".join(SERVICES)
+        raise StackError(f"no service {', '.join(sorted(unknown))}; there are {names_known}")
+    return [name for name in SERVICES if not names or name in names]
+
+
+def _show(found: StackStatus) -> None:
+    table = Table("service", "process", "port", "health", "uptime", "memory")
+    for one in found.services:
+        table.add_row(
+            one.name,
+            str(one.pid or "-"),
+            ", ".join(map(str, one.ports)) or "-",
+            one.health,
+            f"{one.uptime_s // 60} min {one.uptime_s % 60} s" if one.pid else "-",
+            f"{one.memory_bytes / 2**20:,.0f} MiB" if one.pid else "-",
+        )
+    console = Console()
+    console.print(table)
+    if found.lag is not None:
+        lags = ", ".join(f"{topic} {count:,}" for topic, count in found.lag.items())
+        console.print(f"landers' lag in records: {lags}")
+
+
+def main() -> None:
+    """Run the command line; an expected error is one line and exit code 1."""
+    try:
+        app()
+    except TapehouseError as error:
+        if _Debug.on:
+            traceback.print_exc()
+        typer.echo(f"error: {error}", err=True)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,166 @@
+"""What each service is: its files, its command, its ports, and how to see that it works."""
+
+import hashlib
+import shlex
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, get_args
+
+from infra.local import config, kafka
+from infra.local.layout import DECLARATIONS, Layout, java
+from infra.local.ports import HOST
+from ingestion.errors import StackError
+from ingestion.settings import ROOT, StoreRole
+
+ServiceName = Literal["kafka", "store", "lander"]
+SERVICES: tuple[ServiceName, ...] = get_args(ServiceName)
+
+PROBE_TIMEOUT_S = 2.0
+
+
+@dataclass(frozen=True)
+class Service:
+    """One supervised process; ``files`` and ``ports`` are what it needs to start."""
+
+    name: ServiceName
+    command: Sequence[str]
+    probe: Callable[[], None]
+    """Returns when the service works, raises StackError with the reason when it does not."""
+
+    files: dict[str, str] = field(default_factory=dict)
+    """Name below the run folder to content; a change restarts the service."""
+
+    ports: dict[str, int] = field(default_factory=dict)
+    """Variable that sets the port to the port."""
+
+    environment: dict[str, str] = field(default_factory=dict)
+    stop_wait_s: int = 20
+
+    def command_line(self) -> str:
+        """Return the command quoted for supervisor, which expands percent signs."""
+        return shlex.join(self.command).replace("%", "%%")
+
+
+def service(name: ServiceName, layout: Layout) -> Service:
+    """Return the service of this name as the settings want it.
+
+    Raises:
+        StackError: a tool that it needs is not installed.
+    """
+    builders = {"kafka": _kafka, "store": _store, "lander": _lander}
+    return builders[name](layout)
+
+
+def health(one: Service) -> str | None:
+    """Return None where a running service works, else the reason."""
+    try:
+        one.probe()
+    except StackError as error:
+        return str(error)
+    return None
+
+
+def _kafka(layout: Layout) -> Service:
+    return Service(
+        name="kafka",
+        command=[
+            java(),
+            "-Xms256m",
+            "-Xmx512m",
+            "-Djava.awt.headless=true",
+            "-Dorg.slf4j.simpleLogger.showDateTime=true",
+            "-Dorg.slf4j.simpleLogger.dateTimeFormat=yyyy-MM-dd'T'HH:mm:ss.SSSX",
+            "-cp",
+            f"{layout.tool('kafka-jars')}/*",
+            "kafka.Kafka",
+            str(layout.run / "kafka.properties"),
+        ],
+        probe=lambda: kafka.probe(layout),
+        files={"kafka.properties": config.kafka_properties(layout, kafka.data_folder(layout))},
+        ports={
+            "KAFKA_PORT": layout.kafka.port,
+            "KAFKA_CONTROLLER_PORT": layout.kafka.controller_port,
+        },
+        stop_wait_s=30,
+    )
+
+
+def _store(layout: Layout) -> Service:
+    if layout.store.kind == "s3proxy":
+        return _s3proxy(layout)
+    if layout.store.kind == "minio":
+        return _minio(layout)
+    raise StackError("STORE_KIND=s3 is a store elsewhere: the local stack does not start it")
+
+
+def _minio(layout: Layout) -> Service:
+    return Service(
+        name="store",
+        command=[
+            str(layout.tool("minio")),
+            "server",
+            "--address",
+            f"{HOST}:{layout.store.port}",
+            str(layout.state / "store" / "minio"),
+        ],
+        probe=lambda: _probe_http(f"http://{HOST}:{layout.store.port}/minio/health/ready"),
+        files={"minio.env": config.minio_environment(layout)},
+        ports={"STORE_PORT": layout.store.port},
+        environment={"MINIO_CONFIG_ENV_FILE": str(layout.run / "minio.env")},
+    )
+
+
+def _s3proxy(layout: Layout) -> Service:
+    files = {
+        f"s3proxy-{role}.properties": config.s3proxy_properties(layout, role)
+        for role in get_args(StoreRole)
+    }
+    arguments = [part for name in files for part in ("--properties", str(layout.run / name))]
+    return Service(
+        name="store",
+        command=[
+            java(),
+            "-Xmx256m",
+            f"-Dlogback.configurationFile={DECLARATIONS / 'jars' / 'logback.xml'}",
+            "-cp",
+            f"{layout.tool('s3proxy-jars')}/*",
+            "org.gaul.s3proxy.Main",
+            *arguments,
+        ],
+        probe=lambda: _probe_http(f"http://{HOST}:{layout.store.port}/"),
+        files=files,
+        ports={"STORE_PORT": layout.store.port},
+    )
+
+
+def _lander(layout: Layout) -> Service:
+    return Service(
+        name="lander",
+        command=[sys.executable, "-m", "ingestion", "land"],
+        probe=lambda: None,  # supervisor's own check that it stays up is all there is to ask
+        # The digest makes a changed settings file a changed program: `up` then restarts it.
+        environment={
+            "PYTHONPATH": str(ROOT),
+            "TAPEHOUSE_SETTINGS_SHA256": _settings_digest(layout),
+        },
+        stop_wait_s=30,
+    )
+
+
+def _settings_digest(layout: Layout) -> str:
+    content = layout.env_file.read_bytes() if layout.env_file.is_file() else b""
+    return hashlib.sha256(content).hexdigest()
+
+
+def _probe_http(url: str) -> None:
+    try:
+        with urllib.request.urlopen(url, timeout=PROBE_TIMEOUT_S):  # noqa: S310 - our own http URL
+            return
+    except urllib.error.HTTPError as error:
+        if error.code >= 500:
+            raise StackError(f"answers with status {error.code}") from error
+    except OSError as error:
+        raise StackError(f"does not answer at {url}: {error}") from error

@@ -1,0 +1,78 @@
+"""The Python environment: ``.venv`` with exactly the locked packages, checked by hash."""
+
+import hashlib
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from infra.setup.console import Console
+from infra.setup.machine import PYTHONS
+
+
+class PythonEnvironment:
+    """The ``.venv`` of a checkout."""
+
+    def __init__(self, root: Path, console: Console) -> None:
+        self._folder = root / ".venv"
+        self._python = self._folder / "bin" / "python"
+        self._stamp = self._folder / "tapehouse.stamp"
+        self._lock = root / "requirements.txt"
+        self._log = root / "var" / "log" / "setup-python.log"
+        self._console = console
+
+    def is_ready(self) -> bool:
+        """Return whether the environment was made from the lock file as it is now."""
+        made_from = self._stamp.read_text() if self._stamp.is_file() else None
+        return self._python.exists() and made_from == self._fingerprint()
+
+    def make(self) -> None:
+        """Create the environment or bring it to the lock file."""
+        self._stamp.unlink(missing_ok=True)
+        uv = _uv()
+        if not self._is_usable():
+            self._create(uv)
+        self._install(uv)
+        self._stamp.write_text(self._fingerprint())
+
+    def _fingerprint(self) -> str:
+        digest = hashlib.sha256(self._lock.read_bytes()).hexdigest()
+        return f"{digest} python {'.'.join(map(str, self._version()))}\n"
+
+    def _version(self) -> tuple[int, ...]:
+        config = self._folder / "pyvenv.cfg"
+        text = config.read_text() if config.is_file() else ""
+        found = re.search(r"^version(?:_info)?\s*=\s*([\d.]+)", text, re.M)
+        return tuple(int(part) for part in found[1].split(".") if part) if found else ()
+
+    def _is_usable(self) -> bool:
+        if not self._python.exists() or self._version()[:2] not in PYTHONS:
+            return False
+        return subprocess.run([self._python, "-c", ""], check=False).returncode == 0
+
+    def _create(self, uv: str | None) -> None:
+        command = [uv, "venv", "--clear", "--python", sys.executable] if uv else _stdlib_venv()
+        self._console.run([*command, self._folder], self._log)
+
+    def _install(self, uv: str | None) -> None:
+        if uv:
+            command: list[str | Path] = [uv, "pip", "sync", "--python", self._python]
+            command += ["--require-hashes", self._lock]
+        else:
+            command = [self._python, "-m", "pip", "install", "--disable-pip-version-check"]
+            command += ["--require-hashes", "-r", self._lock]
+        self._console.run(command, self._log)
+
+
+def _stdlib_venv() -> list[str]:
+    return [sys.executable, "-m", "venv", "--clear"]
+
+
+def _uv() -> str | None:
+    """Return uv where one works: a version manager's shim may stand for nothing."""
+    uv = shutil.which("uv")
+    if uv is None:
+        return None
+    works = subprocess.run([uv, "--version"], capture_output=True, check=False).returncode == 0
+    return uv if works else None
