@@ -1,0 +1,1 @@
+"""Landing: Kafka to bronze, every record exactly once."""

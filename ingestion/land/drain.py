@@ -1,0 +1,52 @@
+"""How far bronze is behind Kafka: the end of each chain in storage against the end of the log."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from ingestion.land.kafka import Kafka
+from ingestion.land.protocol import Partition
+from ingestion.land.store import BronzeStore
+
+
+@dataclass(frozen=True)
+class Progress:
+    """One partition: storage holds [0, landed), the log ends at ``end``."""
+
+    partition: Partition
+    landed: int
+    end: int
+
+    @property
+    def missing(self) -> int:
+        """Offsets that bronze still lacks."""
+        return max(0, self.end - self.landed)
+
+
+def ends(kafka: Kafka, partitions: Iterable[Partition]) -> dict[Partition, int]:
+    """Return where each partition's log ends now.
+
+    Raises:
+        BrokerError: Kafka refuses or does not answer.
+    """
+    return {partition: kafka.watermarks(partition)[1] for partition in partitions}
+
+
+def progress(kafka: Kafka, store: BronzeStore, targets: dict[Partition, int]) -> list[Progress]:
+    """Compare storage with the given ends, by listing: nothing that landing says is believed.
+
+    Raises:
+        BrokerError: Kafka refuses or does not answer.
+        StoreError: storage could not be read.
+        ChainError: the last object of a partition contradicts itself.
+    """
+    topics = {partition.topic for partition in targets}
+    generations = {topic: kafka.generation(topic) for topic in topics}
+    return [
+        Progress(partition, store.chain_end(partition, generations[partition.topic]), end)
+        for partition, end in sorted(targets.items())
+    ]
+
+
+def is_drained(rows: Iterable[Progress]) -> bool:
+    """Tell whether bronze has reached every end."""
+    return not any(row.missing for row in rows)

@@ -1,0 +1,203 @@
+"""The driver: runs the protocol core against Kafka and the store, in real time."""
+
+import heapq
+from collections.abc import Callable
+from typing import Final
+
+from ingestion import logs
+from ingestion.clock import Clock
+from ingestion.land.core import Core
+from ingestion.land.failpoints import Failpoint
+from ingestion.land.kafka import Kafka
+from ingestion.land.protocol import (
+    Action,
+    Alarm,
+    Answer,
+    Assigned,
+    Commit,
+    Event,
+    Lost,
+    Partition,
+    Pause,
+    Put,
+    PutDone,
+    PutOutcome,
+    Records,
+    Request,
+    Resume,
+    Revoked,
+    Seek,
+    Tick,
+)
+from ingestion.land.requests import Workers, delay_s
+from ingestion.land.status import StatusFile
+
+REVOKE_DEADLINE_S: Final = 5.0  # what is not durable by then is dropped, and read again
+STOP_DEADLINE_S: Final = 7.0  # leaves three of ten seconds for leaving the group
+_WAIT_S: Final = 0.05
+
+
+class Lander:
+    """One member of the landers' group."""
+
+    def __init__(
+        self,
+        core: Core,
+        kafka: Kafka,
+        workers: Workers,
+        status: StatusFile,
+        clock: Clock,
+        failpoint: Failpoint,
+    ) -> None:
+        self.core = core
+        self._kafka = kafka
+        self._workers = workers
+        self._status = status
+        self._clock = clock
+        self._failpoint = failpoint
+        self._log = logs.get("land")
+        self._postponed: list[Seek | Pause | Resume] = []
+        self._commits: dict[Partition, Commit] = {}
+        self._delayed: list[tuple[float, int, Request]] = []
+        self._puts: dict[int, Put] = {}
+
+    def run(self, topics: list[str], is_over: Callable[[], bool]) -> None:
+        """Land until ``is_over``, then land what is held, for `STOP_DEADLINE_S` at most.
+
+        Raises:
+            BrokerError: the Kafka client can not go on.
+        """
+        self._kafka.subscribe(topics, self._assigned, self._revoked, self._lost)
+        while not is_over():
+            self.step()
+        self._leave(tuple(self.core.chains), STOP_DEADLINE_S)
+        self._status.write(self.core, {}, "stopped")
+
+    def step(self) -> None:
+        """One round: answers, messages, time."""
+        self._take_answers()
+        if self.core.is_spent() and not self.core.paused:
+            self._take_answers(_WAIT_S)  # cheaper than a pause, which discards what is fetched
+        else:
+            self._read()
+        self.dispatch(Tick())
+        self._postponed, postponed = [], self._postponed
+        for action in postponed:
+            self._steer(action)
+        self._send_commits()
+        self._report()
+
+    def dispatch(self, event: Event) -> None:
+        """Tell the core what happened and do what it wants done."""
+        for action in self.core.handle(event, self._clock.monotonic()):
+            self._do(action)
+
+    def _read(self) -> None:
+        messages = self._kafka.consume()
+        for event in self._kafka.events(messages):
+            if isinstance(event, Records):
+                self._status.received(event.partition, event.chunk.count)
+            self.dispatch(event)
+        if messages:
+            self._failpoint.reach("after-poll")
+
+    def _take_answers(self, timeout_s: float = 0.0) -> None:
+        self._send_delayed()
+        answer = self._workers.answer(timeout_s)
+        while answer is not None:
+            self._note(answer)
+            self.dispatch(answer)
+            answer = self._workers.answer()
+
+    def _do(self, action: Action) -> None:
+        match action:
+            case Alarm():
+                self._raise_alarm(action)
+            case Commit():
+                self._commits[action.partition] = action
+            case Seek() | Pause() | Resume():
+                self._postponed.append(action)
+            case _:
+                self._send(action)
+
+    def _steer(self, action: Seek | Pause | Resume) -> None:
+        if action.partition not in self.core.chains:
+            return
+        match action:
+            case Seek():
+                self._kafka.seek(action.partition, action.offset)
+            case Pause():
+                self._kafka.pause(action.partition)
+            case Resume():
+                self._kafka.resume(action.partition)
+
+    def _send(self, request: Request) -> None:
+        if isinstance(request, Put):
+            self._puts[request.request] = request
+        due = self._clock.monotonic() + delay_s(request.attempt)
+        heapq.heappush(self._delayed, (due, request.request, request))
+        self._send_delayed()
+
+    def _send_delayed(self) -> None:
+        now = self._clock.monotonic()
+        while self._delayed and self._delayed[0][0] <= now:
+            request = heapq.heappop(self._delayed)[2]
+            if self.core.awaits(request):
+                self._workers.submit(request)
+            else:
+                self._puts.pop(request.request, None)
+
+    def _send_commits(self) -> None:
+        if self._commits:
+            self._kafka.commit(self._commits.values())
+            self._commits = {}
+
+    def _assigned(self, partitions: tuple[Partition, ...]) -> None:
+        self._log.info("assigned", partitions=[str(p) for p in partitions])
+        self.dispatch(Assigned(partitions))
+
+    def _revoked(self, partitions: tuple[Partition, ...]) -> None:
+        self._log.info("revoked", partitions=[str(p) for p in partitions])
+        self._leave(partitions, REVOKE_DEADLINE_S)
+
+    def _lost(self, partitions: tuple[Partition, ...]) -> None:
+        self._log.warning("lost", partitions=[str(p) for p in partitions])
+        for partition in partitions:
+            self._commits.pop(partition, None)
+        self.dispatch(Lost(partitions))
+
+    def _leave(self, partitions: tuple[Partition, ...], deadline_s: float) -> None:
+        deadline = self._clock.monotonic() + deadline_s
+        self.dispatch(Revoked(partitions))
+        self._failpoint.reach("in-revoke")
+        while self.core.is_leaving(partitions) and self._clock.monotonic() < deadline:
+            self._take_answers(_WAIT_S)
+        self.dispatch(Lost(partitions))
+        self._send_commits()
+
+    def _note(self, answer: Answer) -> None:
+        put = self._puts.pop(answer.request, None)
+        is_landed = isinstance(answer, PutDone) and answer.outcome is PutOutcome.LANDED
+        if put is None or not is_landed:
+            return
+        count = sum(chunk.count for chunk in put.chunks)
+        self._status.objects += 1
+        self._status.records += count
+        self._log.info(
+            "landed",
+            partition=str(put.partition),
+            start=put.start,
+            next=put.next,
+            kind=put.kind.value,
+            count=count,
+        )
+
+    def _raise_alarm(self, alarm: Alarm) -> None:
+        self._status.alarms[alarm.code] += 1
+        tell = getattr(self._log, alarm.severity.value)
+        tell(alarm.code, partition=str(alarm.partition), detail=alarm.detail)
+
+    def _report(self) -> None:
+        if self._status.is_due():
+            ends = {partition: self._kafka.known_end(partition) for partition in self.core.chains}
+            self._status.write(self.core, ends, "running")

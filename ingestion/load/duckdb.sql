@@ -1,0 +1,172 @@
+-- Raw tables and the load's own books. Append only; a rerun creates what is missing and no more.
+create schema if not exists common;
+create schema if not exists ops;
+
+create table if not exists ops.load_ledger (
+    target varchar not null,
+    file varchar not null,
+    snapshot_id bigint,
+    rows bigint not null,
+    bytes bigint not null,
+    batch_id bigint not null,
+    loaded_at timestamp not null,
+    primary key (target, file)
+);
+
+create table if not exists common.bronze_stock_quotes_raw (
+    v variant,
+    topic varchar not null,
+    generation varchar not null,
+    partition integer not null,
+    file varchar not null,
+    loaded_at timestamp not null,
+    batch_id bigint not null
+);
+
+create table if not exists common.bronze_stock_quotes_rejects (
+    topic varchar not null,
+    generation varchar not null,
+    partition integer not null,
+    "offset" bigint,
+    line_number bigint not null,
+    reason varchar not null,
+    raw varchar not null,
+    raw_encoding varchar not null,
+    file varchar not null,
+    loaded_at timestamp not null,
+    batch_id bigint not null
+);
+
+create table if not exists common.bars_raw (
+    event_id varchar,
+    source varchar,
+    symbol varchar,
+    currency varchar,
+    adjustment varchar,
+    interval varchar,
+    run_id varchar,
+    open decimal(24, 12),
+    high decimal(24, 12),
+    low decimal(24, 12),
+    close decimal(24, 12),
+    adj_close decimal(38, 18),
+    volume bigint,
+    simulated boolean,
+    session_date date,
+    event_at timestamp,
+    fetched_at timestamp,
+    start_at timestamp,
+    as_of timestamp,
+    topic varchar,
+    generation varchar,
+    partition integer,
+    "offset" bigint,
+    kafka_timestamp timestamp,
+    compacted_at timestamp,
+    file varchar not null,
+    snapshot_id bigint not null,
+    loaded_at timestamp not null,
+    batch_id bigint not null
+);
+
+create table if not exists common.corporate_actions_raw (
+    event_id varchar,
+    source varchar,
+    symbol varchar,
+    type varchar,
+    currency varchar,
+    run_id varchar,
+    ratio decimal(18, 6),
+    amount decimal(18, 6),
+    simulated boolean,
+    ex_date date,
+    session_date date,
+    event_at timestamp,
+    fetched_at timestamp,
+    as_of timestamp,
+    topic varchar,
+    generation varchar,
+    partition integer,
+    "offset" bigint,
+    kafka_timestamp timestamp,
+    compacted_at timestamp,
+    file varchar not null,
+    snapshot_id bigint not null,
+    loaded_at timestamp not null,
+    batch_id bigint not null
+);
+
+create table if not exists common.rejects_raw (
+    topic varchar,
+    generation varchar,
+    partition integer,
+    "offset" bigint,
+    kafka_timestamp timestamp,
+    key varchar,
+    headers varchar,
+    reason varchar,
+    detail varchar,
+    raw varchar,
+    event_id varchar,
+    schema varchar,
+    session_date date,
+    compacted_at timestamp,
+    file varchar not null,
+    snapshot_id bigint not null,
+    loaded_at timestamp not null,
+    batch_id bigint not null
+);
+
+create table if not exists common.daily_stock_metrics_raw (
+    symbol varchar,
+    source varchar,
+    simulated boolean,
+    session_date date,
+    daily_open decimal(18, 6),
+    daily_high decimal(18, 6),
+    daily_low decimal(18, 6),
+    daily_close decimal(18, 6),
+    daily_volume bigint,
+    daily_change double,
+    bar_event_id varchar,
+    as_of timestamp,
+    revision integer,
+    computed_at timestamp,
+    file varchar not null,
+    snapshot_id bigint not null,
+    loaded_at timestamp not null,
+    batch_id bigint not null
+);
+
+create table if not exists common.realtime_stock_analytics_raw (
+    symbol varchar,
+    source varchar,
+    simulated boolean,
+    session_date date,
+    window_end_at timestamp,
+    window_15m_start_at timestamp,
+    window_1h_start_at timestamp,
+    ma_15m double,
+    ma_1h double,
+    volatility_15m double,
+    volatility_1h double,
+    return_volatility_15m double,
+    return_volatility_1h double,
+    vwap_15m double,
+    vwap_1h double,
+    volume_sum_15m decimal(28, 6),
+    volume_sum_1h decimal(28, 6),
+    n_obs_15m bigint,
+    n_obs_1h bigint,
+    coverage_15m double,
+    coverage_1h double,
+    is_partial_15m boolean,
+    is_partial_1h boolean,
+    revision integer,
+    as_of timestamp,
+    computed_at timestamp,
+    file varchar not null,
+    snapshot_id bigint not null,
+    loaded_at timestamp not null,
+    batch_id bigint not null
+);

@@ -1,0 +1,180 @@
+"""Data files that the lake's snapshots added since the last one loaded, and their rows."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.fs
+import pyarrow.parquet as pq
+from pyiceberg.catalog import Catalog, load_catalog
+from pyiceberg.exceptions import NoSuchNamespaceError, NoSuchTableError
+from pyiceberg.manifest import DataFile, ManifestEntryStatus
+from pyiceberg.table import Table
+from pyiceberg.table.snapshots import Operation, Snapshot
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import SQLAlchemyError
+
+from ingestion.errors import LoadError, StoreUnavailableError
+from ingestion.load.model import Added, Ledger, TableFile
+from ingestion.settings import LakeSettings, StoreSettings
+
+# The name is part of every row of the SQL catalog: Spark and this reader must say the same.
+CATALOG = "lake"
+
+
+@dataclass(frozen=True)
+class News:
+    """Files of a table beyond the ledger, oldest snapshot first, and the snapshot they lead to."""
+
+    files: list[Added]
+    head: int | None
+
+
+def open_catalog(lake: LakeSettings, store: StoreSettings) -> Catalog:
+    """Open the SQL catalog with the loader's identity.
+
+    Raises:
+        LoadError: the catalog is not there, or does not answer.
+    """
+    _require_file(lake.uri())
+    key, secret = store.keys("loader")
+    with lake_errors():
+        return load_catalog(
+            CATALOG,
+            type="sql",
+            uri=lake.uri(),
+            **{
+                "s3.endpoint": store.url(),
+                "s3.region": store.region,
+                "s3.access-key-id": key,
+                "s3.secret-access-key": secret,
+            },
+        )
+
+
+def filesystem(store: StoreSettings) -> pyarrow.fs.FileSystem:
+    """Return the object store as Arrow reads it, with the loader's identity."""
+    key, secret = store.keys("loader")
+    scheme, _, host = store.url().partition("://")
+    return pyarrow.fs.S3FileSystem(
+        access_key=key,
+        secret_key=secret,
+        endpoint_override=host,
+        scheme="https" if scheme == "https" else "http",
+        region=store.region,
+        connect_timeout=3,
+        request_timeout=30,
+    )
+
+
+@contextmanager
+def lake_errors() -> Iterator[None]:
+    """Turn what the catalog and the file system raise into our errors, one line each."""
+    try:
+        yield
+    except SQLAlchemyError as error:
+        raise LoadError(f"the lake's catalog does not answer: {_first_line(error)}") from error
+    except OSError as error:
+        raise StoreUnavailableError(f"the lake's files: {_first_line(error)}") from error
+
+
+def open_table(catalog: Catalog, name: str) -> Table | None:
+    """Return a table of the lake, or None while no job has created it."""
+    try:
+        return catalog.load_table(name)
+    except (NoSuchTableError, NoSuchNamespaceError):
+        return None
+
+
+def news(table: Table, ledger: Ledger) -> News:
+    """Return what ``table`` holds beyond the ledger.
+
+    The walk goes from the head of ``main`` back to the newest snapshot in the ledger, that one
+    included: a batch may have ended inside it. ``replace`` snapshots rewrite rows that are known.
+
+    Raises:
+        LoadError: the last loaded snapshot is no ancestor of the head, or rows were rewritten.
+    """
+    head = table.current_snapshot()
+    if head is None:
+        return News([], None)
+    unseen = _unseen(table, head, ledger)
+    files = [
+        added
+        for snapshot in reversed(unseen)
+        for added in _added(table, snapshot)
+        if added.file not in ledger.files
+    ]
+    return News(files, None if head.snapshot_id in ledger.snapshots else head.snapshot_id)
+
+
+def read(files: pyarrow.fs.FileSystem, added: Added) -> TableFile:
+    """Read a data file whole; timestamps come out in UTC without a zone, as the warehouse's."""
+    path = added.file.partition("://")[2]
+    rows = pq.read_table(path, filesystem=files, partitioning=None)
+    return TableFile(added, _naive_utc(rows))
+
+
+def _unseen(table: Table, head: Snapshot, ledger: Ledger) -> list[Snapshot]:
+    unseen: list[Snapshot] = []
+    current: Snapshot | None = head
+    while current is not None:
+        unseen.append(current)
+        if current.snapshot_id in ledger.snapshots:
+            return unseen
+        parent = current.parent_snapshot_id
+        current = table.snapshot_by_id(parent) if parent is not None else None
+    if ledger.snapshots:
+        raise LoadError(
+            f"{'.'.join(table.name())}: expected the last loaded snapshot among the ancestors of "
+            f"{head.snapshot_id}, found it expired or on another branch"
+        )
+    return unseen
+
+
+def _added(table: Table, snapshot: Snapshot) -> list[Added]:
+    operation = snapshot.summary.operation if snapshot.summary else Operation.APPEND
+    if operation is Operation.REPLACE:
+        return []
+    if operation is not Operation.APPEND:
+        raise LoadError(
+            f"{'.'.join(table.name())}: expected appended rows only, found snapshot "
+            f"{snapshot.snapshot_id} with operation {operation.value!r}"
+        )
+    return [_of(data, snapshot) for data in _data_files(table, snapshot)]
+
+
+def _data_files(table: Table, snapshot: Snapshot) -> Iterator[DataFile]:
+    for manifest in snapshot.manifests(table.io):
+        if manifest.added_snapshot_id != snapshot.snapshot_id:
+            continue
+        for entry in manifest.fetch_manifest_entry(table.io):
+            if entry.status == ManifestEntryStatus.ADDED:
+                yield entry.data_file
+
+
+def _of(data: DataFile, snapshot: Snapshot) -> Added:
+    return Added(data.file_path, snapshot.snapshot_id, data.file_size_in_bytes, data.record_count)
+
+
+def _naive_utc(rows: pa.Table) -> pa.Table:
+    fields = [
+        field.with_type(pa.timestamp("us")) if pa.types.is_timestamp(field.type) else field
+        for field in rows.schema
+    ]
+    return rows.cast(pa.schema([pa.field(field.name, field.type) for field in fields]))
+
+
+def _require_file(uri: str) -> None:
+    url = make_url(uri)
+    if url.get_backend_name() == "sqlite" and not Path(url.database or "").is_file():
+        raise LoadError(
+            f"expected the lake's catalog at {url.database}, found no file: run "
+            "`python -m spark_jobs run compact daily-metrics window-metrics` first"
+        )
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0]

@@ -1,0 +1,85 @@
+"""Which targets are loaded, in which order, from where."""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TypeVar
+
+from pyiceberg.catalog import Catalog
+
+from ingestion.contracts.topics import QUOTES
+from ingestion.load.bronze import Bronze
+from ingestion.load.lake import lake_errors, news, open_table
+from ingestion.load.model import MAX_BYTES, MAX_FILES, Added, Listed, Loaded, Warehouse
+
+File = TypeVar("File", Listed, Added)
+
+QUOTES_TARGET = "common.bronze_stock_quotes_raw"
+# Lake table -> raw table. Trades stay in the lake: nothing in the warehouse reads them one by one.
+LAKE_TARGETS = {
+    "silver.bars": "common.bars_raw",
+    "silver.corporate_actions": "common.corporate_actions_raw",
+    "silver.rejects": "common.rejects_raw",
+    "metrics.daily_stock_metrics": "common.daily_stock_metrics_raw",
+    "metrics.realtime_stock_analytics": "common.realtime_stock_analytics_raw",
+}
+
+
+@dataclass(frozen=True)
+class TargetResult:
+    """What one target took: files and rows, and the seconds that it took."""
+
+    target: str
+    loaded: Loaded
+    seconds: float
+    note: str = ""
+
+
+def load_quotes(warehouse: Warehouse, bronze: Bronze) -> TargetResult:
+    """Load the quotes topic's bronze objects beyond the ledger."""
+    started = time.monotonic()
+    listed = bronze.beyond(QUOTES, warehouse.ledger(QUOTES_TARGET).last_keys)
+    loaded = Loaded()
+    for batch in batches(listed):
+        loaded += warehouse.load_lines(QUOTES_TARGET, batch)
+    return TargetResult(QUOTES_TARGET, loaded, time.monotonic() - started)
+
+
+def load_lake(
+    warehouse: Warehouse, catalog: Catalog, report: Callable[[TargetResult], None]
+) -> list[TargetResult]:
+    """Load every lake table's files beyond the ledger, and report each target when it is done."""
+    results = []
+    for name, target in LAKE_TARGETS.items():
+        with lake_errors():
+            results.append(_load_table(warehouse, catalog, name, target))
+        report(results[-1])
+    return results
+
+
+def batches(files: list[File]) -> Iterator[list[File]]:
+    """Cut a list of files into lists of at most 1,000 files and 32 MiB of stored bytes."""
+    batch: list[File] = []
+    size = 0
+    for found in files:
+        if batch and (len(batch) == MAX_FILES or size + found.size > MAX_BYTES):
+            yield batch
+            batch, size = [], 0
+        batch.append(found)
+        size += found.size
+    if batch:
+        yield batch
+
+
+def _load_table(warehouse: Warehouse, catalog: Catalog, name: str, target: str) -> TargetResult:
+    started = time.monotonic()
+    table = open_table(catalog, name)
+    if table is None:
+        return TargetResult(target, Loaded(), time.monotonic() - started, f"no {name} yet")
+    found = news(table, warehouse.ledger(target))
+    loaded = Loaded()
+    lists = list(batches(found.files)) or ([[]] if found.head is not None else [])
+    for number, batch in enumerate(lists, start=1):
+        head = found.head if number == len(lists) else None
+        loaded += warehouse.load_rows(target, batch, head)
+    return TargetResult(target, loaded, time.monotonic() - started)
