@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -122,7 +123,12 @@ def test_packages_are_checked_by_hash_with_uv(machine: Machine) -> None:
 
 def test_packages_are_checked_by_hash_without_uv(machine: Machine) -> None:
     machine.without("uv")
-    (machine.root / "requirements.txt").write_text("--no-index\na==1\n")
+    wheel = machine.root / "a-1-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.writestr("a-1.dist-info/METADATA", "Metadata-Version: 2.1\nName: a\nVersion: 1\n")
+        archive.writestr("a-1.dist-info/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
+        archive.writestr("a-1.dist-info/RECORD", "")
+    (machine.root / "requirements.txt").write_text(f"--no-index\n{wheel}\n")
 
     with pytest.raises(SetupError, match="Hashes are required"):
         machine.set_up()
