@@ -1,0 +1,20 @@
+{% macro candle_columns() -%}
+        instrument_id,
+        symbol,
+        source,
+        currency,
+        candle_interval,
+        open_price,
+        high_price,
+        low_price,
+        close_price,
+        volume_shares,
+        n_sessions,
+        n_sessions_expected,
+        is_final,
+        simulated,
+        session_date,
+        bar_start_at,
+        bar_end_at,
+        as_of
+{%- endmacro %}

@@ -1,0 +1,36 @@
+{% macro quote_rules() %}
+    {{- return([
+        ['conflict', 'the same data under the same event_id'],
+        ['format', 'a quote.v1 envelope with text fields, UTC times and an object of numbers'],
+        ['not_finite', 'finite numbers within decimal(18,6)'],
+        ['zero_quote', 'c > 0 and t > 0 (an unknown symbol is answered with zeros)'],
+        ['unknown_symbol', 'a symbol that was listed on that day'],
+        ['implausible_time', 'event_time equal to t, not after fetched_at, nor that after landing'],
+        ['stale', 'a quote of the session that was under way, or had ended, when fetched'],
+        ['price_range', 'l <= c <= h and l <= o <= h, all positive'],
+    ]) -}}
+{% endmacro %}
+
+{% macro bar_rules() %}
+    {{- return([
+        ['incomplete', 'open, high, low, close and volume'],
+        ['not_positive', 'prices above zero'],
+        ['price_order', 'low <= open, close <= high'],
+        ['negative_volume', 'volume >= 0'],
+        ['unknown_interval', 'interval 1d'],
+        ['no_session', 'a session of the exchange'],
+        ['unknown_instrument', 'a symbol that was listed on that day'],
+        ['currency', 'the currency that the instrument trades in'],
+        ['implausible_time', 'as_of after the session opened, fetched_at not after landing'],
+    ]) -}}
+{% endmacro %}
+
+{% macro corporate_action_rules() %}
+    {{- return([
+        ['incomplete', 'a ratio for a split, an amount for a dividend'],
+        ['not_positive', 'ratio and amount above zero'],
+        ['no_session', 'an ex-date that is a session of the exchange'],
+        ['unknown_instrument', 'a symbol that was listed on that day'],
+        ['currency', 'the currency that the instrument trades in'],
+    ]) -}}
+{% endmacro %}

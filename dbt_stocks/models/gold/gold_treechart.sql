@@ -1,0 +1,34 @@
+with
+
+metrics as (select * from {{ ref('gold_daily_metrics') }}),
+
+instruments as (select * from {{ ref('dim_instrument') }}),
+
+tiles as (
+    select
+        metrics.instrument_id,
+        metrics.symbol,
+        instruments.name,
+        instruments.sector,
+        instruments.industry,
+        metrics.source,
+        metrics.currency,
+        {{ build_id() }} as build_id,
+        metrics.close_price,
+        metrics.dollar_volume as size_dollar_volume,
+        metrics.return_1d,
+        metrics.volatility_20d,
+        metrics.is_final,
+        metrics.simulated,
+        metrics.session_date,
+        metrics.as_of
+    from metrics
+    inner join instruments
+        on
+            metrics.instrument_id = instruments.instrument_id
+            and metrics.session_date >= instruments.valid_from
+            and metrics.session_date
+            <= coalesce(instruments.valid_to, cast('9999-12-31' as date))
+)
+
+select * from tiles

@@ -1,0 +1,110 @@
+{{
+    config(
+        materialized='incremental',
+        incremental_strategy='merge',
+        unique_key=['symbol', 'window_1h_end'],
+        on_schema_change='fail',
+    )
+}}
+
+with
+
+revisions as (select * from {{ ref('bronze_realtime_stock_analytics') }}),
+
+instruments as (select * from {{ ref('instruments') }}),
+
+sessions as (select * from {{ ref('sessions') }}),
+
+clock as (select * from {{ ref('silver_build_clock') }}),
+
+-- What is not final yet may have become so without a new revision, because time went on.
+touched_windows as (
+    select
+        symbol,
+        window_end_at
+    from revisions
+    where batch_id >= {{ window_start_batch() }}
+    {%- if is_incremental() %}
+    union
+    select
+        symbol,
+        window_1h_end as window_end_at
+    from {{ this }}
+    where not is_final
+    {%- else %}
+    group by symbol, window_end_at
+    {%- endif %}
+),
+
+-- A window of a symbol that nobody knows, or outside a session, is shown to nobody.
+candidates as (
+    select
+        revisions.*,
+        clock.now_at >= sessions.close_at as is_final
+    from revisions
+    inner join touched_windows
+        on
+            revisions.symbol = touched_windows.symbol
+            and revisions.window_end_at = touched_windows.window_end_at
+    inner join sessions on revisions.session_date = sessions.session_date
+    inner join instruments
+        on
+            revisions.symbol = instruments.symbol
+            and revisions.session_date >= instruments.valid_from
+            and revisions.session_date
+            <= coalesce(instruments.valid_to, cast('9999-12-31' as date))
+    cross join clock
+),
+
+ranked as (
+    select
+        *,
+        row_number() over (
+            partition by symbol, window_end_at
+            order by
+                simulated,
+                {{ source_rank() }},
+                source,
+                revision desc
+        ) as preference
+    from candidates
+),
+
+latest as (
+    select
+        symbol,
+        source,
+        {{ build_id() }} as build_id,
+        ma_15m,
+        ma_1h,
+        volatility_15m,
+        volatility_1h,
+        return_volatility_15m,
+        return_volatility_1h,
+        vwap_15m,
+        vwap_1h,
+        volume_sum_15m,
+        volume_sum_1h,
+        n_obs_15m,
+        n_obs_1h,
+        coverage_15m,
+        coverage_1h,
+        revision,
+        batch_id,
+        is_partial_15m,
+        is_partial_1h,
+        simulated,
+        is_final,
+        session_date,
+        window_15m_start_at as window_start,
+        window_1h_start_at as window_1h_start,
+        window_end_at as window_15m_end,
+        window_end_at as window_1h_end,
+        computed_at as processing_time,
+        loaded_at as ingestion_time,
+        as_of
+    from ranked
+    where preference = 1
+)
+
+select * from latest

@@ -1,0 +1,186 @@
+"""What silver, quarantine and gold make of the raw rows of two batches."""
+
+from collections import Counter
+from pathlib import Path
+
+from tests.dbt_stocks.conftest import (
+    HALF_DAY,
+    MONDAY,
+    Project,
+    first_batch,
+    new_project,
+    second_batch,
+)
+from tests.dbt_stocks.raw import GENERATION
+
+
+def counts(project: Project, sql: str) -> dict[object, int]:
+    return dict(project.raw.query(sql))
+
+
+def test_five_symbols_of_the_same_second_are_five_quotes(two_batches: Project) -> None:
+    rows = two_batches.raw.query(
+        "select symbol from silver.silver_quotes where event_at = "
+        "(select min(event_at) from silver.silver_quotes)"
+    )
+
+    assert sorted(row[0] for row in rows) == ["AAPL", "FB", "GOOG", "IBM", "MSFT"]
+
+
+def test_every_bad_quote_is_in_quarantine_with_its_rule(two_batches: Project) -> None:
+    found = counts(
+        two_batches, "select rule, count(*) from quarantine.quarantine_quotes group by rule"
+    )
+
+    assert found == {
+        "zero_quote": 1, "stale": 1, "format": 2, "unknown_symbol": 1, "conflict": 1
+    }  # fmt: skip
+    raw, reason = two_batches.raw.query(
+        "select raw, reason from quarantine.quarantine_quotes where rule = 'zero_quote'"
+    )[0]
+    assert '"c":0' in raw and "c > 0" in reason
+
+
+def test_quotes_add_up_for_every_partition(two_batches: Project) -> None:
+    parts = ("silver.silver_quotes", "silver.silver_quotes_deduplicated",
+             "quarantine.quarantine_quotes")  # fmt: skip
+    key = "topic, generation, partition"
+    found: Counter[tuple[object, ...]] = Counter()
+    for table in parts:
+        for *place, rows in two_batches.raw.query(
+            f"select {key}, count(*) from {table} group by {key}"
+        ):
+            found[tuple(place)] += rows
+
+    assert found == {("stock-quotes", GENERATION, 0): 15}
+    assert two_batches.raw.value("select count(*) from common.bronze_stock_quotes_raw") == 15
+
+
+def test_what_was_sent_again_is_told_from_what_was_superseded(two_batches: Project) -> None:
+    found = counts(
+        two_batches,
+        "select reason, count(*) from silver.silver_quotes_deduplicated group by reason",
+    )
+
+    assert found == {"resent": 2, "superseded": 1}
+
+
+def test_bars_add_up_and_bad_ones_carry_their_rule(two_batches: Project) -> None:
+    raw = two_batches.raw
+    kept = counts(
+        two_batches, "select is_current, count(*) from silver.silver_bars group by is_current"
+    )
+    bad = counts(two_batches, "select rule, count(*) from quarantine.quarantine_bars group by rule")
+
+    assert kept == {True: 4, False: 2}
+    assert bad == {"incomplete": 1, "price_order": 1, "no_session": 1, "unknown_instrument": 1}
+    assert raw.value("select count(*) from common.bars_raw") == 4 + 2 + 4
+
+
+def test_a_bar_polled_while_it_formed_is_counted_once(two_batches: Project) -> None:
+    rows = two_batches.raw.query(
+        "select daily_volume, daily_close, is_final from gold.daily_stock_metrics "
+        "where symbol = 'AAPL' and date = ?",
+        [MONDAY],
+    )
+
+    assert [(volume, float(close), final) for volume, close, final in rows] == [(450, 11.5, True)]
+
+
+def test_bad_records_never_reach_gold(two_batches: Project) -> None:
+    symbols = two_batches.raw.query(
+        "select symbol from gold.daily_stock_metrics "
+        "union select symbol from gold.gold_candlestick "
+        "union select symbol from gold.gold_daily_metrics"
+    )
+
+    assert {row[0] for row in symbols} == {"AAPL", "GOOG"}
+    assert two_batches.raw.value("select min(current_price) from gold.gold_kpi") > 1
+
+
+def test_the_return_over_a_split_is_that_of_the_holder(two_batches: Project) -> None:
+    found = two_batches.raw.value(
+        "select price_return_1d from gold.gold_daily_metrics where symbol = 'AAPL' "
+        "and session_date = ?",
+        [MONDAY],
+    )
+
+    assert abs(found - (11.5 * 2 / 22 - 1)) < 1e-12
+
+
+def test_prices_and_hours_are_the_exchange_s_own(two_batches: Project) -> None:
+    first, last, closed = two_batches.raw.query(
+        "select open_price, close_price, close_at from gold.gold_daily_metrics "
+        "where symbol = 'AAPL' and session_date = ?",
+        [HALF_DAY],
+    )[0]
+
+    assert (float(first), float(last)) == (10, 11)
+    assert (closed.hour, closed.minute) == (18, 0), "the day after Thanksgiving ends at 13:00"
+
+
+def test_goog_of_2013_is_the_class_a_share(two_batches: Project) -> None:
+    assert (
+        two_batches.raw.value(
+            "select instrument_id from gold.gold_daily_metrics where symbol = 'GOOG'"
+        )
+        == "alphabet-class-a"
+    )
+
+
+def test_windows_show_their_last_revision(two_batches: Project) -> None:
+    rows = two_batches.raw.query(
+        "select revision, ma_15m, window_15m_end = window_1h_end from "
+        "gold.realtime_stock_analytics order by window_15m_end"
+    )
+
+    assert rows == [(1, 10.0, True), (2, 11.0, True)]
+
+
+def test_the_build_s_now_is_the_latest_fetch(two_batches: Project) -> None:
+    builds = dict(two_batches.raw.query("select build_id, cast(as_of as varchar) from ops.builds"))
+
+    assert builds["first"].startswith("2013-02-25 21:15:00")
+    assert builds["second"].startswith("2013-02-26 15:00:01")
+
+
+def test_every_row_of_gold_carries_the_published_build(two_batches: Project) -> None:
+    marts = two_batches.raw.query(
+        "select table_name from duckdb_tables() where schema_name = 'gold'"
+    )
+
+    assert len(marts) == 8
+    for (mart,) in marts:
+        found = two_batches.raw.query(f"select distinct build_id from gold.{mart}")
+        assert found == [("second",)], mart
+
+
+TABLES = (
+    "silver.silver_quotes_judged", "silver.silver_bars_judged",
+    "gold_candidate.daily_stock_metrics", "gold_candidate.realtime_stock_analytics",
+    "gold_candidate.gold_daily_metrics", "gold_candidate.gold_candlestick",
+    "gold_candidate.gold_kpi", "gold_candidate.gold_treechart",
+)  # fmt: skip
+
+
+def contents(project: Project) -> dict[str, list[tuple[object, ...]]]:
+    return {
+        table: sorted(
+            project.raw.query(f"select columns(lambda c: c <> 'build_id') from {table}"), key=repr
+        )
+        for table in TABLES
+    }
+
+
+def test_a_full_refresh_gives_the_same_rows_as_the_increments(
+    two_batches: Project, tmp_path: Path
+) -> None:
+    at_once = new_project(tmp_path / "at_once")
+    raw = at_once.raw
+    first_batch(raw)
+    second_batch(raw)
+    at_once.build("--full-refresh")
+
+    expected, found = contents(two_batches), contents(at_once)
+    for table in TABLES:
+        assert found[table] == expected[table], table

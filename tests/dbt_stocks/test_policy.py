@@ -1,0 +1,139 @@
+"""The architecture's law, checked on what dbt itself has understood of the project."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dbt_stocks import seeds
+from tests.dbt_stocks.conftest import Project
+
+ROOT = Path(__file__).resolve().parents[2]
+IN_A_JOIN = re.compile(r"\bjoin\s+\{\{\s*(ref|source)\(", re.IGNORECASE)
+JOINED_SUBQUERY = re.compile(r"\bjoin\s*\(", re.IGNORECASE)
+MART_COLUMNS = {"build_id", "as_of", "source", "simulated", "is_final"}
+
+Manifest = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def in_a_shell(two_batches: Project) -> "subprocess.CompletedProcess[str]":
+    """Run dbt as a person does, in the project's folder: its unit tests on the built warehouse."""
+    target = str(two_batches.state / "shell")
+    return subprocess.run(
+        [str(Path(sys.executable).parent / "dbt"), "--no-use-colors", "test",
+         "--select", "test_type:unit", "--target-path", target, "--log-path", target],
+        cwd=ROOT / "dbt_stocks",
+        env=os.environ | {"WAREHOUSE_PATH": str(two_batches.raw.path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def manifest(two_batches: Project, in_a_shell: "subprocess.CompletedProcess[str]") -> Manifest:
+    del in_a_shell
+    found: Manifest = json.loads((two_batches.state / "shell/manifest.json").read_text())
+    return found
+
+
+def models(manifest: Manifest, schema: str | None = None) -> list[dict[str, Any]]:
+    return [
+        node
+        for node in manifest["nodes"].values()
+        if node["resource_type"] == "model" and schema in (None, node["schema"])
+    ]
+
+
+def attached_tests(manifest: Manifest, node: dict[str, Any]) -> list[dict[str, Any]]:
+    return [
+        test
+        for test in manifest["nodes"].values()
+        if test["resource_type"] == "test" and test.get("attached_node") == node["unique_id"]
+    ]
+
+
+def test_every_model_has_a_tested_key(manifest: Manifest) -> None:
+    without = []
+    for model in [*models(manifest), *seeds_of(manifest)]:
+        kinds = {test["test_metadata"]["name"] for test in attached_tests(manifest, model)}
+        if not kinds & {"unique", "unique_combination"}:
+            without.append(model["name"])
+
+    assert without == []
+
+
+def seeds_of(manifest: Manifest) -> list[dict[str, Any]]:
+    return [n for n in manifest["nodes"].values() if n["resource_type"] == "seed"]
+
+
+def test_every_mart_has_a_contract_and_the_columns_of_every_mart(manifest: Manifest) -> None:
+    marts = models(manifest, "gold_candidate")
+
+    assert len(marts) == 8
+    for mart in marts:
+        assert mart["config"]["contract"]["enforced"], mart["name"]
+        assert set(mart["columns"]) >= MART_COLUMNS, mart["name"]
+        undescribed = [c["name"] for c in mart["columns"].values() if not c["description"]]
+        assert undescribed == [], mart["name"]
+
+
+def test_every_description_states_the_grain(manifest: Manifest) -> None:
+    described = [*models(manifest), *seeds_of(manifest), *manifest["sources"].values()]
+    vague = [node["name"] for node in described if not node["description"].startswith("One row")]
+
+    assert vague == []
+
+
+def test_only_bronze_reads_sources(manifest: Manifest) -> None:
+    readers = {
+        model["schema"]
+        for model in models(manifest)
+        if any(parent.startswith("source.") for parent in model["depends_on"]["nodes"])
+    }
+
+    assert readers == {"bronze"}
+
+
+def test_gold_reads_no_bronze_but_the_lake_s_metrics(manifest: Manifest) -> None:
+    read = {
+        parent.rpartition(".")[2]
+        for mart in models(manifest, "gold_candidate")
+        for parent in mart["depends_on"]["nodes"]
+        if ".bronze_" in parent
+    }
+
+    assert read == {"bronze_daily_stock_metrics", "bronze_realtime_stock_analytics"}
+
+
+def test_joins_name_ctes_and_models_end_in_a_bare_select(manifest: Manifest) -> None:
+    for model in models(manifest):
+        code = model["raw_code"]
+        assert not IN_A_JOIN.search(code), model["name"]
+        assert not JOINED_SUBQUERY.search(code), model["name"]
+        assert re.search(r"^select \* from \w+\s*\Z", code, re.MULTILINE), model["name"]
+
+
+def test_every_source_has_freshness(manifest: Manifest) -> None:
+    for source in manifest["sources"].values():
+        assert source["freshness"]["warn_after"]["count"], source["name"]
+        assert source["loaded_at_field"] == "loaded_at", source["name"]
+
+
+def test_the_seeds_are_what_the_command_would_write() -> None:
+    stale = [path.name for path, text in seeds.generate().items() if path.read_text() != text]
+
+    assert stale == []
+
+
+def test_dbt_s_unit_tests_pass_from_a_shell(
+    in_a_shell: "subprocess.CompletedProcess[str]",
+) -> None:
+    assert in_a_shell.returncode == 0, in_a_shell.stdout
+    assert re.search(r"PASS=(?:[7-9]|\d\d) WARN=0 ERROR=0", in_a_shell.stdout), in_a_shell.stdout

@@ -1,0 +1,126 @@
+"""Which data files of the lake are news, and how their rows come out."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pyarrow.fs
+import pytest
+from pyiceberg.catalog import Catalog, load_catalog
+from pyiceberg.table import Table
+from pyiceberg.table.snapshots import Operation, Snapshot, Summary
+
+from ingestion.errors import LoadError
+from ingestion.load import lake
+from ingestion.load.model import Ledger
+from ingestion.settings import LakeSettings, StoreSettings
+from tests.ingestion.load.lake import bars, bars_table
+
+NOTHING = Ledger({}, frozenset(), frozenset())
+
+
+@pytest.fixture
+def catalog(tmp_path: Path) -> Catalog:
+    warehouse = tmp_path / "lake"
+    warehouse.mkdir()
+    return load_catalog(
+        "lake", type="sql", uri=f"sqlite:///{tmp_path}/catalog.db", warehouse=f"file://{warehouse}"
+    )
+
+
+@pytest.fixture
+def table(catalog: Catalog) -> Table:
+    return bars_table(catalog)
+
+
+def taken(found: lake.News, before: Ledger = NOTHING) -> Ledger:
+    """Return the ledger after all of ``found`` has been loaded."""
+    snapshots = {added.snapshot_id for added in found.files} | ({found.head} - {None})
+    return Ledger(
+        {},
+        before.files | {added.file for added in found.files},
+        before.snapshots | frozenset(snapshot for snapshot in snapshots if snapshot is not None),
+    )
+
+
+def test_an_empty_table_is_no_news(table: Table) -> None:
+    assert lake.news(table, NOTHING) == lake.News([], None)
+
+
+def test_snapshots_come_oldest_first_with_their_record_counts(table: Table) -> None:
+    table.append(bars("AAPL", "IBM"))
+    table.append(bars("MSFT"))
+
+    found = lake.news(table, NOTHING)
+
+    assert [added.records for added in found.files] == [2, 1]
+    assert found.head == table.current_snapshot().snapshot_id
+
+
+def test_only_what_came_after_the_last_load_is_news(table: Table) -> None:
+    table.append(bars("AAPL"))
+    ledger = taken(lake.news(table, NOTHING))
+    assert lake.news(table, ledger) == lake.News([], None)
+
+    table.append(bars("IBM"))
+    found = lake.news(table, ledger)
+
+    assert [added.records for added in found.files] == [1]
+    assert lake.news(table, taken(found, ledger)) == lake.News([], None)
+
+
+def test_a_batch_that_ended_inside_a_snapshot_goes_on_there(table: Table) -> None:
+    table.append(bars("AAPL"))
+    table.append(bars("IBM"))
+    first, second = lake.news(table, NOTHING).files
+    half = Ledger({}, frozenset({first.file}), frozenset({first.snapshot_id}))
+
+    assert lake.news(table, half).files == [second]
+
+
+def test_rewritten_rows_are_refused_and_compaction_is_no_news(
+    table: Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table.append(bars("AAPL", "IBM"))
+    ledger = taken(lake.news(table, NOTHING))
+    table.delete("symbol == 'IBM'")
+
+    with pytest.raises(LoadError, match="expected appended rows only, found snapshot"):
+        lake.news(table, ledger)
+
+    head = table.current_snapshot()
+    replaced = Snapshot(**dict(head) | {"summary": Summary(Operation.REPLACE)})
+    monkeypatch.setattr(table, "current_snapshot", lambda: replaced)
+    assert lake.news(table, ledger) == lake.News([], replaced.snapshot_id)
+
+
+def test_a_lost_history_is_an_error_and_not_a_second_load(table: Table) -> None:
+    table.append(bars("AAPL"))
+    elsewhere = Ledger({}, frozenset(), frozenset({1}))
+
+    with pytest.raises(LoadError, match="expected the last loaded snapshot among the ancestors"):
+        lake.news(table, elsewhere)
+
+
+def test_rows_come_out_exact_and_in_utc_without_a_zone(table: Table) -> None:
+    table.append(bars("AAPL"))
+    added = lake.news(table, NOTHING).files[0]
+
+    found = lake.read(pyarrow.fs.LocalFileSystem(), added)
+
+    row = found.rows.to_pylist()[0]
+    assert row["event_at"] == datetime(2013, 3, 1, 14, 30, tzinfo=UTC).replace(tzinfo=None)
+    assert str(row["open"]) == "34.099998474121"
+
+
+def test_a_table_that_no_job_has_made_yet_is_none(catalog: Catalog) -> None:
+    assert lake.open_table(catalog, "silver.bars") is None
+
+
+def test_a_missing_catalog_says_what_makes_it(tmp_path: Path) -> None:
+    settings = LakeSettings(catalog_uri=f"sqlite:///{tmp_path}/none.db")
+    store = StoreSettings(loader_access_key="k", loader_secret_key="s")
+
+    with pytest.raises(LoadError, match="found no file: run `python -m spark_jobs"):
+        lake.open_catalog(settings, store)
+
+    assert not (tmp_path / "none.db").exists()
