@@ -1,12 +1,15 @@
 """Exchange sessions: what a timestamp's session is, and when a session opens and closes."""
 
+import json
+import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
-
-import exchange_calendars
-import pandas as pd
 
 # exchange_calendars' defaults move with the clock (20 years back, one ahead): fixed bounds give the
 # same sessions on every day that this runs. Recorded bars begin in 2000.
@@ -32,20 +35,10 @@ class Session:
 class Calendar:
     """Sessions of one exchange, by local date."""
 
-    def __init__(self, name: str) -> None:
-        source = exchange_calendars.get_calendar(name, start=FIRST_DAY, end=LAST_DAY)
+    def __init__(self, name: str, zone: str, sessions: Iterable[Session]) -> None:
         self.name = name
-        self.zone = ZoneInfo(str(source.tz))
-        early = set(source.early_closes)
-        self._sessions = {
-            label.date(): Session(
-                label.date(),
-                row.open.to_pydatetime(),
-                row.close.to_pydatetime(),
-                label in early,
-            )
-            for label, row in zip(source.schedule.index, source.schedule.itertuples(), strict=True)
-        }
+        self.zone = ZoneInfo(zone)
+        self._sessions = {session.session_date: session for session in sessions}
 
     def sessions(self, start: date | None = None, end: date | None = None) -> list[Session]:
         """Return the sessions with ``start <= session_date <= end``, in order."""
@@ -66,17 +59,64 @@ class Calendar:
         """
         return self._sessions.get(moment.astimezone(self.zone).date())
 
-    def frame(self) -> pd.DataFrame:
-        """Return all sessions: session_date, open_at, close_at (UTC), is_half_day, n_minutes."""
-        rows = [
-            (s.session_date, s.open_at, s.close_at, s.is_half_day, s.n_minutes)
-            for s in self._sessions.values()
-        ]
-        columns = ["session_date", "open_at", "close_at", "is_half_day", "n_minutes"]
-        return pd.DataFrame(rows, columns=columns)
-
 
 @cache
 def get(name: str = "XNYS") -> Calendar:
-    """Return the calendar of an exchange, built once (about a second)."""
-    return Calendar(name)
+    """Return the calendar of an exchange.
+
+    exchange_calendars computes it once; then it is read from a file in the user's cache, since
+    importing that library (with pandas) costs every command two seconds.
+    """
+    path = _cache_file(name)
+    if path.is_file():
+        return _calendar(name, json.loads(path.read_text()))
+    document = compute(name)
+    _keep(path, json.dumps(document))
+    return _calendar(name, document)
+
+
+def compute(name: str) -> dict[str, Any]:
+    """Return an exchange's time zone and sessions as exchange_calendars has them: JSON values."""
+    import exchange_calendars
+
+    source = exchange_calendars.get_calendar(name, start=FIRST_DAY, end=LAST_DAY)
+    early = set(source.early_closes)
+    rows = zip(source.schedule.index, source.schedule.itertuples(), strict=True)
+    return {
+        "zone": str(source.tz),
+        "sessions": [
+            [
+                label.date().isoformat(),
+                row.open.isoformat(),
+                row.close.isoformat(),
+                label in early,
+            ]
+            for label, row in rows
+        ],
+    }
+
+
+def _calendar(name: str, document: dict[str, Any]) -> Calendar:
+    sessions = (
+        Session(
+            date.fromisoformat(day),
+            datetime.fromisoformat(open_at),
+            datetime.fromisoformat(close_at),
+            is_half_day,
+        )
+        for day, open_at, close_at, is_half_day in document["sessions"]
+    )
+    return Calendar(name, document["zone"], sessions)
+
+
+def _cache_file(name: str) -> Path:
+    home = os.environ.get("XDG_CACHE_HOME")
+    folder = (Path(home) if home else Path.home() / ".cache") / "tapehouse" / "calendars"
+    return folder / f"{name}-{version('exchange_calendars')}-{FIRST_DAY}-{LAST_DAY}.json"
+
+
+def _keep(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f"{path.name}.{os.getpid()}")
+    draft.write_text(text)
+    draft.replace(path)

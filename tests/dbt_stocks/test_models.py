@@ -42,7 +42,7 @@ def test_every_bad_quote_is_in_quarantine_with_its_rule(two_batches: Project) ->
 
 
 def test_quotes_add_up_for_every_partition(two_batches: Project) -> None:
-    parts = ("silver.silver_quotes", "silver.silver_quotes_deduplicated",
+    parts = ("silver.silver_quotes", "verdicts.silver_quotes_deduplicated",
              "quarantine.quarantine_quotes")  # fmt: skip
     key = "topic, generation, partition"
     found: Counter[tuple[object, ...]] = Counter()
@@ -59,7 +59,7 @@ def test_quotes_add_up_for_every_partition(two_batches: Project) -> None:
 def test_what_was_sent_again_is_told_from_what_was_superseded(two_batches: Project) -> None:
     found = counts(
         two_batches,
-        "select reason, count(*) from silver.silver_quotes_deduplicated group by reason",
+        "select reason, count(*) from verdicts.silver_quotes_deduplicated group by reason",
     )
 
     assert found == {"resent": 2, "superseded": 1}
@@ -156,7 +156,7 @@ def test_every_row_of_gold_carries_the_published_build(two_batches: Project) -> 
 
 
 TABLES = (
-    "silver.silver_quotes_judged", "silver.silver_bars_judged",
+    "verdicts.silver_quotes_judged", "verdicts.silver_bars_judged",
     "gold_candidate.daily_stock_metrics", "gold_candidate.realtime_stock_analytics",
     "gold_candidate.gold_daily_metrics", "gold_candidate.gold_candlestick",
     "gold_candidate.gold_kpi", "gold_candidate.gold_treechart",

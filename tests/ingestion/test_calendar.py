@@ -1,4 +1,5 @@
 from datetime import UTC, date, datetime
+from pathlib import Path
 
 import pytest
 
@@ -83,9 +84,14 @@ def test_a_year_has_the_sessions_it_had(nyse: Calendar) -> None:
     assert len(nyse.sessions(date(2024, 1, 1), date(2024, 12, 31))) == 252
 
 
-def test_the_frame_has_a_row_for_each_session(nyse: Calendar) -> None:
-    frame = nyse.frame()
+def test_a_calendar_from_the_cache_is_the_computed_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    calendar.get.cache_clear()
+    computed = calendar.get("XNYS").sessions()
+    calendar.get.cache_clear()
+    monkeypatch.setattr(calendar, "compute", lambda name: pytest.fail(f"computed {name} again"))
 
-    assert len(frame) == len(nyse.sessions())
-    assert frame["session_date"].is_unique
-    assert set(frame["n_minutes"]) >= {210, 390}
+    assert calendar.get("XNYS").sessions() == computed
+    assert {session.n_minutes for session in computed} == {210, 390}

@@ -1,0 +1,1 @@
+"""Independent checker: counts every stage from its own storage and trusts none of them."""

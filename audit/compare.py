@@ -1,0 +1,70 @@
+"""Comparing what two stages hold, partition by partition."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from audit.model import EXAMPLES, NOTHING, Check, Holdings, Offsets, Partition, bad, good
+from audit.offsets import compare, distinct
+
+# Offsets below it existed when the audit began, and had to be everywhere by then: the stages are
+# read from the last to the first, so that whatever moves meanwhile is upstream of where it was.
+Sealed = Mapping[Partition, int]
+
+
+@dataclass(frozen=True)
+class Claim:
+    """That ``right`` holds exactly what ``left`` does; the names appear in the sentences."""
+
+    name: str
+    invariant: str
+    left: str
+    right: str
+
+
+def agree(claim: Claim, left: Holdings, right: Holdings, sealed: Sealed) -> list[Check]:
+    """Return one check per kind of difference and partition, or one that holds."""
+    checks = []
+    for place in sorted(left.keys() | right.keys()):
+        wanted, held = left.get(place, NOTHING), right.get(place, NOTHING)
+        checks += _one(claim, place, wanted, held, sealed.get(place))
+    return checks
+
+
+def due(offsets: Offsets, limit: int | None) -> Offsets:
+    """Return the offsets that were there when the audit began; all where that is not known."""
+    return offsets if limit is None else offsets[offsets < limit]
+
+
+def _one(
+    claim: Claim, place: Partition, wanted: Offsets, held: Offsets, limit: int | None
+) -> list[Check]:
+    difference = compare(wanted, held)
+    kinds = (
+        (due(difference.missing, limit), f"in {claim.left}, not in {claim.right}"),
+        (difference.doubled, f"more than once in {claim.right}"),
+        (difference.alien, f"in {claim.right}, not in {claim.left}"),
+    )
+    counts = {"expected": len(distinct(wanted)), "found": len(held)}
+    checks = [
+        wrong(claim.name, claim.invariant, place, offsets, what, **counts)
+        for offsets, what in kinds
+        if len(offsets)
+    ]
+    return checks or [good(claim.name, claim.invariant, place, **counts)]
+
+
+def wrong(
+    name: str, invariant: str, place: Partition, offsets: Offsets, what: str, **facts: int
+) -> Check:
+    """Return a violated check that names its offsets."""
+    examples = [int(offset) for offset in offsets[:EXAMPLES]]
+    text = sentence(place, offsets, what)
+    return bad(name, invariant, text, examples, place, differences=len(offsets), **facts)
+
+
+def sentence(place: Partition, offsets: Offsets, what: str) -> str:
+    """Return ``topic/partition: offset 7 in bronze, not in lake``."""
+    shown = ", ".join(str(offset) for offset in offsets[:5])
+    more = f" and {len(offsets) - 5} more" if len(offsets) > 5 else ""
+    word = "offset" if len(offsets) == 1 else "offsets"
+    return f"{place}: {word} {shown}{more} {what}"

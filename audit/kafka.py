@@ -1,0 +1,191 @@
+"""Kafka, by ``assign`` and without a group: the offsets that really hold records."""
+
+import time
+from array import array
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import numpy as np
+from confluent_kafka import (
+    Consumer,
+    ConsumerGroupTopicPartitions,
+    KafkaError,
+    KafkaException,
+    Message,
+    TopicCollection,
+    TopicPartition,
+)
+from confluent_kafka.admin import AdminClient
+
+from audit.content import Header, digest
+from audit.errors import UnreadableError
+from audit.model import NOTHING, Holdings, Offsets, Partition
+
+_TIMEOUT = 10.0  # seconds for one answer of the broker
+_STALL = 30.0  # seconds without a single record before reading is given up
+_BATCH = 10_000
+_WAIT = 0.05  # consume() waits for a full batch or this long
+
+
+@dataclass
+class Log:
+    """One partition: the log's start, where reading stopped (exclusive), the records between."""
+
+    low: int
+    end: int
+    offsets: Offsets = field(default_factory=lambda: NOTHING)
+    hashes: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.uint64))
+
+
+@dataclass
+class _Reading:
+    end: int
+    offsets: "array[int]" = field(default_factory=lambda: array("q"))
+    hashes: "array[int]" = field(default_factory=lambda: array("Q"))
+
+
+class Kafka:
+    """The broker, read with the auditor's user."""
+
+    def __init__(self, config: Mapping[str, str]) -> None:
+        self._last_error = ""
+        shared: dict[str, Any] = {**config, "error_cb": self._note, "log_level": 2}
+        self._admin = AdminClient(dict(shared))
+        self._consumer = Consumer(
+            {
+                **shared,
+                "group.id": "audit",  # the client asks for one; nothing is joined or committed
+                "enable.auto.commit": False,
+                "enable.auto.offset.store": False,
+                "enable.partition.eof": True,
+                "auto.offset.reset": "error",
+                "isolation.level": "read_committed",
+                "fetch.queue.backoff.ms": 5,
+                "queued.max.messages.kbytes": 32_768,
+            }
+        )
+
+    def close(self) -> None:
+        """Leave the broker."""
+        self._consumer.close()
+
+    def partitions(self, topics: Iterable[str]) -> list[Partition]:
+        """Return the partitions of those topics that exist, with their present generation."""
+        with self._answers("topics"):
+            existing = self._admin.list_topics(timeout=_TIMEOUT).topics.keys() & set(topics)
+            if not existing:
+                return []
+            asked = self._admin.describe_topics(
+                TopicCollection(sorted(existing)), request_timeout=_TIMEOUT
+            )
+            described = [answer.result() for answer in asked.values()]
+        return [
+            Partition(topic.name, _hex(topic.topic_id), part.id)
+            for topic in described
+            for part in topic.partitions
+        ]
+
+    def watermarks(self, partitions: Iterable[Partition]) -> dict[Partition, tuple[int, int]]:
+        """Return each partition's log start and end."""
+        with self._answers("offsets"):
+            return {
+                place: self._consumer.get_watermark_offsets(
+                    TopicPartition(place.topic, place.partition), timeout=_TIMEOUT
+                )
+                for place in partitions
+            }
+
+    def committed(self, group: str) -> dict[tuple[str, int], int]:
+        """Return what a group has committed, per topic and partition."""
+        with self._answers(f"the offsets of group {group}"):
+            asked = self._admin.list_consumer_group_offsets(
+                [ConsumerGroupTopicPartitions(group)], request_timeout=_TIMEOUT
+            )
+            answer = asked[group].result()
+        return {
+            (item.topic, item.partition): item.offset
+            for item in answer.topic_partitions
+            if item.offset >= 0
+        }
+
+    def read(self, partitions: Iterable[Partition], deep: bool = False) -> dict[Partition, Log]:
+        """Read every record between the watermarks of now.
+
+        Transaction markers and what compaction removed are no records: the offsets that come
+        back may have holes.
+        """
+        marks = self.watermarks(partitions)
+        logs = {place: Log(low, high) for place, (low, high) in marks.items()}
+        wanted = {place: log for place, log in logs.items() if log.low < log.end}
+        with self._answers("records"):
+            for place, found in self._consume(wanted, deep).items():
+                logs[place].end = found.end
+                logs[place].offsets = np.array(found.offsets, dtype=np.int64)
+                logs[place].hashes = np.array(found.hashes, dtype=np.uint64)
+        return logs
+
+    def _consume(self, wanted: Mapping[Partition, Log], deep: bool) -> dict[Partition, _Reading]:
+        names = {(place.topic, place.partition): place for place in wanted}
+        readings = {place: _Reading(log.end) for place, log in wanted.items()}
+        pending = set(wanted)
+        self._consumer.assign(
+            [TopicPartition(p.topic, p.partition, log.low) for p, log in wanted.items()]
+        )
+        deadline = time.monotonic() + _STALL
+        while pending:
+            batch = self._consumer.consume(_BATCH, _WAIT)
+            if batch:
+                deadline = time.monotonic() + _STALL
+            elif time.monotonic() > deadline:
+                raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
+            for message in batch:
+                place = names[str(message.topic()), int(message.partition() or 0)]
+                if place in pending and _take(message, readings[place], deep):
+                    pending.discard(place)
+        self._consumer.unassign()
+        return readings
+
+    def _note(self, error: KafkaError) -> None:
+        self._last_error = error.str()
+
+    @contextmanager
+    def _answers(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except KafkaException as error:
+            cause = self._last_error or str(error.args[0])
+            raise UnreadableError(f"Kafka: {what} cannot be read: {cause}") from error
+
+
+def _take(message: Message, reading: _Reading, deep: bool) -> bool:
+    """Keep a record; return whether the partition has now been read to its end."""
+    error, offset = message.error(), int(message.offset() or 0)
+    if error is not None:
+        if error.code() != KafkaError._PARTITION_EOF:
+            raise KafkaException(error)
+        # Under read_committed the end may lie before the high watermark: an open transaction.
+        reading.end = min(reading.end, offset)
+        return True
+    if offset < reading.end:
+        reading.offsets.append(offset)
+        if deep:
+            reading.hashes.append(_digest(message))
+    return offset >= reading.end - 1
+
+
+def _digest(message: Message) -> int:
+    headers = cast("Iterable[Header]", message.headers() or [])
+    return digest(message.timestamp()[1], message.key(), headers, message.value())
+
+
+def _hex(topic_id: object) -> str:
+    high = topic_id.get_most_significant_bits()  # type: ignore[attr-defined]
+    low = topic_id.get_least_significant_bits()  # type: ignore[attr-defined]
+    return f"{high & (1 << 64) - 1:016x}{low & (1 << 64) - 1:016x}"
+
+
+def held(logs: Mapping[Partition, Log]) -> Holdings:
+    """Return the records per partition."""
+    return {place: log.offsets for place, log in logs.items()}

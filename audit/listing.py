@@ -1,0 +1,121 @@
+"""What the store says it holds: every version of every key, and the bytes of one."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from audit.errors import UnreadableError
+from audit.settings import Settings
+
+_CHUNK = 1 << 20
+_UNSUPPORTED = {"NotImplemented", "MethodNotAllowed", "InvalidArgument"}
+
+
+@dataclass(frozen=True)
+class Version:
+    """One version of a key as LIST shows it; ``marker`` is a delete marker."""
+
+    key: str
+    version: str
+    etag: str
+    size: int
+    modified: str
+    latest: bool
+    marker: bool = False
+
+    def identity(self) -> str:
+        """Return what changes when the object does."""
+        return f"{self.version} {self.etag} {self.size} {self.modified}"
+
+
+class Store:
+    """The landing bucket, read with the auditor's identity."""
+
+    def __init__(self, settings: Settings, connections: int = 8) -> None:
+        access, secret = settings.store_keys()
+        self.bucket = settings.bronze_bucket()
+        self.url = settings.store_url()
+        self._client = boto3.client(
+            "s3",
+            endpoint_url=self.url,
+            region_name=settings.store_region(),
+            aws_access_key_id=access,
+            aws_secret_access_key=secret,
+            config=Config(
+                max_pool_connections=connections,
+                connect_timeout=5,
+                read_timeout=30,
+                retries={"mode": "standard", "max_attempts": 3},
+                s3={"addressing_style": "path"},
+                response_checksum_validation="when_required",
+            ),
+        )
+
+    def versioned(self) -> bool | None:
+        """Return whether the bucket keeps versions; None where the store does not know them."""
+        try:
+            with _readable(f"bucket {self.bucket}"):
+                answer = self._client.get_bucket_versioning(Bucket=self.bucket)
+        except _UnsupportedError:
+            return None
+        return answer.get("Status") == "Enabled"
+
+    def versions(self) -> Iterator[Version]:
+        """Return every version and delete marker in the bucket, in key order."""
+        pages = self._client.get_paginator("list_object_versions")
+        with _readable(f"bucket {self.bucket}"):
+            for page in pages.paginate(Bucket=self.bucket):
+                yield from (_version(item) for item in page.get("Versions", []))
+                yield from (_marker(item) for item in page.get("DeleteMarkers", []))
+
+    def objects(self) -> Iterator[Version]:
+        """Return what a store without versions holds."""
+        pages = self._client.get_paginator("list_objects_v2")
+        with _readable(f"bucket {self.bucket}"):
+            for page in pages.paginate(Bucket=self.bucket):
+                yield from (_version(item) for item in page.get("Contents", []))
+
+    @contextmanager
+    def open(self, version: Version) -> Iterator[tuple[Mapping[str, str], Iterator[bytes]]]:
+        """Return an object's metadata and its stored bytes in pieces."""
+        with _readable(f"object {version.key}"):
+            answer = self._client.get_object(Bucket=self.bucket, Key=version.key)
+            with closing(answer["Body"]) as body:
+                yield answer["Metadata"], body.iter_chunks(_CHUNK)
+
+
+class _UnsupportedError(Exception):
+    """The store does not implement the request."""
+
+
+@contextmanager
+def _readable(what: str) -> Iterator[None]:
+    try:
+        yield
+    except ClientError as error:
+        if error.response.get("Error", {}).get("Code") in _UNSUPPORTED:
+            raise _UnsupportedError(what) from error
+        raise UnreadableError(f"{what} cannot be read: {error}") from error
+    except BotoCoreError as error:
+        raise UnreadableError(f"{what} cannot be read: {error}") from error
+
+
+def _version(item: Mapping[str, Any]) -> Version:
+    return Version(
+        item["Key"],
+        item.get("VersionId", "null"),
+        item["ETag"],
+        item["Size"],
+        item["LastModified"].isoformat(),
+        item.get("IsLatest", True),
+    )
+
+
+def _marker(item: Mapping[str, Any]) -> Version:
+    modified = item["LastModified"].isoformat()
+    return Version(item["Key"], item["VersionId"], "", 0, modified, item["IsLatest"], marker=True)

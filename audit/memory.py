@@ -1,0 +1,83 @@
+"""What earlier audits verified: saves reading it again, and shows what has vanished since."""
+
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from audit.model import Partition
+from audit.objects import Bronze
+
+_FORMAT = 1
+
+
+class Memory:
+    """Objects found good, by key, with the identity under which they were read.
+
+    An object is remembered only while its partition's chain holds; once remembered it is never
+    overwritten by something else: I3 says that no key ever changes.
+    """
+
+    def __init__(self, path: Path, store: str) -> None:
+        self._path = path
+        self._store = store
+        self._known: dict[str, dict[str, Any]] = self._load()
+
+    def recall(self, key: str, identity: str) -> Bronze | None:
+        """Return what reading this very version showed; None when it has to be read."""
+        known = self._known.get(key)
+        if known is None or known["identity"] != identity:
+            return None
+        facts = known["object"]
+        place = Partition(*facts["partition"])
+        spans = [(first, last) for first, last in facts["runs"]]
+        return Bronze(**{**facts, "partition": place, "runs": spans})
+
+    def vanished(self, present: Iterable[str]) -> list[str]:
+        """Return the remembered keys that are no longer there."""
+        return sorted(self._known.keys() - set(present))
+
+    def changed(self, found: Iterable[Bronze]) -> list[str]:
+        """Return the keys whose bytes or interval are not those remembered."""
+        return [item.key for item in found if self._differs(item)]
+
+    def remember(self, found: Iterable[tuple[Bronze, str]]) -> None:
+        """Keep good objects with their identities, and write the file when that is news."""
+        news = {
+            item.key: {"identity": identity, "object": _facts(item)}
+            for item, identity in found
+            if not self._differs(item) and self._known.get(item.key, {}).get("identity") != identity
+        }
+        if news:
+            self._known |= news
+            self._save()
+
+    def _differs(self, item: Bronze) -> bool:
+        known = self._known.get(item.key)
+        if known is None:
+            return False
+        before = known["object"]
+        return bool((before["sha256"], before["next"]) != (item.sha256, item.next))
+
+    def _load(self) -> dict[str, dict[str, Any]]:
+        try:
+            body = json.loads(self._path.read_text())
+        except (FileNotFoundError, json.JSONDecodeError):
+            return {}
+        same = body.get("format") == _FORMAT and body.get("store") == self._store
+        return dict(body["objects"]) if same else {}
+
+    def _save(self) -> None:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        body = {"format": _FORMAT, "store": self._store, "objects": self._known}
+        draft = self._path.with_suffix(".new")
+        draft.write_text(json.dumps(body))
+        os.replace(draft, self._path)  # noqa: PTH105 - a reader sees the old file or the new one
+
+
+def _facts(item: Bronze) -> dict[str, Any]:
+    facts = asdict(item)
+    del facts["hashes"]
+    return facts

@@ -1,0 +1,128 @@
+"""What the auditor talks about: partitions, the offsets that a stage holds, checks, the verdict."""
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+EXAMPLES = 20  # enough to see a pattern; the counts beside them are exact
+
+Offsets = NDArray[np.int64]
+Status = Literal["ok", "violated", "unknown", "skipped"]
+
+
+class Partition(NamedTuple):
+    """A partition of one life of a topic; ``generation`` is the topic's id in hex."""
+
+    topic: str
+    generation: str
+    partition: int
+
+    def __str__(self) -> str:
+        return f"{self.topic}/{self.partition}"
+
+
+# Sorted offsets per partition; an offset held twice is in its array twice.
+Holdings = dict[Partition, Offsets]
+
+NOTHING: Offsets = np.empty(0, dtype=np.int64)
+
+
+@dataclass(frozen=True)
+class Check:
+    """One invariant, judged once: for one partition, or for a stage as a whole.
+
+    ``differences`` counts what is wrong, ``examples`` names up to 20 of it (offsets, keys, ids).
+    """
+
+    name: str
+    invariant: str
+    status: Status
+    detail: str = ""
+    topic: str | None = None
+    generation: str | None = None
+    partition: int | None = None
+    expected: int | str | None = None
+    found: int | str | None = None
+    differences: int = 0
+    examples: tuple[int | str, ...] = ()
+
+    def where(self) -> Partition | None:
+        """Return the partition that the check is about, if it is about one."""
+        if self.topic is None or self.generation is None or self.partition is None:
+            return None
+        return Partition(self.topic, self.generation, self.partition)
+
+
+def good(name: str, invariant: str, where: Partition | None = None, **facts: Any) -> Check:  # noqa: ANN401 - fields of Check
+    """Return a check that holds."""
+    return Check(name, invariant, "ok", **_place(where), **facts)
+
+
+def bad(
+    name: str,
+    invariant: str,
+    detail: str,
+    examples: Iterable[int | str] = (),
+    where: Partition | None = None,
+    **facts: Any,  # noqa: ANN401 - fields of Check
+) -> Check:
+    """Return a violated check; ``differences`` defaults to the number of examples."""
+    named = tuple(examples)
+    facts.setdefault("differences", max(1, len(named)))
+    return Check(
+        name, invariant, "violated", detail, **_place(where), examples=named[:EXAMPLES], **facts
+    )
+
+
+def unknown(name: str, invariant: str, detail: str) -> Check:
+    """Return a check that could not be judged."""
+    return Check(name, invariant, "unknown", detail)
+
+
+def _place(where: Partition | None) -> dict[str, Any]:
+    return where._asdict() if where else {}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the reconciliation table; None where a stage does not apply or was not read."""
+
+    topic: str
+    generation: str
+    partition: int
+    kafka: int | None = None
+    bronze: int | None = None
+    lake: int | None = None
+    rejected: int | None = None
+    deduplicated: int | None = None
+    warehouse: int | None = None
+    silver: int | None = None
+    quarantined: int | None = None
+    gap: int = 0
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What one audit found."""
+
+    started_at: str
+    finished_at: str
+    seconds: float
+    checks: list[Check]
+    table: list[Row] = field(default_factory=list)
+
+    @property
+    def verdict(self) -> Status:
+        """Return violated before unknown before ok: a known loss outranks an unread stage."""
+        found = {check.status for check in self.checks}
+        if "violated" in found:
+            return "violated"
+        return "unknown" if "unknown" in found or "ok" not in found else "ok"
+
+    def document(self) -> dict[str, Any]:
+        """Return the verdict as JSON values."""
+        body = asdict(self)
+        return {"verdict": self.verdict, **body}

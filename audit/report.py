@@ -1,0 +1,68 @@
+"""The verdict as text for people and as a file for machines."""
+
+import json
+import os
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import fields
+from pathlib import Path
+
+from audit.model import Check, Row, Verdict
+
+_COLUMNS = [field.name for field in fields(Row)][3:]
+
+
+def write(verdict: Verdict, path: Path) -> None:
+    """Write the verdict as JSON; a reader sees the old file or the new one, never half of it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f"{path.name}.new")
+    draft.write_text(json.dumps(verdict.document(), indent=1) + "\n")
+    os.replace(draft, path)  # noqa: PTH105 - Path.replace says the same
+
+
+def render(verdict: Verdict) -> str:
+    """Return the reconciliation table, what is wrong or unread, and the closing line."""
+    parts = [*_table(verdict.table), *_findings(verdict.checks), closing(verdict)]
+    return "\n".join(parts)
+
+
+def closing(verdict: Verdict) -> str:
+    """Return the verdict in one line."""
+    counts = Counter(check.status for check in verdict.checks)
+    facts = ", ".join(f"{counts[status]} {status}" for status in sorted(counts))
+    return f"audit: {verdict.verdict.upper()} ({facts}; {verdict.seconds:.1f} s)"
+
+
+def _findings(checks: Iterable[Check]) -> list[str]:
+    return [
+        f"{'note' if check.status == 'ok' else check.status:<8}  {check.name}: {check.detail}"
+        for check in checks
+        if check.status != "ok" or check.name == "bronze.gaps"
+    ]
+
+
+def _table(rows: Sequence[Row]) -> list[str]:
+    if not rows:
+        return []
+    cells = [["topic/partition", *_COLUMNS]]
+    cells += [
+        [_label(row, rows), *(_cell(getattr(row, name)) for name in _COLUMNS)] for row in rows
+    ]
+    widths = [max(len(line[column]) for line in cells) for column in range(len(cells[0]))]
+    return [_line(line, widths) for line in cells]
+
+
+def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
+    first, *numbers = zip(cells, widths, strict=True)
+    return "  ".join([first[0].ljust(first[1]), *(cell.rjust(width) for cell, width in numbers)])
+
+
+def _label(row: Row, rows: Sequence[Row]) -> str:
+    """Return topic and partition; a re-created topic's rows also show their generation."""
+    generations = {other.generation for other in rows if other.topic == row.topic}
+    mark = f" g={row.generation[:8]}" if len(generations) > 1 else ""
+    return f"{row.topic}/{row.partition}{mark}"
+
+
+def _cell(value: int | None) -> str:
+    return "-" if value is None else str(value)

@@ -1,0 +1,130 @@
+"""The command as a person or a scheduler meets it: exit code, text, verdict file."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+
+from tests.audit.test_plants import object_deleted
+from tests.audit.world import BATCH, World
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def audit(env_file: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "audit", *arguments],
+        cwd=ROOT,
+        env=os.environ | {"TAPEHOUSE_ENV_FILE": str(env_file)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+@pytest.fixture
+def nowhere(tmp_path: Path) -> Path:
+    file = tmp_path / "env"
+    file.write_text(f"TAPEHOUSE_STATE_DIR={tmp_path}/var\nSTORE_PORT=1\nKAFKA_PORT=1\n")
+    return file
+
+
+def test_a_missing_variable_is_named_and_no_verdict_is_ok(nowhere: Path) -> None:
+    stale = nowhere.parent / "var/audit/verdict.json"
+    stale.parent.mkdir(parents=True)
+    stale.write_text('{"verdict": "ok"}')
+    found = audit(nowhere)
+    assert found.returncode == 2
+    assert "KAFKA_AUDITOR_PASSWORD is not set" in found.stdout
+    assert "STORE_AUDITOR_ACCESS_KEY is not set" in found.stdout
+    assert "Traceback" not in found.stdout + found.stderr
+    assert json.loads(stale.read_text())["verdict"] == "unknown"
+
+
+def test_a_store_that_does_not_answer_is_unknown_and_not_a_gap(nowhere: Path) -> None:
+    with nowhere.open("a") as file:
+        file.write("STORE_AUDITOR_ACCESS_KEY=a\nSTORE_AUDITOR_SECRET_KEY=b\n")
+    found = audit(nowhere, "--stage", "bronze")
+    assert found.returncode == 2
+    assert "bronze.read" in found.stdout
+    assert "violated" not in found.stdout
+
+
+@pytest.mark.integration
+def test_agreement_exits_with_0_and_writes_the_same_verdict_twice(
+    world: World, tmp_path: Path
+) -> None:
+    report = tmp_path / "report.json"
+    found = audit(world.env_file, "--report", str(report))
+    assert found.returncode == 0, found.stdout
+    assert "audit: OK" in found.stdout
+    verdict = json.loads(world.settings.state("audit", "verdict.json").read_text())
+    assert verdict == json.loads(report.read_text())
+    rows = {(row["topic"], row["partition"]): row for row in verdict["table"]}
+    batch = rows[BATCH, 0]
+    assert batch["kafka"] == batch["bronze"] == batch["warehouse"] == 10
+    assert batch["lake"] + batch["rejected"] + batch["deduplicated"] == 10
+    assert batch["silver"] + batch["quarantined"] + batch["rejected"] == 10
+    assert batch["gap"] == 0
+
+
+@pytest.mark.integration
+def test_a_gap_exits_with_1_and_names_the_offsets(world: World) -> None:
+    with object_deleted(world):
+        found = audit(world.env_file)
+    assert found.returncode == 1
+    assert f"{BATCH}/0: offsets 4, 5, 6, 7 in Kafka, not in bronze" in found.stdout
+    verdict = json.loads(world.settings.state("audit", "verdict.json").read_text())
+    assert verdict["verdict"] == "violated"
+    assert [row["gap"] for row in verdict["table"] if row["gap"]] == [4]
+
+
+@pytest.mark.integration
+def test_a_stage_alone_judges_nothing_else(world: World) -> None:
+    with world.sql("delete from silver.silver_bars"):
+        assert world.audit(stages=("bronze", "lake")).verdict == "ok"
+        assert world.audit(stages=("silver",)).verdict == "violated"
+
+
+@pytest.mark.integration
+def test_a_warehouse_that_stays_locked_is_unknown_after_a_visible_wait(world: World) -> None:
+    lock = FileLock(world.settings.warehouse().with_suffix(".lock"))
+    with lock, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("WAREHOUSE_LOCK_TIMEOUT_S", "0.5")
+        found = audit(world.env_file, "--stage", "gold")
+    assert found.returncode == 2
+    assert "waiting for the warehouse lock" in found.stderr
+    assert "warehouse.read" in found.stdout
+
+
+@pytest.mark.integration
+def test_a_missing_warehouse_is_a_gap_where_the_lake_holds_rows(world: World) -> None:
+    path = world.settings.warehouse()
+    aside = path.rename(path.with_suffix(".aside"))
+    try:
+        verdict = world.audit()
+    finally:
+        aside.rename(path)
+    assert verdict.verdict == "violated"
+    names = {check.name for check in verdict.checks if check.status == "violated"}
+    assert {"warehouse.records", "warehouse.quotes", "warehouse.metrics"} <= names
+
+
+@pytest.mark.integration
+def test_a_second_audit_reads_only_what_is_new_and_a_full_one_reads_all(world: World) -> None:
+    memory = world.settings.state("audit", "bronze.json")
+    world.audit()
+    known = json.loads(memory.read_text())
+    assert len(known["objects"]) == world.object_count()
+    key = sorted(known["objects"])[0]
+    known["objects"][key]["object"]["runs"] = [[0, 2]]
+    memory.write_text(json.dumps(known))
+    assert world.audit().verdict == "violated", "the remembered object was read again"
+    assert world.audit(full=True).verdict == "ok"
+    memory.unlink()
+    assert world.audit().verdict == "ok"
