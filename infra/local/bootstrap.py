@@ -21,6 +21,7 @@ from infra.setup import artifacts, credentials, machine  # noqa: E402 - needs th
 from infra.setup.artifacts import Artifact  # noqa: E402
 from infra.setup.console import Console, SetupError  # noqa: E402
 from infra.setup.python_env import PythonEnvironment  # noqa: E402
+from infra.setup.spark_archive import SparkArchive  # noqa: E402
 
 FALLBACK = (
     "Go is missing: the object store will be S3Proxy (the same S3 API, but no versioning and no "
@@ -34,7 +35,7 @@ def main(arguments: list[str] | None = None) -> int:
     began = time.monotonic()
     try:
         with _only_one(ROOT):
-            set_up(ROOT, Console(total=6, quiet=options.quiet))
+            set_up(ROOT, Console(total=7, quiet=options.quiet))
     except SetupError as error:
         sys.stderr.write(f"error: {error}\n")
         return 1
@@ -69,6 +70,7 @@ def set_up(root: Path, console: Console) -> None:
         _artifact(artifacts.jars(profile, root, console), console)
     _store(kind, root, console)
     _settings(root, console, chosen)
+    _artifact(SparkArchive(root, console), console)
 
 
 def choose_store(root: Path, console: Console) -> tuple[str, dict[str, str]]:
@@ -103,7 +105,7 @@ def _python(root: Path, console: Console) -> None:
         environment.make()
 
 
-def _artifact(artifact: Artifact, console: Console) -> None:
+def _artifact(artifact: Artifact | SparkArchive, console: Console) -> None:
     console.next()
     if artifact.is_ready():
         console.done_already(artifact.label)

@@ -54,6 +54,7 @@ class Console:
         log: Path,
         env: Mapping[str, str] | None = None,
         heartbeat_s: float = HEARTBEAT_S,
+        cwd: Path | None = None,
     ) -> None:
         """Run a command into a log file, with a sign of life now and then.
 
@@ -70,6 +71,7 @@ class Console:
                     stdout=output,
                     stderr=subprocess.STDOUT,
                     env=os.environ | dict(env or {}),
+                    cwd=cwd,
                 )
             except OSError as error:
                 raise SetupError(f"cannot run {name}: {error.strerror}") from error

@@ -29,6 +29,22 @@ case "$1" in
 esac
 """
 
+WARM_UP = """
+import pathlib, sys
+pathlib.Path(".tools/spark-0.jsa").touch()
+with open({calls!r}, "a") as calls:
+    print("spark_jobs", *sys.argv[1:], file=calls)
+"""
+
+
+def make_checkout(root: Path, calls: Path) -> None:
+    """Lay out what set-up reads of a checkout."""
+    for folder in ("infra/jars", ".tools", "spark_jobs"):
+        (root / folder).mkdir(parents=True)
+    (root / "infra" / "jars" / "pom.xml").write_text("<project/>")
+    (root / "requirements.txt").write_text("a==1 --hash=sha256:00\n")
+    (root / "spark_jobs" / "__main__.py").write_text(WARM_UP.format(calls=str(calls)))
+
 
 class Machine:
     """A checkout, a cache and a PATH of scripts that record their calls."""
@@ -37,10 +53,7 @@ class Machine:
         self.root = folder / "checkout"
         self.tools = folder / "bin"
         self.calls_file = folder / "calls"
-        (self.root / "infra" / "jars").mkdir(parents=True)
-        (self.root / ".tools").mkdir()
-        (self.root / "infra" / "jars" / "pom.xml").write_text("<project/>")
-        (self.root / "requirements.txt").write_text("a==1 --hash=sha256:00\n")
+        make_checkout(self.root, self.calls_file)
         self.tools.mkdir()
         for name in ("sh", "mkdir", "ln", "chmod"):
             (self.tools / name).symlink_to(f"/bin/{name}")
@@ -68,7 +81,7 @@ class Machine:
         return [line for line in text.splitlines() if not line.endswith("--version")]
 
     def set_up(self, quiet: bool = False) -> None:
-        bootstrap.set_up(self.root, Console(6, quiet=quiet))
+        bootstrap.set_up(self.root, Console(7, quiet=quiet))
 
 
 @pytest.fixture
@@ -88,7 +101,7 @@ def test_a_first_run_makes_everything_and_says_so(
     assert (machine.root / ".venv" / "bin" / "python").exists()
     assert set(credentials.credentials()) <= set(credentials.values(machine.root / ".env"))
     out = capsys.readouterr().out
-    assert [f"[{n}/6]" in out for n in range(1, 7)] == [True] * 6
+    assert [f"[{n}/7]" in out for n in range(1, 8)] == [True] * 7
 
 
 def test_a_second_run_calls_no_tool_and_prints_nothing_when_quiet(
@@ -141,7 +154,8 @@ def test_a_changed_lock_file_is_installed_again(machine: Machine) -> None:
 
     machine.set_up()
 
-    assert [call.split()[:3] for call in machine.calls()] == [["uv", "pip", "sync"]]
+    calls = machine.calls()
+    assert [call.split()[:2] for call in calls] == [["uv", "pip"], ["spark_jobs", "warm-up"]]
 
 
 def test_an_interrupted_install_is_not_taken_for_a_finished_one(machine: Machine) -> None:
@@ -159,14 +173,11 @@ def test_another_checkout_takes_everything_from_the_cache(machine: Machine, tmp_
     machine.set_up()
     machine.calls()
     second = tmp_path / "second"
-    (second / "infra" / "jars").mkdir(parents=True)
-    (second / ".tools").mkdir()
-    (second / "infra" / "jars" / "pom.xml").write_text("<project/>")
-    (second / "requirements.txt").write_text("a==1 --hash=sha256:00\n")
+    make_checkout(second, machine.calls_file)
 
-    bootstrap.set_up(second, Console(6))
+    bootstrap.set_up(second, Console(7))
 
-    assert {call.split()[0] for call in machine.calls()} == {"uv"}
+    assert {call.split()[0] for call in machine.calls()} == {"uv", "spark_jobs"}
     assert (second / ".tools" / "minio").is_file()
 
 
@@ -177,7 +188,7 @@ def test_another_pom_resolves_again(machine: Machine) -> None:
 
     machine.set_up()
 
-    assert [call.split()[0] for call in machine.calls()] == ["mvn", "mvn"]
+    assert [call.split()[0] for call in machine.calls()] == ["mvn", "mvn", "spark_jobs"]
 
 
 def test_a_corrupted_cache_entry_is_made_again(machine: Machine) -> None:
