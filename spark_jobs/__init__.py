@@ -1,0 +1,1 @@
+"""Spark jobs over the lake: compaction of bronze, daily metrics, trailing windows."""

@@ -1,0 +1,166 @@
+"""The lake's jobs, from a shell."""
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import date, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from ingestion import calendar, logs
+from ingestion.clock import SystemClock
+from ingestion.errors import TapehouseError
+from ingestion.settings import LakeSettings, ProjectSettings, StoreSettings
+from spark_jobs import failures, jvm, session, warmup
+from spark_jobs.bronze import S3Bronze
+from spark_jobs.context import JobContext
+from spark_jobs.jobs import compact as compact_job
+from spark_jobs.jobs import daily_metrics, window_metrics
+from spark_jobs.jobs.revise import Range
+from spark_jobs.report import JobSummary
+
+app = typer.Typer(
+    help=__doc__,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_show_locals=False,  # locals hold credentials
+)
+
+
+class Job(StrEnum):
+    """What can be run."""
+
+    COMPACT = "compact"
+    DAILY = "daily-metrics"
+    WINDOWS = "window-metrics"
+
+
+_JOBS: dict[Job, Callable[[JobContext, Range], JobSummary]] = {
+    Job.COMPACT: lambda context, _: compact_job.run(context),
+    Job.DAILY: daily_metrics.run,
+    Job.WINDOWS: window_metrics.run,
+}
+
+Day = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"])]
+Report = Annotated[Path | None, typer.Option(help="Write the counts here, as JSON.")]
+Master = Annotated[str | None, typer.Option(help="Spark master; LAKE_MASTER otherwise.")]
+Debug = Annotated[bool, typer.Option(help="Show the traceback of a failure, and more logs.")]
+
+
+@app.command()
+def compact(report: Report = None, master: Master = None, debug: Debug = False) -> None:
+    """Bring new bronze records into the lake: typed, each event once, rejects with reason."""
+    _run([Job.COMPACT], Range(), report, master, debug)
+
+
+@app.command(name="daily-metrics")
+def daily(
+    start: Day = None,
+    end: Day = None,
+    report: Report = None,
+    master: Master = None,
+    debug: Debug = False,
+) -> None:
+    """Bring daily metrics up to the bars, or recompute sessions from start to end (included)."""
+    _run([Job.DAILY], _range(start, end), report, master, debug)
+
+
+@app.command(name="window-metrics")
+def windows(
+    start: Day = None,
+    end: Day = None,
+    report: Report = None,
+    master: Master = None,
+    debug: Debug = False,
+) -> None:
+    """Bring trailing windows up to the trades, or recompute sessions from start to end."""
+    _run([Job.WINDOWS], _range(start, end), report, master, debug)
+
+
+@app.command()
+def run(
+    jobs: list[Job],
+    start: Day = None,
+    end: Day = None,
+    report: Report = None,
+    master: Master = None,
+    debug: Debug = False,
+) -> None:
+    """Run several jobs in one session, in the order given."""
+    _run(jobs, _range(start, end), report, master, debug)
+
+
+@app.command(name="warm-up")
+def warm_up(debug: Debug = False) -> None:
+    """Make the class-data archive that halves the start of later sessions; once per set of jars."""
+    with _readable(debug):
+        if jvm.archive().is_file():
+            typer.echo(f"already there: {jvm.archive()}")
+        else:
+            typer.echo(f"made {warmup.make_archive()}")
+
+
+def _run(
+    jobs: list[Job], sessions: Range, report: Path | None, master: str | None, debug: bool
+) -> None:
+    logs.configure(debug)
+    began = time.monotonic()
+    done: dict[str, JobSummary] = {}
+    try:
+        with _readable(debug):
+            for summary in _summaries(jobs, sessions, master, debug):
+                typer.echo(summary.line())
+                done[summary.job] = summary
+    finally:
+        if report:
+            counts = {name: summary.as_dict() for name, summary in done.items()}
+            complete = len(done) == len(set(jobs))
+            seconds = round(time.monotonic() - began, 3)
+            document = {"complete": complete, "jobs": counts, "seconds": seconds}
+            report.parent.mkdir(parents=True, exist_ok=True)
+            report.write_text(json.dumps(document, indent=2) + "\n")
+
+
+def _summaries(
+    jobs: list[Job], sessions: Range, master: str | None, debug: bool
+) -> Iterator[JobSummary]:
+    store = StoreSettings.load()
+    bronze = S3Bronze.connect(store)
+    # A store that is down or refuses us is known before the seconds that Spark takes to start.
+    bronze.folders("")
+    project = ProjectSettings.load()
+    plan = session.SessionPlan(project, store, LakeSettings.load(), master=master, debug=debug)
+    with session.running(plan) as spark:
+        context = JobContext(spark, bronze, calendar.get(project.calendar), SystemClock())
+        for job in jobs:
+            yield _JOBS[job](context, sessions)
+
+
+@contextmanager
+def _readable(debug: bool) -> Iterator[None]:
+    try:
+        with failures.translated():
+            yield
+    except TapehouseError as error:
+        if debug:
+            Console(stderr=True).print_exception()
+        typer.echo(f"error: {error}", err=True)
+        sys.exit(1)
+
+
+def _range(start: datetime | None, end: datetime | None) -> Range:
+    return Range(_day(start), _day(end))
+
+
+def _day(moment: datetime | None) -> date | None:
+    return moment.date() if moment else None
+
+
+if __name__ == "__main__":
+    app()

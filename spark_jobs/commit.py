@@ -1,0 +1,96 @@
+"""Write, audit, publish: rows go to a branch, main moves only when the branch is right."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import structlog
+from py4j.protocol import Py4JError
+from pyspark.sql import DataFrame, SparkSession
+
+from ingestion.errors import LakeError
+from spark_jobs.iceberg import LakeTable
+from spark_jobs.schemas import Table
+
+_log = structlog.get_logger(component="commit")
+
+
+@dataclass(frozen=True)
+class Staged:
+    """One commit on a branch, off the snapshot ``base`` of main."""
+
+    spec: Table
+    table: LakeTable
+    base: int
+    branch: str
+    rows: int
+    files: int
+
+    def publish(self) -> None:
+        """Move main to the branch.
+
+        Raises:
+            CommitConflictError: main is no longer what the branch was made from.
+        """
+        self.table.refresh()
+        self.table.fast_forward(self.branch)
+
+    def abandon(self) -> None:
+        """Drop the branch; where even that fails, snapshot expiry does it later."""
+        try:
+            self.table.drop_branch(self.branch)
+        except (Py4JError, LakeError) as error:
+            _log.warning("branch_left", table=self.spec.identifier, error=str(error)[:200])
+
+
+@contextmanager
+def branches() -> Iterator[list[Staged]]:
+    """Collect staged commits; when the block fails, their branches are dropped."""
+    staged: list[Staged] = []
+    try:
+        yield staged
+    except BaseException:
+        for item in staged:
+            item.abandon()
+        raise
+
+
+def stage(
+    spec: Table,
+    table: LakeTable,
+    branch: str,
+    rows: DataFrame | None,
+    properties: Mapping[str, str],
+) -> Staged:
+    """Commit rows (None: an empty commit) with snapshot properties to a new branch of main.
+
+    Raises:
+        CommitConflictError: other writers were in the way too often.
+    """
+    base = table.head()
+    if base is None:
+        raise AssertionError(f"{spec.identifier} has no snapshot; tables.ensure makes one")
+    table.create_branch(branch)
+    if rows is None:
+        table.append_nothing(properties, branch)
+    else:
+        _append(spec, branch, rows, properties)
+    table.refresh()
+    added_rows, added_files = table.added(branch)
+    return Staged(spec, table, base, branch, added_rows, added_files)
+
+
+def written(spark: SparkSession, staged: Staged) -> DataFrame:
+    """Return the rows that the branch adds to its base, read back from its files."""
+    return (
+        spark.read.option("start-snapshot-id", staged.base)
+        .option("end-snapshot-id", staged.table.head(staged.branch))
+        .table(staged.spec.identifier)
+    )
+
+
+def _append(spec: Table, branch: str, rows: DataFrame, properties: Mapping[str, str]) -> None:
+    writer = rows.select(*spec.columns).writeTo(f"{spec.identifier}.branch_{branch}")
+    for name, value in properties.items():
+        writer = writer.option(f"snapshot-property.{name}", value)
+    writer.append()

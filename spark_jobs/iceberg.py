@@ -1,0 +1,150 @@
+"""A thin handle on Iceberg's Java API, in the session's own JVM.
+
+Branches, empty commits and snapshot properties take one call each there; in SQL each would be a
+Spark job, and an empty commit cannot be said at all.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from py4j.java_gateway import JavaObject
+from py4j.protocol import Py4JJavaError
+from pyspark.sql import SparkSession
+
+from ingestion.errors import CommitConflictError
+
+MAIN: Final = "main"
+# A run that died leaves its branch; snapshot expiry drops it after this time.
+_BRANCH_AGE_MS: Final = 24 * 3600 * 1000
+_CONFLICTS: Final = (
+    "org.apache.iceberg.exceptions.CommitFailedException",
+    "Cannot fast-forward",
+)
+
+
+def iceberg(spark: SparkSession) -> JavaObject:
+    """Return Iceberg's Java package in the session's JVM."""
+    gateway = spark.sparkContext._jvm
+    assert gateway is not None  # noqa: S101 - a running session has its JVM
+    return gateway.org.apache.iceberg
+
+
+class LakeTable:
+    """One table as of the last ``refresh()``."""
+
+    def __init__(self, spark: SparkSession, identifier: str) -> None:
+        self.identifier = identifier
+        library = iceberg(spark)
+        loader = library.spark.Spark3Util
+        self._table: JavaObject = loader.loadIcebergTable(spark._jsparkSession, identifier)
+        self._snapshots: JavaObject = library.util.SnapshotUtil
+
+    def refresh(self) -> None:
+        """Read the table's newest metadata."""
+        self._table.refresh()
+
+    def head(self, ref: str = MAIN) -> int | None:
+        """Return the snapshot id of a branch, or None."""
+        snapshot = self._table.snapshot(ref)
+        return None if snapshot is None else int(snapshot.snapshotId())
+
+    def total_records(self) -> int:
+        """Return how many rows main holds."""
+        snapshot = self._table.snapshot(MAIN)
+        return 0 if snapshot is None else int(snapshot.summary().get("total-records") or 0)
+
+    def added(self, ref: str) -> tuple[int, int]:
+        """Return (rows, files) that the last commit of a branch added."""
+        summary = self._table.snapshot(ref).summary()
+        return (
+            int(summary.get("added-records") or 0),
+            int(summary.get("added-data-files") or 0),
+        )
+
+    def contains(self, ancestor: int) -> bool:
+        """Return whether main descends from a snapshot that still exists."""
+        head = self.head()
+        if head is None or self._table.snapshot(ancestor) is None:
+            return False
+        return bool(self._snapshots.isAncestorOf(self._table, head, ancestor))
+
+    def last_property(self, name: str) -> str | None:
+        """Return a snapshot property's newest value on main.
+
+        Compaction's ``replace`` snapshots carry none and expiry may break main's ancestry; then
+        the newest tagged snapshot that has the property answers.
+        """
+        found = (snapshot.summary().get(name) for snapshot in self._ancestry())
+        value = next((value for value in found if value is not None), None)
+        return value if value is not None else self._tagged_property(name)
+
+    def create_branch(self, name: str) -> None:
+        """Branch off main.
+
+        Raises:
+            CommitConflictError: another writer was in the way too often.
+        """
+        with _conflicts(self.identifier):
+            manager = self._table.manageSnapshots()
+            head = self.head()
+            branched = manager.createBranch(name, head) if head else manager.createBranch(name)
+            branched.setMaxRefAgeMs(name, _BRANCH_AGE_MS).commit()
+
+    def append_nothing(self, properties: Mapping[str, str], branch: str = MAIN) -> None:
+        """Commit a snapshot without rows, for its properties."""
+        with _conflicts(self.identifier):
+            append = self._table.newAppend().toBranch(branch)
+            for name, value in properties.items():
+                append.set(name, value)
+            append.commit()
+
+    def fast_forward(self, branch: str) -> None:
+        """Move main to the branch's head and drop the branch, in one commit.
+
+        Raises:
+            CommitConflictError: main has moved since the branch was made.
+        """
+        with _conflicts(self.identifier):
+            moved = self._table.manageSnapshots().fastForwardBranch(MAIN, branch)
+            moved.removeBranch(branch).commit()
+
+    def drop_branch(self, name: str) -> None:
+        """Remove a branch if it is there."""
+        self.refresh()
+        if self._table.snapshot(name) is not None:
+            with _conflicts(self.identifier):
+                self._table.manageSnapshots().removeBranch(name).commit()
+
+    def _ancestry(self) -> Iterator[JavaObject]:
+        snapshot = self._table.snapshot(MAIN)
+        while snapshot is not None:
+            yield snapshot
+            parent = snapshot.parentId()
+            snapshot = None if parent is None else self._table.snapshot(parent)
+
+    def _tagged_property(self, name: str) -> str | None:
+        found: list[tuple[int, str]] = []
+        for ref in self._table.refs().values():
+            snapshot = self._table.snapshot(ref.snapshotId()) if ref.isTag() else None
+            value = snapshot.summary().get(name) if snapshot is not None else None
+            if snapshot is not None and value is not None:
+                found.append((int(snapshot.sequenceNumber()), value))
+        return max(found)[1] if found else None
+
+
+class _conflicts:  # noqa: N801 - used as a statement
+    """Turn Iceberg's refusal of a stale commit into ours."""
+
+    def __init__(self, identifier: str) -> None:
+        self._identifier = identifier
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, Py4JJavaError):
+            text = str(error.java_exception)
+            if any(sign in text for sign in _CONFLICTS):
+                raise CommitConflictError(
+                    f"{self._identifier}: another job has committed: {text}"
+                ) from error

@@ -1,0 +1,1 @@
+"""The jobs: extract, transform, load; thin."""

@@ -1,0 +1,239 @@
+"""The lake's tables: columns, partitions, order, and which topics feed them."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from ingestion.contracts.topics import BATCH, REALTIME
+
+CATALOG: Final = "lake"
+POSITIONS: Final = "tapehouse.positions"
+SOURCE_SNAPSHOT: Final = "tapehouse.source_snapshot"
+
+# Bars keep what a provider sent: recorded adjusted closes have up to 15 decimals.
+PRICE: Final = "decimal(18,6)"
+BAR_PRICE: Final = "decimal(24,12)"
+ADJUSTED_PRICE: Final = "decimal(38,18)"
+VOLUME_SUM: Final = "decimal(28,6)"
+
+Columns = dict[str, str]
+
+TRANSPORT: Final[Columns] = {
+    "topic": "string",
+    "generation": "string",
+    "partition": "int",
+    "offset": "bigint",
+    "kafka_timestamp": "timestamp",
+}
+
+
+@dataclass(frozen=True)
+class Table:
+    """One Iceberg table. ``columns`` maps names to Spark SQL types, in order."""
+
+    namespace: str
+    name: str
+    columns: Columns
+    partitioning: str
+    sort: tuple[str, ...]
+    topics: tuple[str, ...] = ()
+    business: tuple[str, ...] = ()
+    """What must agree for two rows with one event_id to be the same event."""
+
+    @property
+    def identifier(self) -> str:
+        """The table's full name in Spark."""
+        return f"{CATALOG}.{self.namespace}.{self.name}"
+
+    @property
+    def ddl(self) -> str:
+        """The columns as a Spark SQL schema."""
+        return ", ".join(f"`{name}` {kind}" for name, kind in self.columns.items())
+
+
+BARS: Final = Table(
+    namespace="silver",
+    name="bars",
+    columns={
+        "event_id": "string",
+        "source": "string",
+        "symbol": "string",
+        "currency": "string",
+        "adjustment": "string",
+        "interval": "string",
+        "run_id": "string",
+        "open": BAR_PRICE,
+        "high": BAR_PRICE,
+        "low": BAR_PRICE,
+        "close": BAR_PRICE,
+        "adj_close": ADJUSTED_PRICE,
+        "volume": "bigint",
+        "simulated": "boolean",
+        "session_date": "date",
+        "event_at": "timestamp",
+        "fetched_at": "timestamp",
+        "start_at": "timestamp",
+        "as_of": "timestamp",
+        **TRANSPORT,
+        "compacted_at": "timestamp",
+    },
+    # A daily bar per symbol fills no file per session: 3,270 files for 13 years.
+    partitioning="years(session_date)",
+    sort=("symbol", "start_at"),
+    topics=(BATCH,),
+    business=(
+        *("source", "symbol", "currency", "adjustment", "interval"),
+        *("open", "high", "low", "close", "adj_close", "volume"),
+        *("simulated", "session_date", "event_at", "start_at"),
+    ),
+)
+
+CORPORATE_ACTIONS: Final = Table(
+    namespace="silver",
+    name="corporate_actions",
+    columns={
+        "event_id": "string",
+        "source": "string",
+        "symbol": "string",
+        "type": "string",
+        "currency": "string",
+        "run_id": "string",
+        "ratio": PRICE,
+        "amount": PRICE,
+        "simulated": "boolean",
+        "ex_date": "date",
+        "session_date": "date",
+        "event_at": "timestamp",
+        "fetched_at": "timestamp",
+        "as_of": "timestamp",
+        **TRANSPORT,
+        "compacted_at": "timestamp",
+    },
+    partitioning="years(session_date)",
+    sort=("symbol", "ex_date"),
+    topics=(BATCH,),
+    business=(
+        *("source", "symbol", "type", "currency", "ratio", "amount"),
+        *("simulated", "ex_date", "session_date", "event_at"),
+    ),
+)
+
+TRADES: Final = Table(
+    namespace="silver",
+    name="trades",
+    columns={
+        "event_id": "string",
+        "source": "string",
+        "symbol": "string",
+        "exchange": "string",
+        "conditions": "array<string>",
+        "action": "string",
+        "ref": "string",
+        "run_id": "string",
+        "price": PRICE,
+        "size": PRICE,
+        "seq": "bigint",
+        "simulated": "boolean",
+        "session_date": "date",
+        "event_at": "timestamp",
+        "fetched_at": "timestamp",
+        **TRANSPORT,
+        "compacted_at": "timestamp",
+    },
+    partitioning="session_date",
+    sort=("symbol", "event_at"),
+    topics=(REALTIME,),
+    business=(
+        *("source", "symbol", "exchange", "conditions", "action", "ref"),
+        *("price", "size", "seq", "simulated", "session_date", "event_at"),
+    ),
+)
+
+REJECTS: Final = Table(
+    namespace="silver",
+    name="rejects",
+    columns={
+        **TRANSPORT,
+        "key": "string",
+        "headers": "string",
+        "reason": "string",
+        "detail": "string",
+        "raw": "string",
+        "event_id": "string",
+        "schema": "string",
+        "session_date": "date",
+        "compacted_at": "timestamp",
+    },
+    partitioning="topic",
+    sort=("partition", "offset"),
+    topics=(BATCH, REALTIME),
+)
+
+DAILY_METRICS: Final = Table(
+    namespace="metrics",
+    name="daily_stock_metrics",
+    columns={
+        "symbol": "string",
+        "source": "string",
+        "simulated": "boolean",
+        "session_date": "date",
+        "daily_open": PRICE,
+        "daily_high": PRICE,
+        "daily_low": PRICE,
+        "daily_close": PRICE,
+        "daily_volume": "bigint",
+        "daily_change": "double",
+        "bar_event_id": "string",
+        "as_of": "timestamp",
+        "revision": "int",
+        "computed_at": "timestamp",
+    },
+    partitioning="years(session_date)",
+    sort=("symbol", "session_date"),
+)
+
+WINDOW_METRICS: Final = Table(
+    namespace="metrics",
+    name="realtime_stock_analytics",
+    columns={
+        "symbol": "string",
+        "source": "string",
+        "simulated": "boolean",
+        "session_date": "date",
+        "window_end_at": "timestamp",
+        "window_15m_start_at": "timestamp",
+        "window_1h_start_at": "timestamp",
+        "ma_15m": "double",
+        "ma_1h": "double",
+        "volatility_15m": "double",
+        "volatility_1h": "double",
+        "return_volatility_15m": "double",
+        "return_volatility_1h": "double",
+        "vwap_15m": "double",
+        "vwap_1h": "double",
+        "volume_sum_15m": VOLUME_SUM,
+        "volume_sum_1h": VOLUME_SUM,
+        "n_obs_15m": "bigint",
+        "n_obs_1h": "bigint",
+        "coverage_15m": "double",
+        "coverage_1h": "double",
+        "is_partial_15m": "boolean",
+        "is_partial_1h": "boolean",
+        "revision": "int",
+        "as_of": "timestamp",
+        "computed_at": "timestamp",
+    },
+    partitioning="session_date",
+    sort=("symbol", "window_end_at"),
+)
+
+EVENTS: Final = (BARS, CORPORATE_ACTIONS, TRADES)
+# Rejects come last in every commit: which record is a duplicate is read from what the event
+# tables hold, so that a run which died between two commits is completed with the same verdicts.
+COMPACTED: Final = (*EVENTS, REJECTS)
+METRICS: Final = (DAILY_METRICS, WINDOW_METRICS)
+TABLES: Final = (*COMPACTED, *METRICS)
+
+METRIC_KEYS: Final[dict[str, tuple[str, ...]]] = {
+    DAILY_METRICS.name: ("symbol", "source", "session_date"),
+    WINDOW_METRICS.name: ("symbol", "source", "session_date", "window_end_at"),
+}

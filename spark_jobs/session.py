@@ -1,0 +1,208 @@
+"""The Spark session: S3A, the Iceberg catalog, UTC, and a quick, quiet start."""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+from urllib.parse import unquote, urlsplit
+
+from pyspark import SparkContext
+from pyspark.errors import PySparkRuntimeError
+from pyspark.sql import SparkSession
+
+from ingestion.errors import LakeError, SettingsError
+from ingestion.settings import ROOT, LakeSettings, ProjectSettings, StoreSettings
+from spark_jobs import jvm
+from spark_jobs.schemas import CATALOG
+
+NEEDED_JARS: Final = ("iceberg-spark-runtime-", "hadoop-aws-", "s3-", "sqlite-jdbc-")
+_EXIT_TIMEOUT_S: Final = 120
+_LOCAL_SCHEMES: Final = ("file",)
+
+
+@dataclass(frozen=True)
+class SessionPlan:
+    """What a session needs to know. ``warehouse`` is where tables' files go (default: bucket)."""
+
+    project: ProjectSettings
+    store: StoreSettings
+    lake: LakeSettings
+    master: str | None = None
+    warehouse: str | None = None
+    debug: bool = False
+    extra_java_options: tuple[str, ...] = ()
+
+    def location(self) -> str:
+        """Return the warehouse as a URI."""
+        return self.warehouse or f"s3://{self.store.lake_bucket}/warehouse"
+
+    def uses_store(self) -> bool:
+        """Return whether tables lie in the object store."""
+        return urlsplit(self.location()).scheme not in _LOCAL_SCHEMES
+
+
+def start(plan: SessionPlan) -> SparkSession:
+    """Start the session.
+
+    Raises:
+        SettingsError: a jar or a credential is missing.
+        LakeError: the JVM did not start.
+    """
+    _require_jars(jvm.JARS)
+    keys = plan.store.keys("lake") if plan.uses_store() else None
+    log = plan.project.state("log", "spark.log")
+    for folder in (log.parent, plan.project.state("spark", "tmp"), plan.project.state("lake")):
+        folder.mkdir(parents=True, exist_ok=True)
+    os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
+    os.environ["PYSPARK_PYTHON"] = sys.executable
+    builder = SparkSession.Builder()
+    for name, value in _config(plan, log).items():
+        builder = builder.config(name, value)
+    stderr = log.with_name("spark-stderr.log")
+    try:
+        with _stderr_to(stderr):
+            spark = builder.getOrCreate()
+    except PySparkRuntimeError as error:
+        found = error.getCondition()
+        raise LakeError(f"Spark's JVM did not start ({found}); see {stderr}") from error
+    _pass_secrets(spark, plan, keys)
+    return spark
+
+
+@contextmanager
+def running(plan: SessionPlan) -> Iterator[SparkSession]:
+    """Start a session, and end it and its JVM."""
+    spark = start(plan)
+    gateway = SparkContext._gateway
+    assert gateway is not None  # noqa: S101 - the session has just been started through it
+    try:
+        yield spark
+    finally:
+        spark.stop()
+        gateway.shutdown()
+        SparkContext._gateway = SparkContext._jvm = None
+        # The JVM ends when its standard input does.
+        gateway.proc.stdin.close()
+        gateway.proc.wait(_EXIT_TIMEOUT_S)
+
+
+def jdbc(uri: str) -> dict[str, str]:
+    """Return the catalog's JDBC settings for an SQLAlchemy URL, ``jdbc.password`` included.
+
+    Raises:
+        SettingsError: neither SQLite nor PostgreSQL.
+    """
+    parts = urlsplit(uri)
+    dialect = parts.scheme.partition("+")[0]
+    if dialect == "sqlite":
+        path = ROOT / parts.path.removeprefix("/")
+        # Two jobs share the file: the second waits for the lock instead of failing.
+        return {"uri": f"jdbc:sqlite:{path}?busy_timeout=30000"}
+    if dialect == "postgresql":
+        port = f":{parts.port}" if parts.port else ""
+        found = {"uri": f"jdbc:postgresql://{parts.hostname}{port}{parts.path}"}
+        secrets = {"jdbc.user": parts.username, "jdbc.password": parts.password}
+        return found | {name: unquote(value) for name, value in secrets.items() if value}
+    raise SettingsError(f"LAKE_CATALOG_URI: expected sqlite or postgresql, found {dialect!r}")
+
+
+def _require_jars(folder: Path) -> None:
+    names = [path.name for path in folder.glob("*.jar")]
+    missing = [need for need in NEEDED_JARS if not any(name.startswith(need) for name in names)]
+    if missing:
+        raise SettingsError(
+            f"{folder}: expected jars {', '.join(f'{need}*.jar' for need in missing)}, found none; "
+            "`make setup` resolves them"
+        )
+
+
+def _config(plan: SessionPlan, log: Path) -> dict[str, str]:
+    tmp = str(plan.project.state("spark", "tmp"))
+    class_path = f"{jvm.JARS}/*"
+    return {
+        "spark.app.name": "tapehouse",
+        "spark.master": plan.master or plan.lake.master,
+        "spark.driver.memory": plan.lake.driver_memory,
+        "spark.driver.extraClassPath": class_path,
+        "spark.executor.extraClassPath": class_path,
+        "spark.driver.extraJavaOptions": " ".join(
+            [*jvm.options(log, tmp, plan.debug), *plan.extra_java_options]
+        ),
+        "spark.executorEnv.PYTHONPATH": str(ROOT),
+        "spark.local.dir": tmp,
+        "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
+        "spark.sql.catalogImplementation": "in-memory",
+        "spark.sql.warehouse.dir": str(plan.project.state("spark", "warehouse")),
+        "spark.sql.session.timeZone": "UTC",
+        "spark.sql.shuffle.partitions": "8",
+        "spark.sql.adaptive.coalescePartitions.parallelismFirst": "false",
+        "spark.sql.execution.arrow.pyspark.enabled": "true",
+        # What is cached is read two or three times within seconds.
+        "spark.sql.inMemoryColumnarStorage.compressed": "false",
+        "spark.sql.extensions": "org.apache.iceberg.spark.extensions.IcebergSparkSessionExtensions",
+        **_catalog(plan),
+        **_s3a(plan.store, tmp),
+    }
+
+
+def _catalog(plan: SessionPlan) -> dict[str, str]:
+    prefix = f"spark.sql.catalog.{CATALOG}"
+    public = {k: v for k, v in jdbc(plan.lake.uri()).items() if k != "jdbc.password"}
+    return {
+        prefix: "org.apache.iceberg.spark.SparkCatalog",
+        f"{prefix}.type": "jdbc",
+        f"{prefix}.jdbc.schema-version": "V1",
+        f"{prefix}.warehouse": plan.location(),
+        # A cached table would hide what another job has committed.
+        f"{prefix}.cache-enabled": "false",
+        **{f"{prefix}.{name}": value for name, value in public.items()},
+    }
+
+
+def _s3a(store: StoreSettings, tmp: str) -> dict[str, str]:
+    values = {
+        "fs.s3.impl": "org.apache.hadoop.fs.s3a.S3AFileSystem",
+        "fs.s3a.endpoint": store.url(),
+        "fs.s3a.endpoint.region": store.region,
+        "fs.s3a.path.style.access": "true",
+        "fs.s3a.connection.ssl.enabled": str(store.url().startswith("https")).lower(),
+        "fs.s3a.aws.credentials.provider": (
+            "org.apache.hadoop.fs.s3a.SimpleAWSCredentialsProvider"
+        ),
+        # A dead endpoint: seconds to an error instead of three minutes.
+        "fs.s3a.attempts.maximum": "2",
+        "fs.s3a.retry.limit": "2",
+        "fs.s3a.connection.establish.timeout": "3s",
+        "fs.s3a.buffer.dir": tmp,
+        "fs.s3a.audit.enabled": "false",
+    }
+    return {f"spark.hadoop.{name}": value for name, value in values.items()}
+
+
+def _pass_secrets(spark: SparkSession, plan: SessionPlan, keys: tuple[str, str] | None) -> None:
+    # After the start: what is known at the start stands on the JVM's command line.
+    hadoop = spark.sparkContext._jsc.hadoopConfiguration()
+    if keys:
+        hadoop.set("fs.s3a.access.key", keys[0])
+        hadoop.set("fs.s3a.secret.key", keys[1])
+    password = jdbc(plan.lake.uri()).get("jdbc.password")
+    if password:
+        spark.conf.set(f"spark.sql.catalog.{CATALOG}.jdbc.password", password)
+
+
+@contextmanager
+def _stderr_to(path: Path) -> Iterator[None]:
+    """Start children with standard error in a file: the JVM's own warnings are no one's news."""
+    sys.stderr.flush()
+    saved = os.dup(2)
+    with path.open("ab") as file:
+        os.dup2(file.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)

@@ -1,0 +1,207 @@
+"""Trades to trailing windows of 15 minutes and one hour, on the 5-minute ends of each session.
+
+A window is ``[end - w, end)``, cut at its session's open. Only new trades in regular hours
+``[open, close)`` with a positive price and a size that is not negative enter one.
+
+Trades are first reduced to moments per minute (n, mean, sum of squared deviations), which a
+window merges: SS = Σ(SS_i + n_i·(mean_i - mean)²). A sum of squares over the raw prices would lose
+all digits for a calm window at a high price (relative error 0.68 at 1e6 ± 0.01). For the same
+reason prices become floats only as exact differences: to the lowest price of the minute, and
+between minutes to that of the window's first.
+
+Every shuffle is by symbol, source and session and every float is summed in one order, so that the
+same trades in a window give the same bits, on any cluster and whatever arrives beside them.
+"""
+
+from typing import Final
+
+from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
+
+from spark_jobs.schemas import VOLUME_SUM, WINDOW_METRICS
+
+_KEYS: Final = ("symbol", "source", "session_date")
+_GRID_MINUTES: Final = 5
+_WIDTHS: Final = {"15m": 15, "1h": 60}
+_LONGEST: Final = max(_WIDTHS.values())
+_MINUTE_S: Final = 60
+
+
+def window_metrics(trades: DataFrame, sessions: DataFrame) -> DataFrame:
+    """Return one row per symbol, source, session with a trade, and 5-minute end in the session.
+
+    Args:
+        trades: rows of ``silver.trades``, whole sessions.
+        sessions: session_date, open_at, close_at.
+    """
+    minutes = _minutes(_eligible(trades, sessions))
+    merged = _by_end(minutes).transform(_means).transform(_merged)
+    return merged.select(*_columns()).select(
+        *(name for name in WINDOW_METRICS.columns if name not in ("revision", "computed_at"))
+    )
+
+
+def _eligible(trades: DataFrame, sessions: DataFrame) -> DataFrame:
+    days = F.broadcast(sessions.select("session_date", "open_at", "close_at"))
+    regular = (F.col("event_at") >= F.col("open_at")) & (F.col("event_at") < F.col("close_at"))
+    counted = (F.col("action") == "new") & (F.col("price") > 0) & (F.col("size") >= 0)
+    minute = F.floor((_micros("event_at") - _micros("open_at")) / F.lit(_MINUTE_S * 1_000_000))
+    minutes = F.ceil((_micros("close_at") - _micros("open_at")) / F.lit(_MINUTE_S * 1_000_000))
+    order = Window.partitionBy(*_KEYS).orderBy(
+        "event_at", "seq", "topic", "generation", "partition", "offset"
+    )
+    joined = trades.join(days, "session_date").where(regular & counted)
+    before = F.lag("price").over(order)
+    # log1p of an exact difference: the logarithm of a ratio near 1 would lose half its digits.
+    change = (F.col("price") - before).cast("double") / before.cast("double")
+    priced = joined.withColumns(
+        {
+            "minute": minute.cast("int"),
+            "n_minutes": minutes.cast("int"),
+            "r": F.log1p(change),
+        }
+    )
+    lowest = F.min("price").over(Window.partitionBy(*_KEYS, "minute"))
+    return priced.withColumn("anchor", lowest).withColumn("d", _exact_difference("price", "anchor"))
+
+
+def _exact_difference(price: str, anchor: str) -> Column:
+    return (F.col(price) - F.col(anchor)).cast("double")
+
+
+def _minutes(eligible: DataFrame) -> DataFrame:
+    return eligible.groupBy(*_KEYS, "open_at", "n_minutes", "minute").agg(
+        F.count("*").alias("n"),
+        F.first("anchor").alias("anchor"),
+        F.avg("d").alias("mean"),
+        (F.var_pop("d") * F.count("*")).alias("ss"),
+        F.count("r").alias("rn"),
+        F.avg("r").alias("rmean"),
+        (F.var_pop("r") * F.count("r")).alias("rss"),
+        F.sum("size").cast(VOLUME_SUM).alias("volume"),
+        F.sum(F.col("d") * F.col("size").cast("double")).alias("dv"),
+        F.bool_or("simulated").alias("simulated"),
+        F.max("fetched_at").alias("as_of"),
+    )
+
+
+def _by_end(minutes: DataFrame) -> DataFrame:
+    """Repeat each minute for every end whose window it lies in.
+
+    The session's first minute also stands, with ``inside`` false, for every end of the session:
+    an end without a trade in its window has its row too.
+    """
+    session = Window.partitionBy(*_KEYS)
+    first = F.row_number().over(session.orderBy("minute")) == 1
+    grid, longest = F.lit(_GRID_MINUTES), F.lit(_LONGEST)
+    # A close off the grid is rounded up.
+    last = (F.ceil(F.col("n_minutes") / grid) * grid).cast("int")
+    nearest = (F.floor(F.col("minute") / grid) * grid + grid).cast("int")
+    furthest = F.least((F.floor((F.col("minute") + longest) / grid) * grid).cast("int"), last)
+    own = F.transform(F.sequence(nearest, furthest, grid), lambda end: _place(end, True))
+    every = F.transform(F.sequence(grid, last, grid), lambda end: _place(end, False))
+    numbered = minutes.withColumns(
+        {
+            "simulated": F.bool_or("simulated").over(session),
+            "as_of": F.max("as_of").over(session),
+            "is_first": first,
+        }
+    )
+    places = F.when(F.col("is_first"), F.concat(own, every)).otherwise(own)
+    return numbered.select("*", F.inline(places))
+
+
+def _place(end: Column, inside: bool) -> Column:
+    return F.struct(end.alias("end"), F.lit(inside).alias("inside"))
+
+
+def _inside(width: int) -> Column:
+    return F.col("inside") & (F.col("minute") >= F.col("end") - F.lit(width))
+
+
+def _means(by_end: DataFrame) -> DataFrame:
+    """Add each window's means, prices relative to the lowest of its first minute."""
+    window = (
+        Window.partitionBy(*_KEYS, "end")
+        .orderBy("inside", "minute")
+        .rowsBetween(Window.unboundedPreceding, Window.unboundedFollowing)
+    )
+    anchor = F.first(F.when(F.col("inside"), F.col("anchor")), ignorenulls=True).over(window)
+    moved = by_end.withColumn("level", anchor)
+    away = _exact_difference("anchor", "level")
+    moved = moved.withColumns({"above": away, "mean": F.col("mean") + away})
+    means = {}
+    for name, width in _WIDTHS.items():
+        for mean, count in (("mean", "n"), ("rmean", "rn")):
+            weighted = F.sum(F.when(_inside(width), F.col(mean) * F.col(count))).over(window)
+            total = F.sum(F.when(_inside(width), F.col(count))).over(window)
+            means[f"{mean}_{name}"] = F.try_divide(weighted, total.cast("double"))
+    return moved.withColumns(means)
+
+
+def _merged(by_end: DataFrame) -> DataFrame:
+    session = (*_KEYS, "open_at", "n_minutes", "simulated", "as_of", "end")
+    parts = [F.first("level", ignorenulls=True).alias("level")]
+    for name, width in _WIDTHS.items():
+        parts += _window_parts(name, width)
+    return by_end.groupBy(*session).agg(*parts)
+
+
+def _window_parts(name: str, width: int) -> list[Column]:
+    inside = _inside(width)
+    away, raway = F.col("mean") - F.col(f"mean_{name}"), F.col("rmean") - F.col(f"rmean_{name}")
+    value = F.col("dv") + F.col("volume").cast("double") * F.col("above")
+    parts = {
+        "minutes": F.count_if(inside),
+        "n": F.coalesce(F.sum(F.when(inside, F.col("n"))), F.lit(0)),
+        "rn": F.coalesce(F.sum(F.when(inside, F.col("rn"))), F.lit(0)),
+        "mean": F.first(F.col(f"mean_{name}")),
+        "ss": F.sum(F.when(inside, F.col("ss") + F.col("n") * away * away)),
+        "rss": F.sum(F.when(inside, F.col("rss") + F.col("rn") * raway * raway)),
+        "volume": F.coalesce(F.sum(F.when(inside, F.col("volume"))), F.lit(0)).cast(VOLUME_SUM),
+        "value": F.sum(F.when(inside, value)),
+    }
+    return [column.alias(f"{part}_{name}") for part, column in parts.items()]
+
+
+def _columns() -> list[Column]:
+    end_at = _after_open(F.col("end"))
+    columns = [
+        *(F.col(name) for name in ("symbol", "source", "simulated", "session_date", "as_of")),
+        end_at.alias("window_end_at"),
+    ]
+    for name, width in _WIDTHS.items():
+        columns += _window_columns(name, width)
+    return columns
+
+
+def _window_columns(name: str, width: int) -> list[Column]:
+    start = F.greatest(F.col("end") - F.lit(width), F.lit(0))
+    length = (F.least("end", "n_minutes") - start).cast("double")
+    volume, level = F.col(f"volume_{name}"), F.col("level").cast("double")
+    found = {
+        f"window_{name}_start_at": _after_open(start),
+        f"ma_{name}": level + F.col(f"mean_{name}"),
+        f"volatility_{name}": _deviation(f"ss_{name}", f"n_{name}"),
+        f"return_volatility_{name}": _deviation(f"rss_{name}", f"rn_{name}"),
+        f"vwap_{name}": level + F.try_divide(F.col(f"value_{name}"), volume.cast("double")),
+        f"volume_sum_{name}": volume,
+        f"n_obs_{name}": F.col(f"n_{name}"),
+        f"coverage_{name}": F.col(f"minutes_{name}").cast("double") / length,
+        f"is_partial_{name}": F.col("end") < F.lit(width),
+    }
+    return [column.alias(alias) for alias, column in found.items()]
+
+
+def _deviation(squares: str, count: str) -> Column:
+    """Return the sample standard deviation; NULL below two observations."""
+    n = F.col(count)
+    return F.when(n > 1, F.sqrt(F.col(squares) / (n - 1).cast("double")))
+
+
+def _after_open(minutes: Column) -> Column:
+    return F.timestamp_micros(_micros("open_at") + minutes.cast("bigint") * _MINUTE_S * 1_000_000)
+
+
+def _micros(name: str) -> Column:
+    return F.unix_micros(name)

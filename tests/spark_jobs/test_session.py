@@ -1,0 +1,119 @@
+"""The session's settings, and what a person sees when something is missing."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from pyspark import SparkContext
+from pyspark.sql import SparkSession
+
+from ingestion.errors import LakeError, SettingsError, StoreError, StoreUnavailableError
+from ingestion.settings import ROOT, LakeSettings, ProjectSettings, StoreSettings
+from spark_jobs import failures, jvm, session
+
+
+def test_a_sqlite_url_becomes_a_jdbc_url() -> None:
+    found = session.jdbc("sqlite:////var/lake/catalog.db")
+    assert found == {"uri": "jdbc:sqlite:/var/lake/catalog.db?busy_timeout=30000"}
+
+
+def test_a_postgresql_url_keeps_its_credentials_apart() -> None:
+    found = session.jdbc("postgresql+psycopg2://lake:p%40ss@db:5432/catalog")
+    assert found == {
+        "uri": "jdbc:postgresql://db:5432/catalog",
+        "jdbc.user": "lake",
+        "jdbc.password": "p@ss",
+    }
+
+
+def test_another_catalog_is_refused() -> None:
+    with pytest.raises(SettingsError, match="LAKE_CATALOG_URI"):
+        session.jdbc("mysql://x/y")
+
+
+def test_a_missing_jar_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jvm, "JARS", tmp_path)
+    plan = session.SessionPlan(ProjectSettings(state_dir=tmp_path), StoreSettings(), LakeSettings())
+    with pytest.raises(SettingsError, match="iceberg-spark-runtime-") as caught:
+        session.start(plan)
+    assert "make setup" in str(caught.value)
+
+
+def test_missing_keys_are_named(tmp_path: Path) -> None:
+    plan = session.SessionPlan(ProjectSettings(state_dir=tmp_path), StoreSettings(), LakeSettings())
+    with pytest.raises(SettingsError, match="STORE_LAKE_ACCESS_KEY"):
+        session.start(plan)
+
+
+def test_secrets_reach_the_session_but_no_command_line(
+    root_session: SparkSession, tmp_path: Path
+) -> None:
+    catalog = "postgresql://lake:catalog-secret@127.0.0.1/x"
+    plan = session.SessionPlan(
+        ProjectSettings(state_dir=tmp_path), StoreSettings(), LakeSettings(catalog_uri=catalog)
+    )
+    spark = root_session.newSession()
+    session._pass_secrets(spark, plan, ("store-key", "store-secret"))
+
+    hadoop = spark.sparkContext._jsc.hadoopConfiguration()
+    assert hadoop.get("fs.s3a.secret.key") == "store-secret"
+    assert spark.conf.get("spark.sql.catalog.lake.jdbc.password") == "catalog-secret"
+    started_with = session._config(plan, tmp_path / "log")
+    assert not [v for v in started_with.values() if "catalog-secret" in v or "store-secret" in v]
+    command = Path(f"/proc/{SparkContext._gateway.proc.pid}/cmdline").read_bytes()
+    assert b"secret" not in command
+
+
+def run_command(tmp_path: Path, *arguments: str, **settings: str) -> subprocess.CompletedProcess:
+    env_file = tmp_path / "env"
+    lines = {"TAPEHOUSE_STATE_DIR": str(tmp_path), **settings}
+    env_file.write_text("".join(f"{name}={value}\n" for name, value in lines.items()))
+    known = {k: v for k, v in os.environ.items() if not k.startswith(("STORE_", "LAKE_"))}
+    return subprocess.run(
+        [sys.executable, "-m", "spark_jobs", *arguments],
+        cwd=ROOT,
+        env=known | {"TAPEHOUSE_ENV_FILE": str(env_file)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_a_dead_store_is_one_line_and_exit_1(tmp_path: Path) -> None:
+    began = time.monotonic()
+    keys = {"STORE_LAKE_ACCESS_KEY": "a", "STORE_LAKE_SECRET_KEY": "bbbbbbbb"}
+    found = run_command(
+        tmp_path, "run", "compact", "daily-metrics", STORE_ENDPOINT="http://127.0.0.1:1", **keys
+    )
+    assert found.returncode == 1
+    assert found.stderr.startswith("error: bucket bronze: ")
+    assert found.stderr.count("\n") == 1
+    assert time.monotonic() - began < 60
+
+
+def test_missing_credentials_name_the_variable(tmp_path: Path) -> None:
+    found = run_command(tmp_path, "compact", "--report", str(tmp_path / "report.json"))
+    assert found.returncode == 1
+    assert "STORE_LAKE_ACCESS_KEY is not set" in found.stderr
+    assert '"complete": false' in (tmp_path / "report.json").read_text()
+
+
+def test_the_traceback_is_behind_debug(tmp_path: Path) -> None:
+    assert "Traceback" in run_command(tmp_path, "compact", "--debug").stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("x\nCaused by: java.net.ConnectException: refused", StoreUnavailableError),
+        ("java.nio.file.AccessDeniedException: s3a://lake/x", StoreError),
+        ("[NO_SUCH_TABLE] lake.silver.bars\n\tat somewhere", LakeError),
+    ],
+)
+def test_a_java_failure_is_one_line(text: str, kind: type[Exception]) -> None:
+    found = failures._ours(text)
+    assert type(found) is kind
+    assert "\n" not in str(found)
