@@ -140,6 +140,7 @@ def _config(plan: SessionPlan, log: Path) -> dict[str, str]:
         "spark.sql.session.timeZone": "UTC",
         "spark.sql.shuffle.partitions": "8",
         "spark.sql.adaptive.coalescePartitions.parallelismFirst": "false",
+        "spark.sql.codegen.wholeStage": "false",
         "spark.sql.execution.arrow.pyspark.enabled": "true",
         # What is cached is read two or three times within seconds.
         "spark.sql.inMemoryColumnarStorage.compressed": "false",

@@ -1,13 +1,17 @@
 """Messages to Kafka's bytes and back, and what goes beside a value: key, headers, topic."""
 
 import json
-from typing import Any, NoReturn
+from collections.abc import Iterable
+from typing import Any, Final, NoReturn
 
 import msgspec
 
 from ingestion.contracts.records import Message, schema_name
 from ingestion.contracts.topics import TOPIC_OF_SCHEMA
 from ingestion.errors import ContractError
+
+# Bronze takes a value for a document up to this depth; engines after it crash on deeper ones.
+MAX_DEPTH: Final = 512
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(Message)
@@ -32,7 +36,8 @@ def decode(body: bytes) -> Message:
     except (msgspec.MsgspecError, RecursionError) as error:
         raise ContractError(f"not a valid message: {error}") from None
     # msgspec keeps the last of two equal keys, other parsers the first: the two would disagree.
-    json.loads(body, object_pairs_hook=_refuse_repeated, parse_constant=_refuse_constant)
+    document = json.loads(body, object_pairs_hook=_refuse_repeated, parse_constant=_refuse_constant)
+    _refuse_deep(document)
     return message
 
 
@@ -66,3 +71,16 @@ def _refuse_repeated(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _refuse_constant(text: str) -> NoReturn:
     raise ContractError(f"expected a finite number, found {text}")
+
+
+def _refuse_deep(document: Any) -> None:  # noqa: ANN401 - any JSON value
+    level, depth = [document], 0
+    while containers := [value for value in level if isinstance(value, dict | list)]:
+        depth += 1
+        if depth > MAX_DEPTH:
+            raise ContractError(f"expected at most {MAX_DEPTH} levels of nesting, found more")
+        level = [child for value in containers for child in _children(value)]
+
+
+def _children(container: Any) -> Iterable[Any]:  # noqa: ANN401 - a JSON object or array
+    return container.values() if isinstance(container, dict) else container

@@ -98,6 +98,7 @@ def test_a_trailing_newline_is_refused_in_every_patterned_field(field: str) -> N
         pytest.param('{"c":"\\ud800"}', id="lone surrogate"),
         pytest.param('{"\\udfff":1}', id="lone surrogate in a key"),
         pytest.param('{"c":' + "[" * 5000 + "]" * 5000 + "}", id="5,000 deep"),
+        pytest.param('{"c":' + "[" * 511 + "]" * 511 + "}", id="513 deep"),
         pytest.param("[]", id="not an object"),
         pytest.param("null", id="null"),
     ],
@@ -105,6 +106,10 @@ def test_a_trailing_newline_is_refused_in_every_patterned_field(field: str) -> N
 def test_data_that_engines_disagree_on_is_refused(data: str) -> None:
     with pytest.raises(ContractError):
         envelope.decode(with_data(data))
+
+
+def test_data_as_deep_as_bronze_takes_it_is_accepted() -> None:
+    envelope.decode(with_data('{"c":' + "[" * 510 + "]" * 510 + "}"))
 
 
 @pytest.mark.parametrize(
