@@ -139,8 +139,9 @@ def _config(plan: SessionPlan, log: Path) -> dict[str, str]:
         "spark.sql.warehouse.dir": str(plan.project.state("spark", "warehouse")),
         "spark.sql.session.timeZone": "UTC",
         "spark.sql.shuffle.partitions": "8",
+        # Small enough that every core gets a part of what one run brings.
+        "spark.sql.adaptive.advisoryPartitionSizeInBytes": "8m",
         "spark.sql.adaptive.coalescePartitions.parallelismFirst": "false",
-        "spark.sql.codegen.wholeStage": "false",
         "spark.sql.execution.arrow.pyspark.enabled": "true",
         # What is cached is read two or three times within seconds.
         "spark.sql.inMemoryColumnarStorage.compressed": "false",
