@@ -29,6 +29,12 @@ class Ended:
 Command = Callable[..., Ended]
 
 
+@pytest.fixture(autouse=True)
+def _without_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where a stack of other tests is in force."""
+    monkeypatch.setenv("TAPEHOUSE_ENV_FILE", str(tmp_path / "no-settings"))
+
+
 @pytest.fixture
 def ingestion(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Command:
     """The command in this process: importing pandas for each call would take longest."""
@@ -118,7 +124,8 @@ def test_foreign_lines_go_through_the_contract(
     assert found.returncode == 0, found.stderr
     assert "refused 2" in found.stdout
     assert [m.value() for m in kafka.read("stock-quotes", 1)] == [good]
-    assert [m.value() for m in kafka.read("stock-market-dlq", 2)] == [b"{}", b"not json"]
+    dead = {m.value() for m in kafka.read("stock-market-dlq", 2)}  # no key: on any partition
+    assert dead == {b"{}", b"not json"}
 
 
 def test_simulated_trades_and_quotes_are_sent(
