@@ -42,7 +42,7 @@ lint: ready ## Style and types: ruff, mypy, sqlfluff
 	@$(RUN) mypy
 	@$(RUN) sqlfluff lint dbt_stocks
 
-bench-pipeline: ready ## Time the batch job stage by stage, three runs, on a running stack
+bench-pipeline: ready ## Time the batch job stage by stage, three runs, each on an empty stack of its own
 	@$(RUN) benchmarks.pipeline $(ARGS)
 
 audit: ready ## Reconcile every stage with every other; fails on any gap

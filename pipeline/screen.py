@@ -1,8 +1,10 @@
 """What the run shows: one line a stage, then tables."""
 
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -45,13 +47,20 @@ class Screen:
 
     def table(self, title: str, rows: Sequence[Mapping[str, Any]]) -> None:
         """Write rows as a table; the first row's keys are its columns."""
-        table = Table(title=title, title_justify="left", title_style="bold")
+        self.console.print(title, style="bold", highlight=False, soft_wrap=True)
+        table = Table(box=box.SIMPLE_HEAD)
         for name in rows[0] if rows else ():
-            numeric = all(isinstance(row[name], int | float) for row in rows)
+            numeric = all(_is_number(row[name]) for row in rows)
             table.add_column(name, justify="right" if numeric else "left", no_wrap=True)
         for row in rows:
             table.add_row(*(_cell(value) for value in row.values()))
         self.console.print(table)
+
+
+def _is_number(value: Any) -> bool:  # noqa: ANN401 - whatever a query returns
+    return value is None or (
+        isinstance(value, int | float | Decimal) and not isinstance(value, bool)
+    )
 
 
 def _cell(value: Any) -> str:  # noqa: ANN401 - whatever a query returns
@@ -59,4 +68,6 @@ def _cell(value: Any) -> str:  # noqa: ANN401 - whatever a query returns
         return ""
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, Decimal):
+        return f"{value.normalize():,f}"
     return f"{value:,}" if isinstance(value, int) else str(value)
