@@ -136,7 +136,8 @@ def _summaries(
     bronze.folders("")
     project = ProjectSettings.load()
     plan = session.SessionPlan(project, store, LakeSettings.load(), master=master, debug=debug)
-    with session.running(plan) as spark:
+    # Translated while the session lives: an error of Spark's asks its JVM for its text.
+    with session.running(plan) as spark, failures.translated():
         context = JobContext(spark, bronze, calendar.get(project.calendar), SystemClock())
         for job in jobs:
             yield _JOBS[job](context, sessions)
