@@ -84,6 +84,8 @@ class Runner:
         found = json.loads(report.read_text()) if report.is_file() else {}
         if process.returncode != 0:
             raise StageError(_failure(stage, process.returncode, log))
+        if stage.reports and not found:
+            raise StageError(f"stage {stage.name!r} ended with 0 and left no report at {report}")
         return Outcome(stage.name, seconds, stage.says(found), found)
 
     def _wait(self, process: "subprocess.Popen[bytes]", name: str, started: float) -> None:
