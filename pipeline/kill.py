@@ -33,12 +33,14 @@ class LanderKill:
         if status is None or not status["buffered_records"]:
             return
         os.kill(status["pid"], signal.SIGSTOP)
-        held = self._unlanded(status)
-        if held:
-            os.kill(status["pid"], signal.SIGKILL)
-            self.held = held
-        else:
-            os.kill(status["pid"], signal.SIGCONT)
+        try:
+            held = self._unlanded(status)
+            if held:
+                os.kill(status["pid"], signal.SIGKILL)
+                self.held = held
+        finally:
+            if self.held is None:  # also where storage could not be listed
+                os.kill(status["pid"], signal.SIGCONT)
 
     def _status(self) -> Mapping[str, Any] | None:
         newest = max(
