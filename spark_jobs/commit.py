@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 import structlog
 from py4j.protocol import Py4JError
+from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 
 from ingestion.errors import LakeError
-from spark_jobs.iceberg import LakeTable
+from spark_jobs.iceberg import LakeTable, conflicts
 from spark_jobs.schemas import Table
 
 _log = structlog.get_logger(component="commit")
@@ -39,7 +40,7 @@ class Staged:
         """Drop the branch; where even that fails, snapshot expiry does it later."""
         try:
             self.table.drop_branch(self.branch)
-        except (Py4JError, LakeError) as error:
+        except (Py4JError, PySparkException, LakeError) as error:
             _log.warning("branch_left", table=self.spec.identifier, error=str(error)[:200])
 
 
@@ -58,19 +59,19 @@ def branches() -> Iterator[list[Staged]]:
 def stage(
     spec: Table,
     table: LakeTable,
+    base: int,
     branch: str,
     rows: DataFrame | None,
     properties: Mapping[str, str],
 ) -> Staged:
-    """Commit rows (None: an empty commit) with snapshot properties to a new branch of main.
+    """Commit rows (None: an empty commit) with snapshot properties to a new branch off ``base``.
+
+    ``base`` is the snapshot of main that the rows were computed against.
 
     Raises:
         CommitConflictError: other writers were in the way too often.
     """
-    base = table.head()
-    if base is None:
-        raise AssertionError(f"{spec.identifier} has no snapshot; tables.ensure makes one")
-    table.create_branch(branch)
+    table.create_branch(branch, base)
     if rows is None:
         table.append_nothing(properties, branch)
     else:
@@ -93,4 +94,5 @@ def _append(spec: Table, branch: str, rows: DataFrame, properties: Mapping[str, 
     writer = rows.select(*spec.columns).writeTo(f"{spec.identifier}.branch_{branch}")
     for name, value in properties.items():
         writer = writer.option(f"snapshot-property.{name}", value)
-    writer.append()
+    with conflicts(spec.identifier):
+        writer.append()

@@ -5,10 +5,12 @@ Spark job, and an empty commit cannot be said at all.
 """
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Final
 
 from py4j.java_gateway import JavaObject
 from py4j.protocol import Py4JJavaError
+from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
 from ingestion.errors import CommitConflictError
@@ -78,21 +80,25 @@ class LakeTable:
         value = next((value for value in found if value is not None), None)
         return value if value is not None else self._tagged_property(name)
 
-    def create_branch(self, name: str) -> None:
-        """Branch off main.
+    def create_branch(self, name: str, snapshot: int) -> None:
+        """Branch off a snapshot of main.
+
+        By its id, not "main now": main may move between a look at it and the branch's commit.
 
         Raises:
             CommitConflictError: another writer was in the way too often.
         """
-        with _conflicts(self.identifier):
-            manager = self._table.manageSnapshots()
-            head = self.head()
-            branched = manager.createBranch(name, head) if head else manager.createBranch(name)
+        with conflicts(self.identifier):
+            branched = self._table.manageSnapshots().createBranch(name, snapshot)
             branched.setMaxRefAgeMs(name, _BRANCH_AGE_MS).commit()
 
     def append_nothing(self, properties: Mapping[str, str], branch: str = MAIN) -> None:
-        """Commit a snapshot without rows, for its properties."""
-        with _conflicts(self.identifier):
+        """Commit a snapshot without rows, for its properties.
+
+        Raises:
+            CommitConflictError: other writers were in the way too often.
+        """
+        with conflicts(self.identifier):
             append = self._table.newAppend().toBranch(branch)
             for name, value in properties.items():
                 append.set(name, value)
@@ -104,7 +110,7 @@ class LakeTable:
         Raises:
             CommitConflictError: main has moved since the branch was made.
         """
-        with _conflicts(self.identifier):
+        with conflicts(self.identifier):
             moved = self._table.manageSnapshots().fastForwardBranch(MAIN, branch)
             moved.removeBranch(branch).commit()
 
@@ -112,11 +118,19 @@ class LakeTable:
         """Remove a branch if it is there."""
         self.refresh()
         if self._table.snapshot(name) is not None:
-            with _conflicts(self.identifier):
+            with conflicts(self.identifier):
                 self._table.manageSnapshots().removeBranch(name).commit()
 
-    def _ancestry(self) -> Iterator[JavaObject]:
-        snapshot = self._table.snapshot(MAIN)
+    def refs(self) -> tuple[str, ...]:
+        """Return the names of the branches and tags that there are."""
+        return tuple(str(name) for name in self._table.refs())
+
+    def lineage(self, ref: str = MAIN) -> list[int]:
+        """Return the ids of a branch's snapshots that still exist, the newest first."""
+        return [int(snapshot.snapshotId()) for snapshot in self._ancestry(ref)]
+
+    def _ancestry(self, ref: str = MAIN) -> Iterator[JavaObject]:
+        snapshot = self._table.snapshot(ref)
         while snapshot is not None:
             yield snapshot
             parent = snapshot.parentId()
@@ -132,19 +146,18 @@ class LakeTable:
         return max(found)[1] if found else None
 
 
-class _conflicts:  # noqa: N801 - used as a statement
-    """Turn Iceberg's refusal of a stale commit into ours."""
+@contextmanager
+def conflicts(identifier: str) -> Iterator[None]:
+    """Turn Iceberg's refusal of a stale commit into ours.
 
-    def __init__(self, identifier: str) -> None:
-        self._identifier = identifier
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, Py4JJavaError):
-            text = str(error.java_exception)
-            if any(sign in text for sign in _CONFLICTS):
-                raise CommitConflictError(
-                    f"{self._identifier}: another job has committed: {text}"
-                ) from error
+    Raises:
+        CommitConflictError: another writer has committed in between.
+    """
+    try:
+        yield
+    # PySpark gives some of Java's classes a Python one, IllegalArgumentException among them.
+    except (Py4JJavaError, PySparkException) as error:
+        text = str(error.java_exception) if isinstance(error, Py4JJavaError) else str(error)
+        if not any(sign in text for sign in _CONFLICTS):
+            raise
+        raise CommitConflictError(f"{identifier}: another job has committed: {text}") from error

@@ -106,7 +106,8 @@ def _minio(layout: Layout) -> Service:
             f"{HOST}:{layout.store.port}",
             str(layout.state / "store" / "minio"),
         ],
-        probe=lambda: _probe_http(f"http://{HOST}:{layout.store.port}/minio/health/ready"),
+        # Not ".../ready": that answers 200 before the server serves its first request.
+        probe=lambda: _probe_http(f"http://{HOST}:{layout.store.port}/minio/health/cluster"),
         files={"minio.env": config.minio_environment(layout)},
         ports={"STORE_PORT": layout.store.port},
         environment={"MINIO_CONFIG_ENV_FILE": str(layout.run / "minio.env")},

@@ -238,7 +238,7 @@ def _stage(
     chosen = (F.col(dedupe.DESTINATION) == target.spec.name) & _beyond(target)
     rows = classified.where(chosen) if any(row[target.spec.name] for row in counts) else None
     properties = {POSITIONS: positions.encode(_ends(target, objects))}
-    return commit.stage(target.spec, target.table, branch, rows, properties)
+    return commit.stage(target.spec, target.table, target.base, branch, rows, properties)
 
 
 def _ends(target: Target, objects: list[BronzeObject]) -> dict[Chain, int]:

@@ -145,11 +145,11 @@ def _append(
     """Commit the new revisions to a branch, audit it, and move main to it."""
     properties = {} if reached is None else {SOURCE_SNAPSHOT: str(reached)}
     table = LakeTable(context.spark, metric.target.identifier)
-    if table.head() != base:
+    if base is None or table.head() != base:
         raise CommitConflictError(f"{table.identifier} has moved since its revisions were read")
     branch = f"{metric.target.name}_{uuid.uuid4().hex}"
     with commit.branches() as staged:
-        staged.append(commit.stage(metric.target, table, branch, changed, properties))
+        staged.append(commit.stage(metric.target, table, base, branch, changed, properties))
         _audit(context, metric, staged[0], rows)
         staged[0].publish()
     return staged[0]

@@ -89,6 +89,19 @@ def test_wrong_credentials_are_one_line_and_soon(
     assert time.monotonic() - began < 60
 
 
+def test_what_fails_inside_spark_is_one_line(
+    lone_stack: RunningStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    catalog = tmp_path / "catalog.db"
+    catalog.write_text("no database " * 100)
+    monkeypatch.setitem(lone_stack.environment, "LAKE_CATALOG_URI", f"sqlite:///{catalog}")
+    found = lone_stack.run("spark_jobs", "compact")
+    assert found.returncode == 1
+    assert found.stderr.startswith("error: ")
+    assert "file is not a database" in found.stderr
+    assert found.stderr.count("\n") == 1
+
+
 @pytest.fixture(scope="module")
 def lone_stack(stack_factory: Any) -> Any:
     """A store of this module's own: the shared one may hold other tests' bronze."""
