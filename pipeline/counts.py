@@ -1,9 +1,14 @@
 """Rows of silver and gold, and records set aside as copies: compared before and after a run."""
 
+import re
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import duckdb
 
+from ingestion.errors import LoadError, WarehouseLockedError
 from ingestion.lock import held
 from ingestion.settings import WarehouseSettings
 
@@ -11,6 +16,9 @@ _DEDUPLICATED = (
     "select count(*) from common.rejects_raw where reason = 'duplicate'",
     "select count(*) from verdicts.silver_quotes_deduplicated",
 )
+
+# DuckDB's words where another process has the file open for writing; they name that process.
+_HELD = re.compile(r"[Cc]onflicting lock is held(?: in (?P<holder>.+? \(PID \d+\)))?")
 
 
 @dataclass(frozen=True)
@@ -22,16 +30,45 @@ class Counts:
     deduplicated: int
 
 
-def read() -> Counts:
-    """Count; a warehouse that is not there yet holds nothing."""
+def _silent(_line: str) -> None:
+    """Say nothing: what a library does unless its caller wants the lines."""
+
+
+def read(say: Callable[[str], None] = _silent) -> Counts:
+    """Count; a warehouse that is not there yet holds nothing.
+
+    ``say`` is told once where the project's lock must be waited for.
+
+    Raises:
+        WarehouseLockedError: a process holds the lock for too long, or writes without taking it.
+        LoadError: the file cannot be opened for another reason.
+    """
     settings = WarehouseSettings.load()
     if not settings.file().is_file():
         return Counts({}, {}, 0)
-    with (
-        held(settings.lock(), settings.lock_timeout_s, lambda _: None),
-        duckdb.connect(settings.file(), read_only=True) as db,
-    ):
+    with held(settings.lock(), settings.lock_timeout_s, say), _opened(settings.file()) as db:
         return Counts(_rows(db, "silver"), _rows(db, "gold"), _deduplicated(db))
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    try:
+        connection = duckdb.connect(path, read_only=True)
+    except duckdb.Error as error:
+        raise _refused(path, str(error).partition("\n")[0]) from error
+    with closing(connection):
+        yield connection
+
+
+def _refused(path: Path, text: str) -> WarehouseLockedError | LoadError:
+    found = _HELD.search(text)
+    if found is None:
+        return LoadError(f"expected to read the warehouse {path}, found: {text}")
+    holder = found["holder"] or "another process"
+    return WarehouseLockedError(
+        f"expected to read the warehouse {path}, found it open for writing in {holder}: "
+        "close it there"
+    )
 
 
 def _rows(db: duckdb.DuckDBPyConnection, schema: str) -> dict[str, int]:

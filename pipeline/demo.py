@@ -8,13 +8,15 @@ from typing import Any
 
 from dbt_stocks.reader import GoldReader
 from ingestion.clock import SystemClock, rfc3339
+from ingestion.errors import TapehouseError
 from ingestion.settings import ROOT, LakeSettings, ProjectSettings, StoreSettings, WarehouseSettings
 from pipeline import counts, job
 from pipeline.counts import Counts
 from pipeline.kill import LanderKill, lander_kill
+from pipeline.lock import alone
 from pipeline.memory import PeakMemory
 from pipeline.screen import Screen
-from pipeline.stages import Outcome, Runner, Stage, StageError
+from pipeline.stages import Outcome, Runner, Stage
 
 STACK_UP = Stage("stack up", ("infra.local", "up"), lambda _: "Kafka, store, lander", reports=False)
 _KPI = """
@@ -27,7 +29,7 @@ _SHOWN = ("kafka", "bronze", "lake", "rejected", "deduplicated", "warehouse", "s
 
 
 class Demo:
-    """One run; ``kill`` is the lander's kill to carry out while records are under way, or None."""
+    """One run; ``with_kill`` ends the lander once while records are under way."""
 
     def __init__(self, screen: Screen, with_kill: bool) -> None:
         self.state = ProjectSettings.load()
@@ -47,36 +49,41 @@ class Demo:
         """Run every stage, then show the results and write the report.
 
         Raises:
-            StageError: a stage failed; the report says which, and what came before it.
+            RunInProgressError: another run is under way in this state folder; nothing was done.
+            TapehouseError: a stage failed, or its results could not be read; the report says
+                which, and what came before it.
         """
-        started = SystemClock().now()
-        try:
-            self._stage(STACK_UP)
-            before = counts.read()
-            self._produce()
-            for stage in job.after_produce():
-                self._stage(stage)
-        except StageError as error:
-            self._write({"ok": False, "error": str(error), "started_at": rfc3339(started)})
-            raise
-        finally:
-            self.screen.stop()
-        self._conclude(before, counts.read(), {"ok": True, "started_at": rfc3339(started)})
+        with alone(self.state):
+            head = {"started_at": rfc3339(SystemClock().now())}
+            self._report().unlink(missing_ok=True)  # none is better than an earlier run's
+            try:
+                self._run(head)
+            except TapehouseError as error:
+                self._write({"ok": False, "error": str(error), **head})
+                raise
+            finally:
+                self.screen.stop()
+
+    def _run(self, head: Mapping[str, Any]) -> None:
+        self._stage(STACK_UP)
+        before = counts.read(self.screen.line)
+        self._produce()
+        for stage in job.after_produce():
+            self._stage(stage)
+        self._conclude(before, counts.read(self.screen.line), {"ok": True, **head})
 
     def _produce(self) -> None:
         self._kill = lander_kill() if self._with_kill else None
         self._stage(job.produce_bars())
         self._stage(job.produce_trades())
-        if self._kill and self._kill.held is None:
-            raise StageError("the lander never held an unlanded record while it was watched")
-        self._kill_said()
-
-    def _kill_said(self) -> None:
         if self._kill:
-            self.screen.line(
-                f"        kill -9 of the lander while it held at least {self._kill.held:,} "
-                "records that bronze did not have; supervisor started it again"
-            )
+            self._kill_said(self._kill.finish())
+
+    def _kill_said(self, held: int) -> None:
+        self.screen.line(
+            f"        kill -9 of the lander while it held at least {held:,} "
+            "records that bronze did not have; supervisor starts it again"
+        )
 
     def _stage(self, stage: Stage) -> None:
         outcome = self._runner.run(stage)
@@ -109,8 +116,11 @@ class Demo:
     def _sent(self) -> int:
         return sum(o.report["delivered"] for o in self.outcomes if o.name.startswith("produce"))
 
+    def _report(self) -> Path:
+        return self.state.state("demo", "report.json")
+
     def _write(self, document: Mapping[str, Any]) -> Path:
-        path = self.state.state("demo", "report.json")
+        path = self._report()
         stages = [asdict(outcome) for outcome in self.outcomes]
         peak = {
             "stack_mib": round(self.memory.stack_mib),

@@ -7,6 +7,7 @@ from typing import Any
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 NAME_WIDTH = 16
 
@@ -46,14 +47,14 @@ class Screen:
         self.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def table(self, title: str, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Write rows as a table; the first row's keys are its columns."""
-        self.console.print(title, style="bold", highlight=False, soft_wrap=True)
+        """Write rows as a table, as they are; the first row's keys are its columns."""
+        self.console.print(title, style="bold", markup=False, highlight=False, soft_wrap=True)
         table = Table(box=box.SIMPLE_HEAD)
         for name in rows[0] if rows else ():
             numeric = all(_is_number(row[name]) for row in rows)
             table.add_column(name, justify="right" if numeric else "left", no_wrap=True)
         for row in rows:
-            table.add_row(*(_cell(value) for value in row.values()))
+            table.add_row(*(Text(_cell(value)) for value in row.values()))  # no markup
         self.console.print(table)
 
 

@@ -131,7 +131,8 @@ def test_the_store_is_built_by_the_pinned_version(machine: Machine) -> None:
 
 def test_packages_are_checked_by_hash_with_uv(machine: Machine) -> None:
     machine.set_up()
-    assert any("uv pip sync" in c and "--require-hashes" in c for c in machine.calls())
+    wanted = ("uv pip sync", "--require-hashes", "--compile-bytecode")
+    assert any(all(part in call for part in wanted) for call in machine.calls())
 
 
 def test_packages_are_checked_by_hash_without_uv(machine: Machine) -> None:
