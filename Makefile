@@ -30,11 +30,11 @@ status: ready ## Show process, port, health, memory and lag; fails where a servi
 reset: ready ## Stop the stack and delete its state in var/ (asks; ARGS=--yes does not); .env stays
 	@$(RUN) infra.local reset $(ARGS)
 
-demo: ready ## The whole path on recorded market data, from an empty Kafka to tested gold
+demo: ready ## Recorded bars and simulated trades through every stage to tested gold; harmless when repeated
 	@$(RUN) pipeline demo $(ARGS)
 
 test: ready ## Every test, with a Kafka, store, Spark and dbt of their own
-	@$(RUN) pytest $(ARGS)
+	@$(RUN) pytest -n 2 --dist loadgroup --no-loadscope-reorder $(ARGS)
 
 lint: ready ## Style and types: ruff, mypy, sqlfluff
 	@$(RUN) ruff check .

@@ -19,6 +19,29 @@ from ingestion.settings import ROOT
 # Set on every process that the tests start: the pid of the test run that it belongs to.
 OWNER = "TAPEHOUSE_TEST_RUN"
 
+# Fixtures that take long to make: what uses one runs in one worker. The longest come first.
+SHARED_FIXTURES = ("root_session", "stack", "world", "two_batches")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Group the tests for parallel workers: by the expensive fixture they share, else by file."""
+    groups = {item.nodeid: _group(item) for item in items}
+    items.sort(key=lambda item: _rank(groups[item.nodeid]))
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(groups[item.nodeid]))
+
+
+def _group(item: pytest.Item) -> str:
+    used = getattr(item, "fixturenames", ())
+    shared = next((name for name in SHARED_FIXTURES if name in used), None)
+    return shared or item.path.stem
+
+
+def _rank(group: str) -> int:
+    first = (SHARED_FIXTURES[0], "test_end_to_end", *SHARED_FIXTURES[1:])
+    return first.index(group) if group in first else len(first)
+
 
 @dataclass(frozen=True)
 class RunningStack:
