@@ -58,7 +58,7 @@ class PythonEnvironment:
     def _install(self, uv: str | None) -> None:
         if uv:
             command: list[str | Path] = [uv, "pip", "sync", "--python", self._python]
-            # As pip does by itself: every stage is a process, and each would compile what it imports.
+            # As pip does: every stage is a process, and each would compile what it imports.
             command += ["--compile-bytecode", "--require-hashes", self._lock]
         else:
             command = [self._python, "-m", "pip", "install", "--disable-pip-version-check"]
