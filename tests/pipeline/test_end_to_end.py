@@ -1,6 +1,7 @@
 """The whole job on real parts: a broker, a store, Spark, dbt; then once more, then with damage."""
 
 import gzip
+import hashlib
 import importlib.util
 import json
 import shutil
@@ -13,10 +14,12 @@ from typing import Any
 import duckdb
 import pandas as pd
 import pytest
+import zstandard
 from confluent_kafka import Producer
+from pyiceberg.catalog.sql import SqlCatalog
 
 from infra.local import store as local_store
-from ingestion.settings import KafkaSettings, WarehouseSettings
+from ingestion.settings import KafkaSettings, LakeSettings, StoreSettings, WarehouseSettings
 from pipeline import counts, job
 from pipeline.stages import Runner
 from tests.conftest import RunningStack, StackFactory, in_force
@@ -162,12 +165,25 @@ def gold_rows(world: World) -> dict[str, list[tuple[Any, ...]]]:
     }
 
 
+def first_key(client: Any) -> str:
+    listed = client.list_objects_v2(Bucket="bronze", Prefix="stock-market-batch/")["Contents"]
+    return str(listed[0]["Key"])
+
+
+def lake() -> SqlCatalog:
+    """The catalog with the one identity that may change tables."""
+    store = StoreSettings.load()
+    access, secret = store.keys("lake")
+    location = {"uri": LakeSettings.load().uri(), "s3.endpoint": store.url()}
+    keys = {"s3.access-key-id": access, "s3.secret-access-key": secret}
+    return SqlCatalog("lake", **location, **keys, **{"s3.region": store.region})
+
+
 def test_a_deleted_bronze_object_turns_the_audit_red(
     world: World, first: dict[str, dict[str, Any]]
 ) -> None:
     client: Any = local_store.client(world.stack.layout, "root")
-    listed = client.list_objects_v2(Bucket="bronze", Prefix="stock-market-batch/")["Contents"]
-    key = listed[0]["Key"]
+    key = first_key(client)
     marker = client.delete_object(Bucket="bronze", Key=key)["VersionId"]
     try:
         code, verdict, out = world.audit()
@@ -176,6 +192,61 @@ def test_a_deleted_bronze_object_turns_the_audit_red(
 
     assert (code, verdict["verdict"]) == (1, "violated")
     assert "stock-market-batch" in out
+    assert world.audit()[0] == 0
+
+
+def replace_object(client: Any, key: str, body: bytes, metadata: dict[str, str]) -> None:
+    """Put an object in the place of all versions of the one that is there: no trace is left."""
+    listed = client.list_object_versions(Bucket="bronze", Prefix=key)
+    for version in [*listed["Versions"], *listed.get("DeleteMarkers", [])]:
+        client.delete_object(Bucket="bronze", Key=key, VersionId=version["VersionId"])
+    client.put_object(Bucket="bronze", Key=key, Body=body, Metadata=metadata)
+
+
+def test_a_skipped_offset_turns_the_audit_red_and_is_named(
+    world: World, first: dict[str, dict[str, Any]]
+) -> None:
+    """An object that agrees with its own metadata, one record short: Kafka alone knows better."""
+    client: Any = local_store.client(world.stack.layout, "root")
+    key = client.list_objects_v2(Bucket="bronze", Prefix="stock-market-batch/")["Contents"][0][
+        "Key"
+    ]
+    whole = client.get_object(Bucket="bronze", Key=key)
+    body = whole["Body"].read()
+    lines = zstandard.decompress(body).splitlines(keepends=True)
+    skipped = json.loads(lines.pop(len(lines) // 2))["offset"]
+    short = zstandard.compress(b"".join(lines))
+    metadata = whole["Metadata"] | {
+        "count": str(len(lines)),
+        "sha256": hashlib.sha256(short).hexdigest(),
+    }
+    replace_object(client, key, short, metadata)
+    try:
+        code, verdict, out = world.audit()
+    finally:
+        replace_object(client, key, body, whole["Metadata"])
+
+    assert (code, verdict["verdict"]) == (1, "violated")
+    assert str(skipped) in out
+    assert world.audit()[0] == 0
+
+
+def test_a_deleted_lake_row_turns_the_audit_red_and_is_named(
+    world: World, first: dict[str, dict[str, Any]]
+) -> None:
+    table = lake().load_table("silver.trades")
+    before = table.current_snapshot()
+    assert before is not None
+    row = table.scan(limit=1).to_arrow().to_pylist()[0]
+    table.delete(f"event_id == '{row['event_id']}'")
+    try:
+        code, verdict, out = world.audit()
+    finally:
+        table.manage_snapshots().set_current_snapshot(snapshot_id=before.snapshot_id).commit()
+
+    assert (code, verdict["verdict"]) == (1, "violated")
+    assert f"{row['topic']}/{row['partition']}" in out
+    assert str(row["offset"]) in out
     assert world.audit()[0] == 0
 
 
