@@ -28,6 +28,9 @@ class State:
     vanished: list[str] = field(default_factory=list)
     changed: list[str] = field(default_factory=list)
     identities: dict[str, str] = field(default_factory=dict)
+    remembered: dict[Partition, int] = field(default_factory=dict)
+    """Where each chain ended at an earlier audit."""
+
     read: int = 0
 
     @cached_property
@@ -59,6 +62,7 @@ def read(store: Store, memory: Memory, full: bool = False, deep: bool = False) -
     state.second, state.deleted = _histories(listed)
     state.vanished = memory.vanished(item.key for item in current)
     state.changed = memory.changed(item for item, _ in found)
+    state.remembered = memory.ends()
     state.identities = {item.key: item.identity() for item in known}
     return state
 

@@ -3,16 +3,16 @@
 from pathlib import Path
 from typing import NamedTuple
 
-from audit.compare import Claim, Sealed, agree
-from audit.model import Check, Holdings, bad, good
+import numpy as np
+
+from audit import derived
+from audit.compare import Claim, Pending, Sealed, agree
+from audit.model import NOTHING, Check, Holdings, bad, good
 from audit.offsets import merge
 from audit.warehouse import QUOTES_RAW, Warehouse, connected
 
 GOLD = "gold"
-_METRICS = "common.daily_stock_metrics_raw"
-_BARS = "silver.silver_bars"
-_MART = "gold.daily_stock_metrics"
-_NO_KEYS = "select '' as name, 0 as n where false"
+_PUBLISHED, _SAME = "gold.published", "the published file is the gold that passed its tests"
 
 
 class Split(NamedTuple):
@@ -66,12 +66,15 @@ class Parts(NamedTuple):
     silver: Holdings
     quarantined: Holdings
     deduplicated: Holdings
+    unbuilt: Holdings
+    """What was loaded after the last published build began."""
 
 
 def read(warehouse: Warehouse | None) -> list[Parts]:
     """Count what the raw tables were split into; nothing where there is no warehouse."""
     if warehouse is None:
         return []
+    since = f"loaded_at >= {derived.last_build(warehouse).instant()}"
     return [
         Parts(
             split,
@@ -79,6 +82,7 @@ def read(warehouse: Warehouse | None) -> list[Parts]:
             warehouse.total(split.silver),
             warehouse.total(split.quarantined),
             warehouse.total(split.deduplicated),
+            warehouse.total(split.raw, f"{split.where} and {since}"),
         )
         for split in SPLITS
     ]
@@ -95,48 +99,33 @@ def judge(parts: list[Parts], sealed: Sealed) -> list[Check]:
             " or ".join((*part.split.silver, *part.split.quarantined, *part.split.deduplicated)),
         )
         whole = merge(part.silver, part.quarantined, part.deduplicated)
-        checks += agree(claim, part.raw, whole, sealed)
+        checks += agree(claim, part.raw, whole, sealed, _unbuilt(part.unbuilt))
     return checks
 
 
+def _unbuilt(held: Holdings) -> Pending:
+    return lambda place, offsets: np.intersect1d(offsets, held.get(place, NOTHING))
+
+
+def silver(warehouse: Warehouse | None) -> list[Check]:
+    """Check the silver tables whose rows are no longer records."""
+    return derived.judge(warehouse, derived.SILVER) if warehouse else []
+
+
 def gold(warehouse: Warehouse | None, published: Path) -> list[Check]:
-    """Check gold against the metrics that were loaded, and the published file against gold."""
-    if warehouse is None:
+    """Check gold against what it is made of, and the published file against gold."""
+    if warehouse is not None:
+        return [
+            *derived.judge(warehouse, derived.GOLD),
+            *_published(warehouse, published / "current"),
+        ]
+    if not (published / "current").exists():
         return []
-    return [_daily(warehouse), *_published(warehouse, published / "current")]
-
-
-def _daily(warehouse: Warehouse) -> Check:
-    name, invariant = "gold.daily", "gold has one row per symbol and session with a valid bar"
-    expected = f"""
-        select symbol || ' ' || session_date::varchar as name, count(*) as n from {_METRICS}
-        where bar_event_id in (select event_id from {_BARS}) group by all
-        """  # noqa: S608 - constants
-    mart = f"""
-        select symbol || ' ' || session_date::varchar as name, count(*) as n from {_MART}
-        group by all
-        """  # noqa: S608 - constants
-    there = warehouse.has(_METRICS) and warehouse.has(_BARS)
-    rows = warehouse.rows(
-        f"""
-        with valid as ({expected if there else _NO_KEYS}),
-        mart as ({mart if warehouse.has(_MART) else _NO_KEYS})
-        select coalesce(valid.name, mart.name) as name,
-            valid.n is not null as expected, coalesce(mart.n, 0) as found
-        from valid full join mart on valid.name = mart.name
-        where valid.n is null or mart.n is distinct from 1
-        order by name
-        """  # noqa: S608 - constants
-    )
-    if not rows:
-        return good(name, invariant)
-    key, wanted, found = rows[0]
-    text = f"{key}: {'a' if wanted else 'no'} valid bar was loaded, {found} rows in {_MART}"
-    return bad(name, invariant, text, [row[0] for row in rows], differences=len(rows))
+    return [bad(_PUBLISHED, _SAME, "gold is published, the warehouse that it came from is gone")]
 
 
 def _published(warehouse: Warehouse, current: Path) -> list[Check]:
-    name, invariant = "gold.published", "the published file is the gold that passed its tests"
+    name, invariant = _PUBLISHED, _SAME
     relations = warehouse.relations(GOLD)
     if not relations and not current.exists():
         return [good(name, invariant, detail="nothing is published yet")]
@@ -149,7 +138,7 @@ def _published(warehouse: Warehouse, current: Path) -> list[Check]:
 
 
 def _same(relation: str, ours: Warehouse, copy: Warehouse) -> Check:
-    name, invariant = "gold.published", "the published file is the gold that passed its tests"
+    name, invariant = _PUBLISHED, _SAME
     expected, found = _fingerprint(ours, relation), _fingerprint(copy, relation)
     if expected == found:
         return good(name, invariant, expected=expected, found=found, detail=relation)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from audit.compare import Claim, Sealed, agree, due, wrong
+from audit.compare import Claim, Sealed, agree, beyond, due, wrong
 from audit.lake import TABLES_OF_TOPIC, LakeTable
 from audit.landed import not_beyond
 from audit.model import NOTHING, Check, Holdings, Offsets, Partition, bad, good
@@ -25,7 +25,8 @@ def judge(
     for topic, names in TABLES_OF_TOPIC.items():
         records = of_topic(bronze, topic)
         rows = merge(*(of_topic(tables[name].rows, topic) for name in names))
-        checks += agree(COMPACTED, records, rows, sealed)
+        reached = {place: min(_at(tables[name], place) for name in names) for place in records}
+        checks += agree(COMPACTED, records, rows, sealed, beyond(reached))
         checks += [
             _position(name, place, due(offsets, sealed.get(place)), tables[name])
             for place, offsets in sorted(records.items())
@@ -46,14 +47,20 @@ def _unique(name: str, table: LakeTable) -> Check:
 def _position(name: str, place: Partition, records: Offsets, table: LakeTable) -> Check:
     """Check that a table's position covers its own rows and what bronze holds."""
     title, invariant = "lake.positions", "a table's position is where its rows end and bronze does"
-    position = (table.positions or {}).get(place, 0)
+    position = _at(table, place)
     rows = np.unique(table.rows.get(place, NOTHING))
-    for offsets, where in ((rows, name), (records, "bronze")):
-        beyond = offsets[offsets >= position]
-        if len(beyond):
-            what = f"in {where}, beyond the position {position} of {name}"
-            return wrong(title, invariant, place, beyond, what, found=position)
+    uncovered, waiting = rows[rows >= position], records[records >= position]
+    what = f"beyond the position {position} of {name}"
+    if len(uncovered):
+        return wrong(title, invariant, place, uncovered, f"in {name}, {what}", found=position)
+    if len(waiting):
+        what = f"in bronze, {what}"
+        return wrong(title, invariant, place, waiting, what, "behind", found=position)
     return good(title, invariant, place, found=position, detail=name)
+
+
+def _at(table: LakeTable, place: Partition) -> int:
+    return (table.positions or {}).get(place, 0)
 
 
 def _ahead(tables: Tables, ends: Mapping[Partition, int]) -> list[Check]:

@@ -1,14 +1,19 @@
 """Comparing what two stages hold, partition by partition."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from audit.model import EXAMPLES, NOTHING, Check, Holdings, Offsets, Partition, bad, good
+import numpy as np
+
+from audit.model import EXAMPLES, NOTHING, Check, Holdings, Offsets, Partition, Status, bad, good
 from audit.offsets import compare, distinct
 
 # Offsets below it existed when the audit began, and had to be everywhere by then: the stages are
 # read from the last to the first, so that whatever moves meanwhile is upstream of where it was.
 Sealed = Mapping[Partition, int]
+
+# Of offsets that a stage lacks, those that it has not come to yet.
+Pending = Callable[[Partition, Offsets], Offsets]
 
 
 @dataclass(frozen=True)
@@ -21,12 +26,28 @@ class Claim:
     right: str
 
 
-def agree(claim: Claim, left: Holdings, right: Holdings, sealed: Sealed) -> list[Check]:
+def nothing_pending(_: Partition, offsets: Offsets) -> Offsets:
+    """Return no offset: what is missing is lost."""
+    return offsets[:0]
+
+
+def beyond(reached: Mapping[Partition, int]) -> Pending:
+    """Return what takes offsets from where a stage has come to; it works in their order."""
+    return lambda place, offsets: offsets[offsets >= reached.get(place, 0)]
+
+
+def agree(
+    claim: Claim,
+    left: Holdings,
+    right: Holdings,
+    sealed: Sealed,
+    pending: Pending = nothing_pending,
+) -> list[Check]:
     """Return one check per kind of difference and partition, or one that holds."""
     checks = []
     for place in sorted(left.keys() | right.keys()):
         wanted, held = left.get(place, NOTHING), right.get(place, NOTHING)
-        checks += _one(claim, place, wanted, held, sealed.get(place))
+        checks += _one(claim, place, wanted, held, sealed.get(place), pending)
     return checks
 
 
@@ -36,30 +57,45 @@ def due(offsets: Offsets, limit: int | None) -> Offsets:
 
 
 def _one(
-    claim: Claim, place: Partition, wanted: Offsets, held: Offsets, limit: int | None
+    claim: Claim,
+    place: Partition,
+    wanted: Offsets,
+    held: Offsets,
+    limit: int | None,
+    pending: Pending,
 ) -> list[Check]:
     difference = compare(wanted, held)
-    kinds = (
-        (due(difference.missing, limit), f"in {claim.left}, not in {claim.right}"),
-        (difference.doubled, f"more than once in {claim.right}"),
-        (difference.alien, f"in {claim.right}, not in {claim.left}"),
+    missing = due(difference.missing, limit)
+    late = pending(place, missing)
+    lost = np.setdiff1d(missing, late, assume_unique=True)
+    kinds: tuple[tuple[Offsets, str, Status], ...] = (
+        (lost, f"in {claim.left}, not in {claim.right}", "violated"),
+        (difference.doubled, f"more than once in {claim.right}", "violated"),
+        (difference.alien, f"in {claim.right}, not in {claim.left}", "violated"),
+        (late, f"in {claim.left}, not yet in {claim.right}", "behind"),
     )
     counts = {"expected": len(distinct(wanted)), "found": len(held)}
     checks = [
-        wrong(claim.name, claim.invariant, place, offsets, what, **counts)
-        for offsets, what in kinds
+        wrong(claim.name, claim.invariant, place, offsets, what, status, **counts)
+        for offsets, what, status in kinds
         if len(offsets)
     ]
     return checks or [good(claim.name, claim.invariant, place, **counts)]
 
 
 def wrong(
-    name: str, invariant: str, place: Partition, offsets: Offsets, what: str, **facts: int
+    name: str,
+    invariant: str,
+    place: Partition,
+    offsets: Offsets,
+    what: str,
+    status: Status = "violated",
+    **facts: int,
 ) -> Check:
-    """Return a violated check that names its offsets."""
+    """Return a check that does not hold and names its offsets."""
     examples = [int(offset) for offset in offsets[:EXAMPLES]]
     text = sentence(place, offsets, what)
-    return bad(name, invariant, text, examples, place, differences=len(offsets), **facts)
+    return bad(name, invariant, text, examples, place, status, differences=len(offsets), **facts)
 
 
 def sentence(place: Partition, offsets: Offsets, what: str) -> str:

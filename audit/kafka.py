@@ -19,6 +19,7 @@ from confluent_kafka import (
 )
 from confluent_kafka.admin import AdminClient
 
+from audit import hints
 from audit.content import Header, digest
 from audit.errors import UnreadableError
 from audit.model import NOTHING, Holdings, Offsets, Partition
@@ -50,7 +51,7 @@ class Kafka:
     """The broker, read with the auditor's user."""
 
     def __init__(self, config: Mapping[str, str]) -> None:
-        self._last_error = ""
+        self._cause: KafkaError | None = None
         shared: dict[str, Any] = {**config, "error_cb": self._note, "log_level": 2}
         self._admin = AdminClient(dict(shared))
         self._consumer = Consumer(
@@ -148,15 +149,20 @@ class Kafka:
         return readings
 
     def _note(self, error: KafkaError) -> None:
-        self._last_error = error.str()
+        """Keep the connection's own error: a request says no more than that it failed."""
+        is_general = error.code() == KafkaError._ALL_BROKERS_DOWN
+        if self._cause is None or not is_general:
+            self._cause = error
 
     @contextmanager
     def _answers(self, what: str) -> Iterator[None]:
         try:
             yield
         except KafkaException as error:
-            cause = self._last_error or str(error.args[0])
-            raise UnreadableError(f"Kafka: {what} cannot be read: {cause}") from error
+            self._admin.poll(0)  # lets the connection's own error through to `_note`
+            cause = self._cause or error.args[0]
+            text = f"Kafka: {what} cannot be read: {cause.str()}{hints.kafka(cause.code())}"
+            raise UnreadableError(text) from error
 
 
 def _take(message: Message, reading: _Reading, deep: bool) -> bool:

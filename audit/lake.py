@@ -16,6 +16,7 @@ from pyiceberg.exceptions import NoSuchTableError
 from pyiceberg.table import Table
 from sqlalchemy.exc import SQLAlchemyError
 
+from audit import hints
 from audit.errors import UnreadableError
 from audit.model import EXAMPLES, Holdings, Partition
 from audit.offsets import COLUMNS, collect
@@ -184,4 +185,4 @@ def _readable(what: str) -> Iterator[None]:
         yield
     except _UNREADABLE as error:
         text: Any = str(error).splitlines()[0] if str(error) else repr(error)
-        raise UnreadableError(f"{what} cannot be read: {text}") from error
+        raise UnreadableError(f"{what} cannot be read: {text}{hints.store(text)}") from error

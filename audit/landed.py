@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from audit.bronze import State
-from audit.compare import Claim, Sealed, agree, wrong
+from audit.compare import Claim, Sealed, agree, beyond, wrong
 from audit.kafka import Log, held
 from audit.model import EXAMPLES, NOTHING, Check, Partition, bad, good
 from audit.objects import Bronze
@@ -25,10 +25,25 @@ def judge(
         if place in logs
     }
     return [
-        *agree(LANDED, held(logs), present, sealed),
+        *agree(LANDED, held(logs), present, sealed, beyond(_reached(logs, committed, state))),
         *(check for place in sorted(logs) for check in _ends(place, logs[place], committed, state)),
         *_gaps(logs, state),
     ]
+
+
+def _reached(
+    logs: Logs, committed: Mapping[tuple[str, int], int], state: State
+) -> dict[Partition, int]:
+    """Return how far landing has come, by whatever remembers most: what lies before was landed."""
+    ends = state.ends()
+    return {
+        place: max(
+            ends.get(place, 0),
+            committed.get((place.topic, place.partition), 0),
+            state.remembered.get(place, 0),
+        )
+        for place in logs
+    }
 
 
 def _ends(

@@ -9,6 +9,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from audit import hints
 from audit.errors import UnreadableError
 from audit.settings import Settings
 
@@ -100,9 +101,14 @@ def _readable(what: str) -> Iterator[None]:
     except ClientError as error:
         if error.response.get("Error", {}).get("Code") in _UNSUPPORTED:
             raise _UnsupportedError(what) from error
-        raise UnreadableError(f"{what} cannot be read: {error}") from error
+        raise _unreadable(what, error) from error
     except BotoCoreError as error:
-        raise UnreadableError(f"{what} cannot be read: {error}") from error
+        raise _unreadable(what, error) from error
+
+
+def _unreadable(what: str, error: Exception) -> UnreadableError:
+    text = str(error).rstrip(".")
+    return UnreadableError(f"{what} cannot be read: {text}{hints.store(text)}")
 
 
 def _version(item: Mapping[str, Any]) -> Version:

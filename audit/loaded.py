@@ -5,12 +5,13 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
-from audit.compare import Claim, Sealed, agree
+from audit.compare import Claim, Pending, Sealed, agree, beyond, nothing_pending
 from audit.lake import Lake, LakeTable, batches, load
-from audit.model import EXAMPLES, Check, Holdings, bad, good
+from audit.model import EXAMPLES, Check, Holdings, Status, bad, good
 from audit.offsets import of_topic
 from audit.warehouse import LEDGER, QUOTES_RAW, QUOTES_TOPIC, RAW_OF_LAKE, Warehouse
 
+_METRICS = "warehouse.metrics"
 _ONCE = "every row is loaded once (I8)"
 # Metrics have no transport identity: a revision of a key is a row.
 METRICS = {
@@ -31,6 +32,15 @@ class Raw:
 
     tables: dict[str, Holdings] = field(default_factory=dict)
     checks: list[Check] = field(default_factory=list)
+    is_booked: bool = True
+    """Whether every row that the ledger has booked is there: what else lacks was never loaded."""
+
+    def pending(self, target: str) -> Pending:
+        """Return what takes the offsets that the loader has not come to."""
+        if not self.is_booked:
+            return nothing_pending
+        held = self.tables.get(target, {})
+        return beyond({place: int(offsets[-1]) + 1 for place, offsets in held.items()})
 
     def quotes(self) -> Holdings:
         """Return the quotes, those that the engine refused included."""
@@ -43,12 +53,14 @@ def read(warehouse: Warehouse | None, lake: Lake | None) -> Raw:
     if warehouse is not None:
         raw.tables = {table: warehouse.holdings(table) for table in RAW_OF_LAKE.values()}
         raw.tables["quotes"] = warehouse.total(QUOTES_RAW)
-        raw.checks.append(_ledger(warehouse))
+        ledger = _ledger(warehouse)
+        raw.checks.append(ledger)
+        raw.is_booked = ledger.status == "ok"
     if lake is not None:
         with lake.catalog() as catalog:
             for name, (target, keys) in METRICS.items():
                 reader = batches(load(catalog, name), keys)
-                raw.checks.append(_metrics(warehouse, name, target, keys, reader))
+                raw.checks += _metrics(warehouse, name, target, keys, reader, raw.is_booked)
     return raw
 
 
@@ -59,11 +71,12 @@ def judge(
     checks = list(raw.checks)
     if bronze is not None:
         claim = Claim("warehouse.quotes", _ONCE, "bronze", "the warehouse")
-        checks += agree(claim, of_topic(bronze, QUOTES_TOPIC), raw.quotes(), sealed)
+        quotes = of_topic(bronze, QUOTES_TOPIC)
+        checks += agree(claim, quotes, raw.quotes(), sealed, raw.pending("quotes"))
     for source, target in RAW_OF_LAKE.items() if tables is not None else ():
         claim = Claim("warehouse.records", _ONCE, f"lake {source}", f"warehouse {target}")
         rows = tables[source].rows if tables else {}
-        checks += agree(claim, rows, raw.tables.get(target, {}), sealed)
+        checks += agree(claim, rows, raw.tables.get(target, {}), sealed, raw.pending(target))
     return checks
 
 
@@ -101,23 +114,36 @@ def _metrics(
     target: str,
     keys: tuple[str, ...],
     reader: pa.RecordBatchReader | None,
-) -> Check:
-    name = "warehouse.metrics"
+    is_booked: bool,
+) -> list[Check]:
     if warehouse is None or not warehouse.has(target):
-        return _absent(name, source, target, reader)
+        return [_absent(source, target, reader)]
     found = _key_differences(warehouse, target, keys, reader)
-    if not found:
-        return good(name, _ONCE, detail=source)
-    named = [f"{key}: {expected} in the lake, {there} loaded" for key, expected, there in found]
-    return bad(name, _ONCE, f"{target}: {named[0]}", named[:EXAMPLES], differences=len(named))
+    late = [row for row in found if is_booked and row[2] == 0]
+    wrong = [row for row in found if row not in late]
+    kinds: tuple[tuple[list[tuple[str, int, int]], Status], ...] = (
+        (wrong, "violated"),
+        (late, "behind"),
+    )
+    checks = [_differ(target, rows, status) for rows, status in kinds if rows]
+    return checks or [good(_METRICS, _ONCE, detail=source)]
 
 
-def _absent(name: str, source: str, target: str, reader: pa.RecordBatchReader | None) -> Check:
+def _differ(target: str, rows: list[tuple[str, int, int]], status: Status) -> Check:
+    named = [f"{key}: {expected} in the lake, {there} loaded" for key, expected, there in rows]
+    text = f"{target}: {named[0]}"
+    count = len(named)
+    return bad(_METRICS, _ONCE, text, named[:EXAMPLES], status=status, differences=count)
+
+
+def _absent(source: str, target: str, reader: pa.RecordBatchReader | None) -> Check:
     rows = sum(batch.num_rows for batch in reader) if reader else 0
     if not rows:
-        return good(name, _ONCE, detail=source)
-    text = f"{target} is not there, {source} has {rows} rows"
-    return bad(name, _ONCE, text, [source], expected=rows, found=0, differences=rows)
+        return good(_METRICS, _ONCE, detail=source)
+    text = f"{target} is not there yet, {source} has {rows} rows"
+    return bad(
+        _METRICS, _ONCE, text, [source], status="behind", expected=rows, found=0, differences=rows
+    )
 
 
 def _key_differences(

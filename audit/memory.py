@@ -39,6 +39,14 @@ class Memory:
         """Return the remembered keys that are no longer there."""
         return sorted(self._known.keys() - set(present))
 
+    def ends(self) -> dict[Partition, int]:
+        """Return where the remembered objects of each partition end (exclusive)."""
+        found: dict[Partition, int] = {}
+        for known in self._known.values():
+            place = Partition(*known["object"]["partition"])
+            found[place] = max(found.get(place, 0), known["object"]["next"] or 0)
+        return found
+
     def changed(self, found: Iterable[Bronze]) -> list[str]:
         """Return the keys whose bytes or interval are not those remembered."""
         return [item.key for item in found if self._differs(item)]

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 EXAMPLES = 20  # enough to see a pattern; the counts beside them are exact
 
 Offsets = NDArray[np.int64]
-Status = Literal["ok", "violated", "unknown", "skipped"]
+# behind: not lost, on its way; the next run of the stage named will bring it.
+Status = Literal["ok", "violated", "unknown", "behind", "skipped"]
 
 
 class Partition(NamedTuple):
@@ -67,13 +68,14 @@ def bad(
     detail: str,
     examples: Iterable[int | str] = (),
     where: Partition | None = None,
+    status: Status = "violated",
     **facts: Any,  # noqa: ANN401 - fields of Check
 ) -> Check:
-    """Return a violated check; ``differences`` defaults to the number of examples."""
+    """Return a check that does not hold; ``differences`` defaults to the number of examples."""
     named = tuple(examples)
     facts.setdefault("differences", max(1, len(named)))
     return Check(
-        name, invariant, "violated", detail, **_place(where), examples=named[:EXAMPLES], **facts
+        name, invariant, status, detail, **_place(where), examples=named[:EXAMPLES], **facts
     )
 
 
@@ -116,11 +118,13 @@ class Verdict:
 
     @property
     def verdict(self) -> Status:
-        """Return violated before unknown before ok: a known loss outranks an unread stage."""
+        """Return the worst: a known loss outranks an unread stage, which may hide one."""
         found = {check.status for check in self.checks}
         if "violated" in found:
             return "violated"
-        return "unknown" if "unknown" in found or "ok" not in found else "ok"
+        if "unknown" in found or "ok" not in found:
+            return "unknown"
+        return "behind" if "behind" in found else "ok"
 
     def document(self) -> dict[str, Any]:
         """Return the verdict as JSON values."""

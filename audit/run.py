@@ -48,6 +48,7 @@ class Readings:
     sealed: dict[Partition, int] = field(default_factory=dict)
     raw: loaded.Raw | None = None
     parts: list[built.Parts] | None = None
+    silver: list[Check] | None = None
     gold: list[Check] | None = None
     tables: dict[str, lake.LakeTable] | None = None
     committed: dict[tuple[str, int], int] = field(default_factory=dict)
@@ -107,6 +108,7 @@ class Audit:
             if "lake" in self._reads:
                 found.raw = loaded.read(opened, catalog)
             found.parts = built.read(opened)
+            found.silver = built.silver(opened)
             found.gold = built.gold(opened, self._settings.published())
 
     def _read_bronze(self) -> Bronze:
@@ -137,7 +139,10 @@ class Audit:
             "bronze": self._judge_bronze,
             "lake": _judge_lake,
             "warehouse": _judge_warehouse,
-            "silver": lambda found: built.judge(found.parts or [], found.sealed),
+            "silver": lambda found: [
+                *built.judge(found.parts or [], found.sealed),
+                *(found.silver or []),
+            ],
             "gold": lambda found: found.gold or [],
         }
         wanted = [

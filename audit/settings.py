@@ -1,5 +1,6 @@
 """The auditor's own settings: the project's variable names, read independently of its code."""
 
+import logging
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,6 +9,7 @@ from typing import Self
 
 from dotenv import dotenv_values
 
+from audit import names
 from audit.errors import SettingsError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -22,11 +24,23 @@ class Settings:
 
     @classmethod
     def load(cls) -> Self:
-        """Read ``TAPEHOUSE_ENV_FILE`` (``.env`` in the checkout by default) and the environment."""
+        """Read ``TAPEHOUSE_ENV_FILE`` (``.env`` in the checkout by default) and the environment.
+
+        What is wrong with them is told by `check`: where the verdict lies can be known without.
+        """
         file = Path(os.environ.get("TAPEHOUSE_ENV_FILE") or ROOT / ".env")
+        logging.getLogger("dotenv.main").setLevel(logging.ERROR)  # `check` tells it with the file
         stored = dotenv_values(file) if file.is_file() else {}
         known = {name: value for name, value in stored.items() if value is not None}
         return cls({**known, **os.environ}, file)
+
+    def check(self) -> list[str]:
+        """Return warnings about names in the environment that may be meant for us.
+
+        Raises:
+            SettingsError: a name is unknown, or a line of the file is not an assignment.
+        """
+        return names.check(self.file, os.environ)
 
     def get(self, name: str, default: str) -> str:
         """Return a value, or the default where it is absent or empty."""

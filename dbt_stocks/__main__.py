@@ -15,7 +15,10 @@ from ingestion.errors import TapehouseError
 if TYPE_CHECKING:
     from dbt_stocks import gate
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
+# The coloured traceback of an unexpected error prints local variables, secrets among them.
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__
+)
 
 BuildId = Annotated[
     str | None, typer.Option(help="Name of the build; a time and a random part by default.")
@@ -93,7 +96,7 @@ def _run(
     report = gate.Report(request.build_id)
     try:
         command(request, report, SystemClock(), lambda line: typer.echo(line, err=True))
-    except TapehouseError as error:
+    except (TapehouseError, OSError) as error:  # a full disk is expected too
         if debug:
             raise
         typer.echo(f"error: {error}", err=True)

@@ -1,18 +1,20 @@
 """Settings of every component; the environment is read here and nowhere else.
 
 A value comes from the process environment or from the file that ``TAPEHOUSE_ENV_FILE`` names
-(``.env`` in the checkout by default, written by ``make setup``). A name in that file that no
-component knows is an error: a typing mistake must not silently mean the default.
+(``.env`` in the checkout by default, written by ``make setup``). A name that no component knows
+is told: see ``ingestion.variables``.
 """
 
 import os
+from functools import cache
 from pathlib import Path
 from typing import Literal, Self
 
-from dotenv import dotenv_values
+import structlog
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from ingestion import logs, variables
 from ingestion.errors import SettingsError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -36,10 +38,11 @@ class Section(BaseSettings):
         """Read and check the settings.
 
         Raises:
-            SettingsError: a value is missing or malformed, or the file has an unknown name.
+            SettingsError: a value is missing or malformed, a name is unknown, or a line of the
+                file is not an assignment.
         """
         path = env_file()
-        _refuse_unknown(path)
+        _check_names(path)
         try:
             return cls(_env_file=path)
         except ValidationError as error:
@@ -225,8 +228,21 @@ SECTIONS: tuple[type[Section], ...] = (
 )
 
 
-def _refuse_unknown(path: Path) -> None:
-    known = set().union(*(section.variables() for section in SECTIONS))
-    unknown = sorted(set(dotenv_values(path)) - known) if path.is_file() else []
-    if unknown:
-        raise SettingsError(f"{path}: unknown setting {', '.join(unknown)}; .env.example names all")
+def known() -> frozenset[str]:
+    """Return the name of every setting of every component."""
+    return frozenset().union(*(section.variables() for section in SECTIONS))
+
+
+def _check_names(path: Path) -> None:
+    names = known()
+    variables.check_file(path, names)
+    for warning in variables.check_environment(os.environ, names):
+        _warn(warning)
+
+
+@cache
+def _warn(text: str) -> None:
+    """Warn once per process: every section checks all names when it is loaded."""
+    if not structlog.is_configured():  # its own default is standard output
+        logs.configure()
+    logs.get("settings").warning("unknown_setting", detail=text)

@@ -29,7 +29,7 @@ app = typer.Typer(
     help=__doc__,
     no_args_is_help=True,
     add_completion=False,
-    pretty_exceptions_show_locals=False,  # locals hold credentials
+    pretty_exceptions_enable=False,  # they print locals, which hold credentials
 )
 
 

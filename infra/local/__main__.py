@@ -14,7 +14,7 @@ from rich.table import Table
 from infra.local.layout import Layout
 from infra.local.services import SERVICES, ServiceName
 from infra.local.stack import Stack
-from infra.local.status import StackStatus, look
+from infra.local.status import ServiceStatus, StackStatus, look
 from ingestion.errors import StackError, TapehouseError
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False)
@@ -104,22 +104,30 @@ def _show(found: StackStatus) -> None:
             one.name,
             str(one.pid or "-"),
             ", ".join(map(str, one.ports)) or "-",
-            one.health,
+            _short(one),
             f"{one.uptime_s // 60} min {one.uptime_s % 60} s" if one.pid else "-",
             f"{one.memory_bytes / 2**20:,.0f} MiB" if one.pid else "-",
         )
     console = Console()
     console.print(table)
+    for one in found.services:
+        if _short(one) != one.health:
+            typer.echo(f"{one.name}: {one.health}")
     if found.lag is not None:
         lags = ", ".join(f"{topic} {count:,}" for topic, count in found.lag.items())
         console.print(f"landers' lag in records: {lags}")
+
+
+def _short(one: ServiceStatus) -> str:
+    """Return a service's health for a narrow column; a whole sentence is told below the table."""
+    return one.health if one.is_healthy or one.pid is None else "unhealthy"
 
 
 def main() -> None:
     """Run the command line; an expected error is one line and exit code 1."""
     try:
         app()
-    except TapehouseError as error:
+    except (TapehouseError, OSError) as error:  # a full disk is expected too
         if _Debug.on:
             traceback.print_exc()
         typer.echo(f"error: {error}", err=True)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Final, NamedTuple
 
 from ingestion.land.lines import Chunk
 from ingestion.land.protocol import Head, Partition, Put, Request
@@ -13,6 +14,17 @@ class Phase(StrEnum):
     LOCATING = "locating"  # finding the end of the chain in storage
     FOLLOWING = "following"  # reading from Kafka and landing
     STALLED = "stalled"  # a contradiction that only people can resolve
+
+
+# A request that is not answered for longer is told as a failure: a hung store says nothing at all.
+_SILENT_S: Final = 10.0
+
+
+class Failure(NamedTuple):
+    """Why nothing of a partition can be landed, and since when (monotonic)."""
+
+    since: float
+    error: str
 
 
 @dataclass(slots=True)
@@ -36,6 +48,8 @@ class Chain:
     sending: Put | None = None
     sending_since: float | None = None
     request: Request | None = None
+    asked_at: float = 0.0
+    failed: Failure | None = None
     leaving: bool = False
     relocate: bool = False
     # After a seek or resume the first record must continue the position, or the hole before it
@@ -58,6 +72,16 @@ class Chain:
     def since(self) -> float | None:
         """Return when the oldest offset held was received; None when nothing is held."""
         return self.held_since if self.sending_since is None else self.sending_since
+
+    def fail(self, error: str) -> None:
+        """Note why the request under way, or the one just answered, came to nothing."""
+        self.failed = Failure(self.failed.since if self.failed else self.asked_at, error)
+
+    def failure(self, now: float) -> Failure | None:
+        """Return what keeps this partition from being landed; None while nothing does."""
+        if self.failed is None and self.request and now - self.asked_at >= _SILENT_S:
+            return Failure(self.asked_at, f"{type(self.request).__name__}: no answer yet")
+        return self.failed
 
     def has_unsent(self) -> bool:
         """Tell whether offsets are held beyond what is being sent."""

@@ -13,7 +13,7 @@ import typer
 from ingestion.cli import write_report
 from ingestion.clock import Clock, SystemClock
 from ingestion.contracts.topics import BATCH, DEAD_LETTERS, QUOTES, REALTIME
-from ingestion.errors import TapehouseError
+from ingestion.errors import StoreUnavailableError, TapehouseError
 from ingestion.land import drain as draining
 from ingestion.land import status
 from ingestion.land.core import Core, Limits
@@ -22,7 +22,7 @@ from ingestion.land.kafka import Kafka
 from ingestion.land.once import Targets
 from ingestion.land.requests import Requests, Workers
 from ingestion.land.service import Lander
-from ingestion.land.store import BronzeStore, connect
+from ingestion.land.store import READ_TIMEOUT_S, BronzeStore, connect
 from ingestion.settings import KafkaSettings, LandSettings, ProjectSettings, StoreSettings
 
 TOPICS: Final = [BATCH, QUOTES, REALTIME, DEAD_LETTERS]
@@ -30,6 +30,7 @@ _WORKERS: Final = 8
 _COLLECT_EVERY: Final = 200_000  # containers; a batch of messages makes some 50,000
 _CLOSE_TIMEOUT_S: Final = 2.0
 _DRAIN_PERIOD_S: Final = 0.5
+_DRAIN_READ_TIMEOUT_S: Final = 5.0  # it only lists and reads metadata, and people wait for it
 
 Report = Annotated[Path | None, typer.Option(help="Also write the counts to this file as JSON.")]
 
@@ -75,9 +76,11 @@ def drain(
 ) -> None:
     """Wait until bronze has reached the ends that Kafka's logs have now; exit 1 if it does not."""
     clock = SystemClock()
-    kafka, store = _open(clock)
+    kafka, store = _open(clock, _DRAIN_READ_TIMEOUT_S)
     try:
         rows = _wait_for(kafka, store, clock, timeout)
+    except StoreUnavailableError as error:
+        raise DrainTimeoutError(f"{error}; {draining.landers(_run_folder(), clock)}") from error
     finally:
         _close(kafka)
     if report is not None:
@@ -85,13 +88,17 @@ def drain(
     behind = [r for r in rows if r.missing]
     if behind:
         names = ", ".join(f"{r.partition} ({r.missing} missing)" for r in behind)
-        raise DrainTimeoutError(f"bronze did not reach Kafka's ends in {timeout:.0f} s: {names}")
+        raise DrainTimeoutError(
+            f"bronze did not reach Kafka's ends in {timeout:.0f} s: {names}; "
+            f"{draining.landers(_run_folder(), clock)}"
+        )
     typer.echo(f"drained: bronze holds all {sum(r.end for r in rows)} offsets of Kafka")
 
 
-def _open(clock: Clock) -> tuple[Kafka, BronzeStore]:
+def _open(clock: Clock, read_timeout_s: float = READ_TIMEOUT_S) -> tuple[Kafka, BronzeStore]:
     settings = StoreSettings.load()
-    store = BronzeStore(connect(settings, "lander", 2 * _WORKERS), settings.bronze_bucket)
+    client = connect(settings, "lander", 2 * _WORKERS, read_timeout_s)
+    store = BronzeStore(client, settings.bronze_bucket)
     kafka = Kafka(KafkaSettings.load(), clock, LandSettings.load().group_protocol)
     store.check()
     kafka.check()

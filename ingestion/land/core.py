@@ -210,7 +210,7 @@ class Core:
         self._send(chain, low, Kind.GAP, ())
 
     def _follow(self, chain: Chain) -> None:
-        chain.phase = Phase.FOLLOWING
+        chain.phase, chain.failed = Phase.FOLLOWING, None
         self._seek(chain)
 
     def _seek(self, chain: Chain) -> None:
@@ -300,6 +300,7 @@ class Core:
             case PutOutcome.EXISTS | PutOutcome.UNKNOWN:
                 self._look(chain, asked, event)
             case PutOutcome.CONFLICT:
+                chain.fail(event.detail)
                 self._ask(chain, replace(asked, attempt=asked.attempt + 1))
             case PutOutcome.REFUSED:
                 self._retry(chain, asked, event.detail, refused=True)
@@ -308,6 +309,7 @@ class Core:
 
     def _look(self, chain: Chain, put: Put, event: PutDone) -> None:
         if event.outcome is PutOutcome.UNKNOWN:
+            chain.fail(event.detail)
             self._alarm(chain, "put_unknown", event.detail, Severity.WARNING)
         self._ask(chain, Get(chain.partition, chain.generation, put.start))
 
@@ -339,6 +341,7 @@ class Core:
 
     def _continue(self, chain: Chain, head: Head) -> None:
         ahead = chain.continue_from(head)
+        chain.failed = None
         self._commit(chain)
         if chain.phase is Phase.LOCATING:
             self._ask(chain, QueryWatermarks(chain.partition))
@@ -360,6 +363,7 @@ class Core:
 
     def _start_generation(self, chain: Chain, detail: str) -> None:
         lost = chain.drop()
+        chain.failed = None
         dropped = f"{detail}; {lost} records held are dropped"
         self._alarm(chain, "generation_ended", dropped, Severity.ERROR)
         if chain.leaving:
@@ -403,6 +407,7 @@ class Core:
 
     def _ask(self, chain: Chain, request: Request) -> None:
         self._requests += 1
+        chain.asked_at = self._now
         chain.request = replace(request, request=self._requests)
         self._out.append(chain.request)
 
@@ -417,6 +422,7 @@ class Core:
         self._retry(chain, asked, event.detail, event.refused)
 
     def _retry(self, chain: Chain, asked: Request, detail: str, refused: bool) -> None:
+        chain.fail(detail)
         if asked.attempt % _ALARM_EVERY == (0 if refused else 2):
             code = "refused" if refused else "unavailable"
             self._alarm(chain, code, f"{type(asked).__name__}: {detail}", Severity.ERROR)
@@ -427,6 +433,7 @@ class Core:
 
     def _stall(self, chain: Chain, detail: str) -> None:
         dropped = chain.drop()
+        chain.fail(detail)
         chain.phase = Phase.STALLED
         self._alarm(chain, "stalled", f"{detail} ({dropped} records dropped)", Severity.ERROR)
         self._out.append(Pause(chain.partition))

@@ -2,7 +2,10 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
+from ingestion.clock import Clock
+from ingestion.land import health
 from ingestion.land.kafka import Kafka
 from ingestion.land.protocol import Partition
 from ingestion.land.store import BronzeStore
@@ -50,3 +53,12 @@ def progress(kafka: Kafka, store: BronzeStore, targets: dict[Partition, int]) ->
 def is_drained(rows: Iterable[Progress]) -> bool:
     """Tell whether bronze has reached every end."""
     return not any(row.missing for row in rows)
+
+
+def landers(run: Path, clock: Clock) -> str:
+    """Return in words what the landers of this machine say about themselves."""
+    found = health.of_landers(run, clock)
+    if not found:
+        return "no lander runs here"
+    problems = [f"lander {one.pid} is {one.problem}" for one in found if one.problem]
+    return ", ".join(problems) or f"{len(found)} lander(s) run and report no error"

@@ -1,7 +1,7 @@
 """The driver: runs the protocol core against Kafka and the store, in real time."""
 
 import heapq
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from ingestion import logs
@@ -71,7 +71,7 @@ class Lander:
         while not is_over():
             self.step()
         self._leave(tuple(self.core.chains), STOP_DEADLINE_S)
-        self._status.write(self.core, {}, "stopped")
+        self._tell({}, "stopped")
 
     def step(self) -> None:
         """One round: answers, messages, time."""
@@ -200,4 +200,12 @@ class Lander:
     def _report(self) -> None:
         if self._status.is_due():
             ends = {partition: self._kafka.known_end(partition) for partition in self.core.chains}
-            self._status.write(self.core, ends, "running")
+            self._tell(ends, "running")
+
+    def _tell(self, ends: Mapping[Partition, int | None], state: str) -> None:
+        """Write the status file; where that fails (a full disk), landing goes on all the same."""
+        try:
+            self._status.write(self.core, ends, state)
+        except OSError as error:
+            self._status.alarms["status_unwritten"] += 1
+            self._log.error("status_unwritten", detail=str(error))

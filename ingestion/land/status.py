@@ -6,7 +6,8 @@ A lander that was killed leaves its last file behind: the records that it held a
 import json
 import os
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -45,12 +46,16 @@ class StatusFile:
         return self._clock.monotonic() - self._written >= PERIOD_S
 
     def write(self, core: Core, ends: Mapping[Partition, int | None], state: str) -> None:
-        """Replace the file in one step."""
+        """Replace the file in one step.
+
+        Raises:
+            OSError: it cannot be written; the next attempt is due in `PERIOD_S`.
+        """
         now = self._clock.monotonic()
         seconds = max(now - self._written, 1e-3)
         rows = [self._row(c, now, seconds, ends.get(p)) for p, c in sorted(core.chains.items())]
-        self._replace(self._document(rows, core, state))
         self._written, self._before = now, self._received.copy()
+        self._replace(self._document(rows, core, state))
 
     def remove(self) -> None:
         """Remove the file: the lander ended and holds nothing."""
@@ -69,11 +74,12 @@ class StatusFile:
             "received_per_s": round(sum(row["received_per_s"] for row in rows), 1),
             "paused": core.paused,
             "alarms": dict(self.alarms),
+            **_first_failure(rows),
             "partitions": rows,
         }
 
     def _row(self, chain: Chain, now: float, seconds: float, end: int | None) -> dict[str, Any]:
-        since = chain.since()
+        since, failure = chain.since(), chain.failure(now)
         received = self._received[chain.partition] - self._before[chain.partition]
         return {
             "topic": chain.partition.topic,
@@ -87,12 +93,27 @@ class StatusFile:
             "buffered_bytes": chain.size(),
             "oldest_buffered_s": None if since is None else round(now - since, 3),
             "received_per_s": round(received / seconds, 1),
+            "error": failure.error if failure else None,
+            "failing_since": self._moment(now - failure.since) if failure else None,
         }
+
+    def _moment(self, age_s: float) -> str:
+        return rfc3339(self._clock.now() - timedelta(seconds=age_s))
 
     def _replace(self, document: dict[str, Any]) -> None:
         temporary = self._path.with_suffix(f".{os.getpid()}.tmp")
         temporary.write_text(json.dumps(document, indent=1) + "\n")
         temporary.replace(self._path)
+
+
+def _first_failure(rows: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return what has kept a partition from being landed for longest, and its name."""
+    failing = [row for row in rows if row["failing_since"] is not None]
+    if not failing:
+        return {"error": None, "failing_since": None}
+    first = min(failing, key=lambda row: row["failing_since"])
+    text = f"{first['topic']}/{first['partition']}: {first['error']}"
+    return {"error": text, "failing_since": first["failing_since"]}
 
 
 def path(run: Path, name: str) -> Path:

@@ -28,7 +28,12 @@ _TRANSIENT_STATUS: Final = frozenset({408, 429, 500, 502, 503, 504})
 _CONDITIONS: Final = {409: PutOutcome.CONFLICT, 412: PutOutcome.EXISTS}
 
 
-def connect(settings: StoreSettings, role: StoreRole, connections: int = 16) -> "S3Client":
+def connect(
+    settings: StoreSettings,
+    role: StoreRole,
+    connections: int = 16,
+    read_timeout_s: float = READ_TIMEOUT_S,
+) -> "S3Client":
     """Return an S3 client for a role; nothing is sent yet.
 
     Raises:
@@ -44,7 +49,7 @@ def connect(settings: StoreSettings, role: StoreRole, connections: int = 16) -> 
         config=Config(
             retries={"total_max_attempts": 1},
             connect_timeout=CONNECT_TIMEOUT_S,
-            read_timeout=READ_TIMEOUT_S,
+            read_timeout=read_timeout_s,
             max_pool_connections=connections,
             # Some stores refuse checksum trailers; the signed payload covers the body everywhere.
             request_checksum_calculation="when_required",

@@ -55,6 +55,46 @@ def test_a_store_that_does_not_answer_is_unknown_and_not_a_gap(nowhere: Path) ->
     assert "violated" not in found.stdout
 
 
+@pytest.mark.parametrize("line", ["nonsense", "KAFKA_PROT=1"])
+def test_a_line_of_the_settings_file_that_nobody_understands_is_one_line_and_unknown(
+    nowhere: Path, line: str
+) -> None:
+    stale = nowhere.parent / "var/audit/verdict.json"
+    stale.parent.mkdir(parents=True)
+    stale.write_text('{"verdict": "ok"}')
+    with nowhere.open("a") as file:
+        file.write(f"{line}\n")
+    found = audit(nowhere)
+    assert found.returncode == 2
+    assert found.stderr.startswith(f"error: {nowhere}, line 4: ")
+    assert len(found.stderr.splitlines()) == 1
+    assert not stale.exists()
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize(
+    ("variable", "stage", "named"),
+    [
+        ("KAFKA_AUDITOR_PASSWORD", "kafka", "KAFKA_AUDITOR_PASSWORD"),
+        ("KAFKA_AUDITOR_USERNAME", "kafka", "KAFKA_AUDITOR_USERNAME"),
+        ("STORE_AUDITOR_ACCESS_KEY", "bronze", "STORE_AUDITOR_ACCESS_KEY"),
+        ("STORE_AUDITOR_SECRET_KEY", "bronze", "STORE_AUDITOR_SECRET_KEY"),
+        ("STORE_AUDITOR_SECRET_KEY", "lake", "STORE_AUDITOR_SECRET_KEY"),
+        ("STORE_BRONZE_BUCKET", "bronze", "STORE_BRONZE_BUCKET"),
+    ],
+)
+def test_a_wrong_credential_is_unknown_and_names_the_setting(
+    world: World, monkeypatch: pytest.MonkeyPatch, variable: str, stage: str, named: str
+) -> None:
+    monkeypatch.setenv(variable, "wrong")
+    found = audit(world.env_file, "--stage", stage)
+    assert found.returncode == 2
+    (line,) = [
+        one for one in found.stdout.splitlines() if one.startswith(f"unknown   {stage}.read")
+    ]
+    assert named in line.partition("; check ")[2]
+
+
 @pytest.mark.integration
 def test_agreement_exits_with_0_and_writes_the_same_verdict_twice(
     world: World, tmp_path: Path
@@ -103,7 +143,7 @@ def test_a_warehouse_that_stays_locked_is_unknown_after_a_visible_wait(world: Wo
 
 
 @pytest.mark.integration
-def test_a_missing_warehouse_is_a_gap_where_the_lake_holds_rows(world: World) -> None:
+def test_a_warehouse_that_vanished_after_it_was_published_is_a_gap(world: World) -> None:
     path = world.settings.warehouse()
     aside = path.rename(path.with_suffix(".aside"))
     try:
@@ -112,7 +152,9 @@ def test_a_missing_warehouse_is_a_gap_where_the_lake_holds_rows(world: World) ->
         aside.rename(path)
     assert verdict.verdict == "violated"
     names = {check.name for check in verdict.checks if check.status == "violated"}
-    assert {"warehouse.records", "warehouse.quotes", "warehouse.metrics"} <= names
+    assert names == {"gold.published"}, "that something was loaded is known by what is published"
+    late = {check.name for check in verdict.checks if check.status == "behind"}
+    assert late == {"warehouse.records", "warehouse.quotes", "warehouse.metrics"}
 
 
 @pytest.mark.integration

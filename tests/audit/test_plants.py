@@ -197,6 +197,15 @@ def key(topic: str, partition: int, start: int) -> Callable[[World], str]:
 
 Named = int | str | Callable[[World], str]
 
+MART_KEYS: dict[str, list[Named]] = {
+    "gold_daily_metrics": ["apple 2013-03-01"],
+    "gold_treechart": ["apple 2013-03-01"],
+    "gold_candlestick": ["apple 1d 2013-03-01", "apple 1w 2013-02-25"],
+    "gold_kpi": ["apple"],
+    "dim_instrument": ["apple@1980"],
+    "dim_session": ["XNYS 2013-03-01"],
+}
+
 PLANTS: list[tuple[str, Plant, dict[str, list[Named]]]] = [
     (
         "object deleted",
@@ -242,7 +251,7 @@ PLANTS: list[tuple[str, Plant, dict[str, list[Named]]]] = [
         lake_file_doubled,
         {"lake.records": [3], "lake.event_id": [event_id(0, 3)]},
     ),
-    ("lake position behind", lake_position_behind, {"lake.positions": [9, 5, 7, 4]}),
+    ("lake position behind", lake_position_behind, {"lake.positions": [5]}),
     ("lake position ahead", lake_position_ahead, {"lake.ahead": [10, 6, 8, 6]}),
     (
         "warehouse row removed",
@@ -283,6 +292,59 @@ PLANTS: list[tuple[str, Plant, dict[str, list[Named]]]] = [
         "gold row removed",
         sql("delete from gold.daily_stock_metrics"),
         {"gold.daily": ["AAPL 2013-03-01"], "gold.published": ["gold.daily_stock_metrics"]},
+    ),
+    (
+        "last silver row removed",
+        sql('delete from silver.silver_bars where partition = 1 and "offset" = 4'),
+        {"silver.bars": [4]},
+    ),
+    (
+        "last silver quote removed",
+        sql('delete from silver.silver_quotes where "offset" = 5'),
+        {"silver.quotes": [5]},
+    ),
+    (
+        "last quote row removed",
+        sql("delete from common.bronze_stock_quotes_raw where cast(v['offset'] as int) = 7"),
+        {"warehouse.quotes": [7], "warehouse.ledger": [key(QUOTES, 2, 4)]},
+    ),
+    (
+        "all daily bars removed",
+        sql("delete from silver.silver_daily_bars"),
+        {"silver.daily_bars": ["apple 2013-03-01"]},
+    ),
+    (
+        "daily bar doubled",
+        sql("insert into silver.silver_daily_bars from silver.silver_daily_bars"),
+        {"silver.daily_bars": ["apple 2013-03-01"]},
+    ),
+    (
+        "daily action removed",
+        sql("delete from silver.silver_daily_actions"),
+        {"silver.daily_actions": ["apple 2013-03-01"]},
+    ),
+    (
+        "window removed from gold",
+        sql("delete from gold.realtime_stock_analytics"),
+        {"gold.windows": ["AAPL 2013-03-01 21:00:00"]},
+    ),
+    *(
+        (
+            f"row removed from {mart}",
+            sql(f"delete from gold.{mart}"),
+            {"gold.marts": keys, "gold.published": [f"gold.{mart}"]},
+        )
+        for mart, keys in MART_KEYS.items()
+    ),
+    (
+        "gold row without its bar",
+        sql("update gold.gold_treechart set session_date = '2013-03-04'"),
+        {"gold.marts": ["apple 2013-03-01", "apple 2013-03-04"]},
+    ),
+    (
+        "session removed from the seeds",
+        sql("delete from reference.sessions"),
+        {"gold.marts": ["XNYS 2013-03-01"], "gold.windows": ["AAPL 2013-03-01 21:00:00"]},
     ),
     (
         "published file differs",

@@ -41,6 +41,8 @@ LAYOUT = {(BATCH, 0): 10, (BATCH, 1): 6, (REALTIME, 0): 8, (QUOTES, 2): 8, (DEAD
 ACTION, REJECT, COPY, TRADE_REJECT = (0, 3), (0, 7), (1, 5), 2
 QUARANTINED, DEDUPLICATED, REFUSED = 6, 7, 8
 OBJECT_RECORDS = 4
+LOADED, BUILT = "2026-03-02 21:30:00", "2026-03-02 21:31:00"
+SCHEMATA = ("common", "ops", "reference", "silver", "verdicts", "quarantine", "gold")
 TRANSACTIONAL = (REALTIME, 3)
 NOW = datetime(2013, 3, 1, 21, 0, tzinfo=UTC)
 MILLIS = time.time_ns() // 1_000_000  # older records would be removed by Kafka's retention
@@ -110,6 +112,34 @@ RAW = {
     "silver.rejects": "common.rejects_raw",
     "metrics.daily_stock_metrics": "common.daily_stock_metrics_raw",
     "metrics.realtime_stock_analytics": "common.realtime_stock_analytics_raw",
+}
+
+_DAY = "instrument_id, 'AAPL' as symbol, session_date"
+_INSTRUMENT = "'apple@1980' as instrument_sk, 'apple' as instrument_id, 'AAPL' as symbol"
+# Seeds, and what follows from silver: one instrument, one session, one window.
+DERIVED = {
+    "reference.instruments": (
+        f"select {_INSTRUMENT}, true as is_current, date '1980-12-12' as valid_from,"
+        " null::date as valid_to"
+    ),
+    "reference.sessions": "select 'XNYS' as mic, date '2013-03-01' as session_date",
+    "silver.silver_daily_bars": f"select distinct {_DAY} from silver.silver_bars",
+    "silver.silver_daily_actions": (
+        "select distinct instrument_id, ex_date as session_date"
+        " from silver.silver_corporate_actions"
+    ),
+    "gold.daily_stock_metrics": "select * from common.daily_stock_metrics_raw where revision = 2",
+    "gold.realtime_stock_analytics": (
+        "select *, window_end_at as window_1h_end from common.realtime_stock_analytics_raw"
+    ),
+    "gold.gold_daily_metrics": f"select {_DAY} from silver.silver_daily_bars",
+    "gold.gold_treechart": f"select {_DAY} from silver.silver_daily_bars",
+    "gold.gold_candlestick": (
+        f"select {_DAY}, unnest(['1d', '1w']) as candle_interval from silver.silver_daily_bars"
+    ),
+    "gold.gold_kpi": "select 'apple' as instrument_id, 'AAPL' as symbol",
+    "gold.dim_instrument": "select * from reference.instruments",
+    "gold.dim_session": "select * from reference.sessions",
 }
 
 
@@ -350,11 +380,15 @@ class World:
         path.unlink(missing_ok=True)
         with duckdb.connect(path) as connection:
             connection.execute("set timezone = 'UTC'")
-            for schema in ("common", "ops", "silver", "verdicts", "quarantine", "gold"):
+            for schema in SCHEMATA:
                 connection.execute(f"create schema {schema}")
             connection.execute(
                 "create table ops.load_ledger(target varchar, file varchar, rows bigint)"
             )
+            connection.execute(
+                "create table ops.builds(build_id varchar, status varchar, started_at timestamp)"
+            )
+            connection.execute("insert into ops.builds values ('1', 'published', ?)", [BUILT])
             for name, target in RAW.items():
                 self._load_raw(connection, name, target)
             self._load_quotes(connection)
@@ -369,7 +403,8 @@ class World:
         change = f"replace ({naive})" if times else ""
         connection.register("rows", rows)
         connection.execute(
-            f"create table {target} as select * {change}, 's3://lake/{name}' as file from rows"
+            f"create table {target} as select * {change}, 's3://lake/{name}' as file,"
+            f" timestamp '{LOADED}' as loaded_at from rows"
         )
         connection.execute(
             f"insert into ops.load_ledger values ('{target}', 's3://lake/{name}', {len(rows)})"
@@ -379,13 +414,13 @@ class World:
         target = "common.bronze_stock_quotes_raw"
         connection.execute(
             f"create table {target}(v variant, topic varchar, generation varchar,"
-            " partition integer, file varchar)"
+            " partition integer, file varchar, loaded_at timestamp)"
         )
         for offset in range(LAYOUT[QUOTES, 2]):
             start = offset // OBJECT_RECORDS * OBJECT_RECORDS
             file = self.key(QUOTES, 2, start)
             connection.execute(
-                f"insert into {target} select ?::json::variant, ?, ?, 2, ?",
+                f"insert into {target} select ?::json::variant, ?, ?, 2, ?, timestamp '{LOADED}'",
                 [self.line(QUOTES, 2, offset).decode(), QUOTES, self.generations[QUOTES], file],
             )
         connection.execute(
@@ -396,16 +431,14 @@ class World:
     def _build(self, connection: duckdb.DuckDBPyConnection) -> None:
         identity = 'topic, generation, "partition", '
         quotes = (
-            f"select {identity} cast(v['offset'] as bigint) as \"offset\""
+            f"select {identity} cast(v['offset'] as bigint) as \"offset\","
+            " 'apple' as instrument_id"
             " from common.bronze_stock_quotes_raw"
         )
-        bars = "select * from common.bars_raw"
-        for relation, query in split_queries(bars, quotes).items():
+        bars = "select *, 'apple' as instrument_id, true as is_current, '1d' as bar_interval"
+        queries = split_queries(f"{bars} from common.bars_raw", quotes) | DERIVED
+        for relation, query in queries.items():
             connection.execute(f"create table {relation} as {query}")
-        connection.execute(
-            "create table gold.daily_stock_metrics as select * from common.daily_stock_metrics_raw"
-            " where revision = 2"
-        )
 
     def publish(self) -> None:
         folder = self.settings.published()
@@ -415,10 +448,8 @@ class World:
         with duckdb.connect(file) as connection:
             connection.execute(f"attach '{self.settings.warehouse()}' as w (read_only)")
             connection.execute("create schema gold")
-            connection.execute(
-                "create table gold.daily_stock_metrics as"
-                " select * from w.gold.daily_stock_metrics order by all desc"
-            )
+            for name in (name for name in DERIVED if name.startswith("gold.")):
+                connection.execute(f"create table {name} as from w.{name} order by all desc")
         current = folder / "current"
         current.unlink(missing_ok=True)
         current.symlink_to(file.name)
@@ -504,7 +535,10 @@ def split_queries(bars: str, quotes: str) -> dict[str, str]:
     return {
         "silver.silver_bars": f"{bars} where not {refused}",
         "quarantine.quarantine_bars": f"{bars} where {refused}",
-        "silver.silver_corporate_actions": "select * from common.corporate_actions_raw",
+        "silver.silver_corporate_actions": (
+            "select * exclude (ex_date), 'apple' as instrument_id, true as is_current,"
+            " session_date as ex_date from common.corporate_actions_raw"
+        ),
         "quarantine.quarantine_corporate_actions": (
             "select * from common.corporate_actions_raw where false"
         ),

@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from ingestion import variables
 from ingestion.errors import SettingsError
 from ingestion.settings import (
     SECTIONS,
@@ -10,6 +11,7 @@ from ingestion.settings import (
     ProjectSettings,
     StoreSettings,
     WarehouseSettings,
+    known,
 )
 
 
@@ -38,8 +40,51 @@ def test_a_value_comes_from_the_file_and_the_environment_wins(
 def test_an_unknown_name_is_refused_and_named(env: Path) -> None:
     env.write_text("KAFKA_PORT=1234\nKAFKA_PROT=1234\n")
 
-    with pytest.raises(SettingsError, match="KAFKA_PROT"):
+    with pytest.raises(SettingsError, match=r"line 2: unknown setting KAFKA_PROT; .* KAFKA_PORT"):
         KafkaSettings.load()
+
+
+@pytest.mark.parametrize("line", ["garbage", "KAFKA_PORT", "=5", 'A="unended', "KAFKA PORT=1"])
+def test_a_line_that_sets_nothing_is_refused_with_its_number_and_not_quoted(
+    env: Path, line: str
+) -> None:
+    env.write_text(f"# ports\n\nKAFKA_PORT=1\n\n{line}\n")
+
+    with pytest.raises(SettingsError, match=r"env, line 5: expected NAME=value$"):
+        KafkaSettings.load()
+
+
+def test_comments_quotes_and_export_are_fine(env: Path) -> None:
+    env.write_text("# x\n\nexport KAFKA_PORT='7'  # y\nSTORE_ENDPOINT=\n")
+    assert KafkaSettings.load().port == 7
+
+
+@pytest.mark.parametrize(
+    ("name", "closest"),
+    [("LAND_MAX_AGE", "LAND_MAX_AGE_S"), ("TAPEHOUSE_STATEDIR", "TAPEHOUSE_STATE_DIR")],
+)
+def test_an_unknown_name_in_the_environment_is_refused_with_the_closest(
+    env: Path, monkeypatch: pytest.MonkeyPatch, name: str, closest: str
+) -> None:
+    monkeypatch.setenv(name, "1")
+
+    with pytest.raises(SettingsError, match=f"unknown setting {name}; did you mean {closest}"):
+        KafkaSettings.load()
+
+
+def test_what_other_programs_may_mean_is_a_warning(
+    env: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVER", "elsewhere:9092")
+    KafkaSettings.load()
+    StoreSettings.load()
+    assert capfd.readouterr().err.count("did you mean KAFKA_BOOTSTRAP_SERVERS?") == 1
+
+
+def test_what_others_set_and_what_we_set_for_each_other_is_let_pass() -> None:
+    names = {"KAFKA_HEAP_OPTS", "KAFKA_OPTS", "KAFKA_HOME", "STORE_SERVICE_HOST"}
+    names |= {"KAFKA_PORT_9092_TCP_ADDR", "PATH", *variables.INTERNAL}
+    assert variables.check_environment(dict.fromkeys(names, "1"), known()) == []
 
 
 def test_a_malformed_value_names_its_variable(env: Path) -> None:

@@ -532,3 +532,77 @@ def test_after_a_pause_the_first_record_must_continue() -> None:
     actions = [a for r in list(lander.requests) for a in lander.tell(lander.world.perform(r))]
     assert Resume(P0) in actions
     assert Seek(P0, 1) in lander.tell(Records(P0, chunk(4)))
+
+
+# What keeps a partition from being landed --------------------------------------------------------
+
+
+def failure(lander: Lander) -> tuple[float, str] | None:
+    found = lander.core.chains[P0].failure(lander.now)
+    return tuple(found) if found else None
+
+
+def test_a_refused_put_is_a_failure_from_its_first_attempt_until_one_succeeds() -> None:
+    lander = holding(world_with(3))
+    asked = lander.now
+    assert failure(lander) is None
+    for _ in range(3):
+        lander.now += 4.0
+        lander.answer(PutOutcome.REFUSED)
+    assert failure(lander) == (asked, "scripted")
+    lander.settle()
+    assert lander.world.landed() == [0, 1, 2]
+    assert failure(lander) is None
+
+
+def test_looking_after_an_unknown_put_does_not_make_it_a_success() -> None:
+    lander = holding(world_with(3))
+    asked = lander.now
+    lander.answer(PutOutcome.UNKNOWN, "the store does not answer")
+    assert failure(lander) == (asked, "the store does not answer")
+    lander.tell(lander.world.perform(lander.requests.pop(0)))  # no object is there: PUT again
+    assert isinstance(lander.requests[0], Put)
+    assert failure(lander) == (asked, "the store does not answer")
+    lander.settle()
+    assert failure(lander) is None
+
+
+def test_an_object_of_another_lander_ends_the_failure_too() -> None:
+    lander = holding(world_with(3))
+    lander.answer(PutOutcome.REFUSED)
+    land(lander.world, 0, 1, 2)
+    lander.settle()
+    assert failure(lander) is None
+
+
+def test_a_request_without_an_answer_becomes_a_failure() -> None:
+    lander = holding(world_with(3))
+    asked = lander.now
+    lander.wait(9.9)
+    assert failure(lander) is None
+    lander.wait(0.2)
+    assert failure(lander) == (asked, "Put: no answer yet")
+    lander.settle()
+    lander.wait(60.0)
+    assert failure(lander) is None
+
+
+def test_a_chain_whose_end_cannot_be_found_fails_until_it_is() -> None:
+    lander = Lander(world_with(3))
+    lander.assign(P0)
+    lander.answer("Kafka is away")
+    assert failure(lander) == (0.0, "Kafka is away")
+    lander.settle()
+    assert failure(lander) is None
+
+
+def test_a_stalled_partition_stays_a_failure() -> None:
+    lander = following(world_with(3))
+    lander.feed()
+    lander.wait(MAX_AGE_S)
+    put = lander.requests[0]
+    lander.answer(PutOutcome.EXISTS)
+    get = lander.requests.pop(0)
+    lander.tell(Corrupt(put.partition, get.request, "sha256 differs"))
+    lander.wait(100.0)
+    assert failure(lander) == (MAX_AGE_S, "sha256 differs")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +19,8 @@ import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
+from infra.local import store
+from infra.local.layout import Layout
 from ingestion.clock import SystemClock
 from ingestion.contracts.topics import BATCH, DEAD_LETTERS, QUOTES, REALTIME
 from ingestion.land import lines, objects
@@ -171,9 +175,10 @@ def own_stack(stack_factory: StackFactory) -> Iterator[RunningStack]:
 @pytest.fixture
 def bench(own_stack: RunningStack) -> Iterator[Bench]:
     recreate_topics()
-    store = StoreSettings.load()
+    settings = StoreSettings.load()
     kafka = Kafka(KafkaSettings.load(), SystemClock())
-    made = Bench(own_stack, kafka, BronzeStore(connect(store, "lander"), store.bronze_bucket))
+    bronze = BronzeStore(connect(settings, "lander"), settings.bronze_bucket)
+    made = Bench(own_stack, kafka, bronze)
     yield made
     for process in made.running:
         process.kill()
@@ -397,16 +402,50 @@ def test_drain_waits_and_names_what_is_missing(bench: Bench) -> None:
     assert drained.returncode == 0, drained.stderr
 
 
+@contextmanager
+def refusing(layout: Layout) -> Iterator[None]:
+    """Have the store refuse the lander's PUTs, and nothing else."""
+    admin, (access, _) = store._admin(layout), layout.store.keys("lander")
+    reading = {"Effect": "Allow", "Action": ["s3:ListBucket", "s3:GetObject"]}
+    statement = reading | {"Resource": ["arn:aws:s3:::*"]}
+    admin.policy_add("reading", policy={"Version": "2012-10-17", "Statement": [statement]})
+    admin.policy_unset("tapehouse-lander", user=access)
+    admin.policy_set("reading", user=access)
+    try:
+        yield
+    finally:
+        admin.policy_unset("reading", user=access)
+        admin.policy_set("tapehouse-lander", user=access)
+
+
+def test_a_store_that_refuses_writes_is_told_by_status_and_drain_until_it_takes_them(
+    bench: Bench,
+) -> None:
+    lander = bench.start("refused")
+    wait_for(lambda: bench.following("refused"))
+    with refusing(bench.stack.layout):
+        bench.produce(QUOTES, numbered(5))
+        wait_for(lambda: bench.status("refused")["error"])
+        behind = bench.stack.run("ingestion", "drain", "--timeout", "1")
+        assert behind.returncode == 1
+        said = behind.stderr.splitlines()[-1]
+        assert "stock-quotes/0 (5 missing)" in said
+        assert re.search(rf"lander {lander.pid} is not writing since \S+Z: .*AccessDenied", said)
+        assert bench.status("refused")["buffered_records"] == 5
+    wait_for(lambda: bench.status("refused")["error"] is None)
+    assert bench.landed(QUOTES) == bench.in_kafka(QUOTES)
+
+
 def test_a_store_that_is_away_for_a_while_costs_nothing(bench: Bench) -> None:
     lander = bench.start("away")
     wait_for(lambda: bench.following("away"))
-    store = bench.store_process()
-    store.send_signal(signal.SIGSTOP)
+    process = bench.store_process()
+    process.send_signal(signal.SIGSTOP)
     try:
         bench.produce(QUOTES, numbered(100))
         wait_for(lambda: bench.status("away")["buffered_records"] == 100)
         assert lander.poll() is None
     finally:
-        store.send_signal(signal.SIGCONT)
+        process.send_signal(signal.SIGCONT)
     wait_for(lambda: len(bench.landed(QUOTES)) == 100, 60)
     assert bench.landed(QUOTES) == bench.in_kafka(QUOTES)

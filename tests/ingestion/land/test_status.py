@@ -1,0 +1,133 @@
+"""What a lander tells, and what others make of it."""
+
+import json
+import os
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ingestion.land import drain, health, status
+from ingestion.land.core import Core
+from ingestion.land.failpoints import Failpoint
+from ingestion.land.protocol import PutOutcome
+from ingestion.land.service import Lander as Service
+from ingestion.land.status import StatusFile
+from tests.ingestion.land.world import P0, P1, Log, World, following
+
+BEGIN = datetime(2026, 3, 2, 14, 30, 0, 500_000, tzinfo=UTC)
+
+
+@dataclass
+class FakeClock:
+    """A clock that stands until it is moved; the wall's and the monotonic time go together."""
+
+    moved: float = 0.0
+
+    def now(self) -> datetime:
+        return BEGIN + timedelta(seconds=self.moved)
+
+    def monotonic(self) -> float:
+        return self.moved
+
+    def sleep(self, seconds: float) -> None:
+        self.moved += seconds
+
+
+@dataclass
+class Told:
+    """A lander in the simulated world and the file that it writes."""
+
+    folder: Path
+    clock: FakeClock = field(default_factory=FakeClock)
+
+    def __post_init__(self) -> None:
+        log = Log()
+        log.append(3)
+        self.lander = following(World({P0: log, P1: Log()}), P0, P1)
+        self.lander.feed()
+        self.file = StatusFile(status.path(self.folder, "x"), self.clock)
+
+    def wait(self, seconds: float) -> None:
+        self.clock.sleep(seconds)
+        self.lander.wait(seconds)
+
+    def write(self) -> dict[str, Any]:
+        self.file.write(self.lander.core, {}, "running")
+        found: dict[str, Any] = json.loads((self.folder / "lander-x.json").read_text())
+        return found
+
+    def problem(self) -> str | None:
+        (found,) = health.of_landers(self.folder, self.clock)
+        assert found == health.of_process(self.folder, os.getpid(), self.clock)
+        return found.problem
+
+
+@pytest.fixture
+def told(tmp_path: Path) -> Told:
+    return Told(tmp_path)
+
+
+def test_the_error_of_a_refused_write_is_told_with_its_beginning_and_cleared(told: Told) -> None:
+    told.wait(2.0)
+    assert (told.write()["error"], told.problem()) == (None, None)
+
+    told.clock.sleep(1.0)
+    told.lander.now += 1.0
+    told.lander.answer(PutOutcome.REFUSED)
+    found = told.write()
+    assert found["error"] == "stock-quotes/0: scripted"
+    assert found["failing_since"] == "2026-03-02T14:30:02.500000Z"
+    rows = [(row["partition"], row["error"]) for row in found["partitions"]]
+    assert rows == [(0, "scripted"), (1, None)]
+    assert told.problem() == "not writing since 2026-03-02T14:30:02Z: stock-quotes/0: scripted"
+    said = drain.landers(told.folder, told.clock)
+    assert said == f"lander {os.getpid()} is {told.problem()}"
+
+    told.lander.settle()
+    assert (told.write()["error"], told.problem()) == (None, None)
+    assert drain.landers(told.folder, told.clock) == "1 lander(s) run and report no error"
+
+
+def test_a_lander_that_tells_nothing_is_a_problem(told: Told) -> None:
+    told.write()
+    told.clock.sleep(health.SILENT_S + 1)
+    assert told.problem() == "silent since 2026-03-02T14:30:00Z"
+
+
+def test_the_file_of_a_dead_lander_is_no_lander(told: Told) -> None:
+    document = told.write() | {"pid": 2**22 + 1}  # beyond Linux's largest process id
+    (told.folder / "lander-x.json").write_text(json.dumps(document))
+    assert health.of_landers(told.folder, told.clock) == []
+    assert drain.landers(told.folder, told.clock) == "no lander runs here"
+
+
+def test_a_file_that_cannot_be_written_does_not_end_the_landing(told: Told) -> None:
+    class Full(StatusFile):
+        def write(self, *_: Any) -> None:
+            raise OSError(28, "No space left on device")
+
+    file = Full(told.folder / "y.json", told.clock)
+    service = Service(Core(told.lander.core._limits), Idle(), Idle(), file, told.clock, Failpoint())  # type: ignore[arg-type]
+    told.clock.sleep(2.0)
+    service.step()
+    service.run([], lambda: True)
+    assert file.alarms["status_unwritten"] == 2
+
+
+class Idle:
+    """A Kafka and workers with nothing to say."""
+
+    def subscribe(self, *_: Any) -> None:
+        return None
+
+    def consume(self) -> list[Any]:
+        return []
+
+    def events(self, messages: list[Any]) -> list[Any]:
+        return messages
+
+    def answer(self, _: float = 0.0) -> None:
+        return None
