@@ -1,7 +1,8 @@
 """The command against the real store: what is listed, loaded once, and refused."""
 
 import json
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,18 @@ import duckdb
 import pytest
 from pyiceberg.catalog import Catalog, load_catalog
 
+from audit.listing import Store as AuditedStore
+from audit.listing import Version
+from audit.settings import Settings as AuditSettings
+from ingestion.contracts.topics import QUOTES
+from ingestion.land.objects import parse_key
+from ingestion.land.protocol import Partition
+from ingestion.land.store import BronzeStore, connect
 from ingestion.settings import LakeSettings, StoreRole, StoreSettings, WarehouseSettings
+from spark_jobs.bronze import S3Bronze
 from tests.conftest import RunningStack, StackFactory, in_force
 from tests.ingestion.load.lake import bars, bars_table
-from tests.ingestion.load.objects import key, line, stored
+from tests.ingestion.load.objects import GENERATION, key, line, stored
 
 pytestmark = pytest.mark.integration
 N_OBJECTS = 1_030
@@ -114,6 +123,44 @@ def test_more_objects_than_a_page_are_all_loaded_once(loaded: RunningStack, tmp_
     put(store_client("lander"), N_OBJECTS, [line(N_OBJECTS), line(N_OBJECTS + 1)], partition=3)
     more = load(loaded, tmp_path / "more.json")
     assert (more["files"], more["rows"]) == (1, 2)
+
+
+def of_the_lander(settings: StoreSettings) -> Iterator[int]:
+    lander = BronzeStore(connect(settings, "lander"), settings.bronze_bucket)
+    last = lander.last(Partition(QUOTES, 3), GENERATION)
+    yield from () if last is None else range(last + 1)
+
+
+def of_the_lake(settings: StoreSettings) -> Iterator[int]:
+    folder = key(0, 3).rpartition("/")[0] + "/"
+    keys = S3Bronze.connect(settings).keys(folder, folder)
+    return (parse_key(name)[2] for name in keys)
+
+
+def of_the_audit(_: StoreSettings) -> Iterator[int]:
+    found = AuditedStore(AuditSettings.load()).versions()
+    return (start for place, start in map(parsed, found) if place.number == 3)
+
+
+def of_the_audit_without_versions(_: StoreSettings) -> Iterator[int]:
+    found = AuditedStore(AuditSettings.load()).objects()
+    return (start for place, start in map(parsed, found) if place.number == 3)
+
+
+def parsed(version: Version) -> tuple[Partition, int]:
+    partition, _, start = parse_key(version.key)
+    return partition, start
+
+
+@pytest.mark.parametrize(
+    "listing", [of_the_lander, of_the_lake, of_the_audit, of_the_audit_without_versions]
+)
+def test_every_reader_of_bronze_lists_more_objects_than_a_page(
+    loaded: RunningStack, listing: Callable[[StoreSettings], Iterator[int]]
+) -> None:
+    found = Counter(listing(StoreSettings.load()))
+
+    assert [found[start] for start in range(N_OBJECTS)] == [1] * N_OBJECTS
 
 
 def test_an_object_whose_metadata_lies_stops_the_load_and_keeps_nothing(
