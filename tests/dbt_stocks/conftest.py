@@ -17,6 +17,7 @@ from tests.dbt_stocks.raw import XNYS, RawWarehouse, action, at, bar, naive, quo
 
 FRIDAY, MONDAY = date(2013, 2, 22), date(2013, 2, 25)
 HALF_DAY = date(2012, 11, 23)
+EVENING = at(2013, 2, 27, 0, 30)  # still Tuesday the 26th in New York
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,8 @@ class Project:
 
     @property
     def environment(self) -> dict[str, str]:
-        return os.environ | {"TAPEHOUSE_ENV_FILE": str(self.state / "env")}
+        # A machine whose date is neither UTC's nor the exchange's for much of the day.
+        return os.environ | {"TAPEHOUSE_ENV_FILE": str(self.state / "env"), "TZ": "Asia/Tokyo"}
 
     def dbt_stocks(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -115,7 +117,7 @@ def second_batch(raw: RawWarehouse) -> None:
         [
             quote("GOOG", moment, 10.0),
             quote("MSFT", moment, 10.5, moment + timedelta(seconds=30)),
-            quote("AAPL", moment + timedelta(days=1), 12.0),
+            quote("AAPL", EVENING, 12.0),
             conflict,
         ]
     )

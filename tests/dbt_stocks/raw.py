@@ -229,7 +229,7 @@ def quote(
         "dp": 0.0,
         "h": price + 1,
         "l": price - 1,
-        "o": price,
+        "o": price - 0.5,
         "pc": price,
         "t": epoch,
     } | data

@@ -1,9 +1,11 @@
 """What silver, quarantine and gold make of the raw rows of two batches."""
 
 from collections import Counter
+from datetime import timedelta
 from pathlib import Path
 
 from tests.dbt_stocks.conftest import (
+    EVENING,
     HALF_DAY,
     MONDAY,
     Project,
@@ -85,6 +87,14 @@ def test_a_bar_polled_while_it_formed_is_counted_once(two_batches: Project) -> N
     )
 
     assert [(volume, float(close), final) for volume, close, final in rows] == [(450, 11.5, True)]
+    charts = two_batches.raw.query(
+        "select volume_shares from gold.gold_daily_metrics "
+        "where symbol = 'AAPL' and session_date = $1 union all "
+        "select volume_shares from gold.gold_candlestick "
+        "where symbol = 'AAPL' and session_date = $1",
+        [MONDAY],
+    )
+    assert charts == [(450,)] * 3, "the day, its candle and its week's"
 
 
 def test_bad_records_never_reach_gold(two_batches: Project) -> None:
@@ -119,6 +129,27 @@ def test_prices_and_hours_are_the_exchange_s_own(two_batches: Project) -> None:
     assert (closed.hour, closed.minute) == (18, 0), "the day after Thanksgiving ends at 13:00"
 
 
+def test_a_quote_s_open_is_the_provider_s_and_not_the_polled_price(two_batches: Project) -> None:
+    found = two_batches.raw.query(
+        "select current_price, day_open_price from gold.gold_kpi where symbol = 'FB'"
+    )
+
+    assert [(float(price), float(opened)) for price, opened in found] == [(10, 9.5)]
+
+
+def test_a_quote_s_day_is_the_exchange_s(two_batches: Project) -> None:
+    """Neither UTC's, nor that of the machine, which stands in Tokyo, nor the day it was landed."""
+    days = two_batches.raw.query(
+        "select symbol, session_date from silver.silver_quotes where symbol in ('AAPL', 'FB') "
+        "order by all"
+    )
+    [(fetched,)] = two_batches.raw.query("select max(event_at) from silver.silver_quotes")
+
+    tuesday = MONDAY + timedelta(days=1)
+    assert days == [("AAPL", MONDAY), ("AAPL", tuesday), ("FB", MONDAY)]
+    assert fetched == EVENING and fetched.date() != tuesday
+
+
 def test_goog_of_2013_is_the_class_a_share(two_batches: Project) -> None:
     assert (
         two_batches.raw.value(
@@ -141,7 +172,7 @@ def test_the_build_s_now_is_the_latest_fetch(two_batches: Project) -> None:
     builds = dict(two_batches.raw.query("select build_id, cast(as_of as varchar) from ops.builds"))
 
     assert builds["first"].startswith("2013-02-25 21:15:00")
-    assert builds["second"].startswith("2013-02-26 15:00:01")
+    assert builds["second"].startswith("2013-02-27 00:30:01")
 
 
 def test_every_row_of_gold_carries_the_published_build(two_batches: Project) -> None:

@@ -121,6 +121,7 @@ def test_joins_name_ctes_and_models_end_in_a_bare_select(manifest: Manifest) -> 
 
 
 def test_every_source_has_freshness(manifest: Manifest) -> None:
+    assert manifest["sources"]
     for source in manifest["sources"].values():
         assert source["freshness"]["warn_after"]["count"], source["name"]
         assert source["loaded_at_field"] == "loaded_at", source["name"]

@@ -3,10 +3,11 @@
 import re
 import subprocess
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
-from ingestion.settings import ROOT
+from ingestion.settings import ROOT, StoreRole
 
 HASH_LINE = re.compile(r"^\s*--hash=sha256:[0-9a-f]{64}( \\)?$")
 NAME = r"[\w.-]*(?:password|passwd|secret|token|api_?key|access_?key|private_?key)[\w.-]*"
@@ -78,7 +79,9 @@ def test_settings_and_state_are_ignored_by_git() -> None:
 
 
 def test_no_policy_is_open_to_everybody() -> None:
-    for path in (ROOT / "infra" / "store").glob("*.json"):
+    paths = sorted((ROOT / "infra" / "store").glob("*.json"))
+    assert {path.stem for path in paths} == set(get_args(StoreRole)) - {"root"}
+    for path in paths:
         text = path.read_text()
         assert "Principal" not in text, path.name
         assert '"s3:*"' not in text, path.name

@@ -137,6 +137,7 @@ def test_an_impossible_record_is_in_quarantine_with_its_rule(
 def test_nothing_hostile_is_in_gold(world: World, first: dict[str, dict[str, Any]]) -> None:
     marts = [name for name in counts.read().gold if not name.startswith("dim_")]
 
+    assert "daily_stock_metrics" in marts
     for mart in marts:
         query = f"select count(*) from gold.{mart} where source = '{hostile.SOURCE}'"
         assert world.query(query) == [(0,)], mart

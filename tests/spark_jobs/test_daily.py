@@ -6,7 +6,8 @@ from decimal import Decimal
 import pytest
 
 from spark_jobs.jobs.revise import Range
-from spark_jobs.schemas import DAILY_METRICS
+from spark_jobs.schemas import BARS, DAILY_METRICS
+from spark_jobs.transforms.daily import daily_metrics
 from tests.spark_jobs.conftest import Lake
 from tests.spark_jobs.messages import bar
 
@@ -42,6 +43,27 @@ def test_duplicate_bars_add_no_volume(lake: Lake) -> None:
 
     assert lake.daily().written[DAILY_METRICS.name] == 0
     assert rows(lake, "daily_volume") == [(11518400,)]
+    bars = lake.rows(BARS)
+    assert bars.count() == 1
+    # Nor would copies that got as far as the table.
+    found = daily_metrics(bars.union(bars)).collect()
+    assert [row["daily_volume"] for row in found] == [11518400]
+
+
+def test_a_bar_polled_while_it_formed_is_counted_once(lake: Lake) -> None:
+    polls = {"2013-02-28T16:00:00Z": "300", "2013-02-28T18:00:00Z": "400"}
+    forming = [bar(volume=volume, as_of=at) for at, volume in polls.items()]
+    sent = lake.send_batch([*forming, bar(volume="450", as_of="2013-02-28T21:15:00Z")])
+    lake.compact()
+    lake.daily()
+    assert lake.rows(BARS).count() == 3
+    assert rows(lake, "daily_volume") == [(450,)]
+
+    lake.send_batch([bar(volume="460", as_of="2013-03-01T12:00:00Z")], start=sent)
+    lake.compact()
+    lake.daily()
+
+    assert rows(lake, "revision", "daily_volume") == [(1, 450), (2, 460)]
 
 
 def test_the_latest_restatement_is_current_and_the_earlier_stays_a_revision(lake: Lake) -> None:
