@@ -178,6 +178,7 @@ class Core:
 
     def _describe_again(self, chain: Chain, event: Described) -> None:
         if event.generation == chain.generation:
+            chain.failed = None
             self._go_on(chain, ahead=False)
         else:
             detail = f"topic id {chain.generation} became {event.generation}"
