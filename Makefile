@@ -6,8 +6,9 @@ SHELL := /bin/bash
 PYTHON ?= python3
 RUN := .venv/bin/python -m
 ARGS ?=
+SEEDS ?= 1000
 
-.PHONY: help setup ready up down status reset demo test lint bench-pipeline audit lock
+.PHONY: help setup ready up down status reset demo test simulate lint bench-pipeline audit lock
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -35,6 +36,9 @@ demo: ready ## Recorded bars and simulated trades through every stage to tested 
 
 test: ready ## Every test, with a Kafka, store, Spark and dbt of their own
 	@$(RUN) pytest -n 2 --dist loadgroup --no-loadscope-reorder $(ARGS)
+
+simulate: ready ## Landers in simulated worlds that fail, SEEDS=10000 of them; every step is judged
+	@$(RUN) drill simulate --seeds $(SEEDS) $(ARGS)
 
 lint: ready ## Style and types: ruff, mypy, sqlfluff
 	@$(RUN) ruff check .

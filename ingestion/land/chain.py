@@ -52,7 +52,9 @@ class Chain:
     failed: Failure | None = None
     leaving: bool = False
     relocate: bool = False
-    # After a seek or resume the first record must continue the position, or the hole before it
+    described_at: float = 0.0  # when the topic's id was last known to be the generation
+    short_looks: int = 0  # how often the log was found to end before the chain
+    # After a seek the first record must continue the position, or the hole before it
     # be seen twice: it tells a marker or a compacted record from one that the client skipped.
     unproven: bool = True
     hole_end: int | None = None

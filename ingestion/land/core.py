@@ -43,7 +43,6 @@ from ingestion.land.protocol import (
     QueryWatermarks,
     Records,
     Request,
-    Resume,
     Revoked,
     Seek,
     Severity,
@@ -51,8 +50,12 @@ from ingestion.land.protocol import (
     Watermarks,
 )
 
-# A new leader may briefly know a lower high watermark than the one before it did.
-_HIGH_WATERMARK_LOOKS: Final = 5
+# A new leader may briefly know a lower high watermark than the one before it did, and a topic may
+# have been created anew since its id was asked for.
+_SHORT_LOG_LOOKS: Final = 10  # some 10 s
+# A PUT asks for the topic's id. Where none is due, as after a topic was created anew with no more
+# records than the old one had, nothing else would ever tell.
+_DESCRIBE_EVERY_S: Final = 30.0
 _ALARM_EVERY: Final = 10  # attempts
 
 
@@ -161,12 +164,25 @@ class Core:
         self._ask(chain, Describe(chain.partition))
 
     def _described(self, chain: Chain, asked: Describe, event: Described) -> None:
+        chain.described_at = self._now
+        if chain.phase is Phase.FOLLOWING:
+            self._describe_again(chain, event)
+            return
         if chain.generation not in ("", event.generation):
             detail = f"topic id {chain.generation} became {event.generation}"
             self._alarm(chain, "topic_recreated", f"{detail}: a new chain", Severity.ERROR)
+            chain.short_looks = 0
         chain.generation, chain.committed = event.generation, event.committed
         since = event.hint if event.hint is not None else event.committed
         self._ask(chain, List(chain.partition, event.generation, since or 0))
+
+    def _describe_again(self, chain: Chain, event: Described) -> None:
+        if event.generation == chain.generation:
+            chain.failed = None
+            self._go_on(chain, ahead=False)
+        else:
+            detail = f"topic id {chain.generation} became {event.generation}"
+            self._start_generation(chain, detail)
 
     def _listed(self, chain: Chain, asked: List, event: Listed) -> None:
         if event.last is not None:
@@ -179,7 +195,7 @@ class Core:
 
     def _watermarks(self, chain: Chain, asked: QueryWatermarks, event: Watermarks) -> None:
         if event.high < chain.landed:
-            self._log_is_short(chain, asked, event)
+            self._log_is_short(chain, event)
             return
         if chain.committed is not None and chain.committed > chain.landed:
             found = f"the group has committed {chain.committed}, storage ends at {chain.landed}"
@@ -191,9 +207,10 @@ class Core:
             self._commit(chain)
         self._follow(chain)
 
-    def _log_is_short(self, chain: Chain, asked: QueryWatermarks, event: Watermarks) -> None:
-        if asked.attempt + 1 < _HIGH_WATERMARK_LOOKS:
-            self._ask(chain, replace(asked, attempt=asked.attempt + 1))
+    def _log_is_short(self, chain: Chain, event: Watermarks) -> None:
+        chain.short_looks += 1
+        if chain.short_looks < _SHORT_LOG_LOOKS:
+            self._ask(chain, Describe(chain.partition, attempt=chain.short_looks))
         else:
             self._stall(
                 chain, f"storage ends at {chain.landed}, the log at {event.high}: it was truncated"
@@ -210,7 +227,7 @@ class Core:
         self._send(chain, low, Kind.GAP, ())
 
     def _follow(self, chain: Chain) -> None:
-        chain.phase, chain.failed = Phase.FOLLOWING, None
+        chain.phase, chain.failed, chain.short_looks = Phase.FOLLOWING, None, 0
         self._seek(chain)
 
     def _seek(self, chain: Chain) -> None:
@@ -270,7 +287,14 @@ class Core:
     def _tick(self, _: Tick) -> None:
         for chain in list(self.chains.values()):
             self._rotate(chain)
+            self._check_topic(chain)
         self._relieve()
+
+    def _check_topic(self, chain: Chain) -> None:
+        is_idle = chain.request is None and chain.position == chain.landed
+        is_due = self._now - chain.described_at >= _DESCRIBE_EVERY_S
+        if chain.phase is Phase.FOLLOWING and is_idle and is_due:
+            self._ask(chain, Describe(chain.partition))
 
     def _flush_all(self, _: Flush) -> None:
         for chain in list(self.chains.values()):
@@ -341,11 +365,14 @@ class Core:
 
     def _continue(self, chain: Chain, head: Head) -> None:
         ahead = chain.continue_from(head)
-        chain.failed = None
+        chain.failed, chain.described_at = None, self._now
         self._commit(chain)
         if chain.phase is Phase.LOCATING:
             self._ask(chain, QueryWatermarks(chain.partition))
-            return
+        else:
+            self._go_on(chain, ahead)
+
+    def _go_on(self, chain: Chain, ahead: bool) -> None:
         if chain.leaving or chain.relocate:
             self._flush(chain)
         if chain.leaving:
@@ -397,8 +424,7 @@ class Core:
     def _resume(self) -> None:
         self.paused = False
         for chain in self._followers():
-            chain.unproven = True
-            self._out.append(Resume(chain.partition))
+            self._seek(chain)  # where the client stands after a pause is not relied on
 
     def _followers(self) -> list[Chain]:
         return [c for c in self.chains.values() if c.phase is Phase.FOLLOWING]

@@ -240,10 +240,6 @@ class Kafka:
         """Stop fetching a partition."""
         self._consumer.pause([TopicPartition(*partition)])
 
-    def resume(self, partition: Partition) -> None:
-        """Fetch a paused partition on."""
-        self._consumer.resume([TopicPartition(*partition)])
-
     def commit(self, commits: Iterable[Commit]) -> None:
         """Send committed offsets; a failure is only counted, they are hints."""
         offsets = [

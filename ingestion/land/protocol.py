@@ -277,13 +277,6 @@ class Pause:
 
 
 @dataclass(frozen=True, slots=True)
-class Resume:
-    """Read on from where the partition was paused."""
-
-    partition: Partition
-
-
-@dataclass(frozen=True, slots=True)
 class Alarm:
     """Tell people; ``code`` is a machine word and is counted."""
 
@@ -294,4 +287,4 @@ class Alarm:
 
 
 Request = Describe | List | Get | QueryWatermarks | Put
-Action = Request | Commit | Seek | Pause | Resume | Alarm
+Action = Request | Commit | Seek | Pause | Alarm

@@ -33,12 +33,12 @@ _FIRST_DELAY_S: Final = 0.1
 _LONGEST_DELAY_S: Final = 5.0
 
 
-def delay_s(attempt: int) -> float:
+def delay_s(attempt: int, draw: Callable[[float, float], float] = random.uniform) -> float:
     """Return how long to wait before an attempt: none for the first, then random and growing."""
     if attempt == 0:
         return 0.0
     ceiling = min(_LONGEST_DELAY_S, _FIRST_DELAY_S * 2.0 ** min(attempt, 16))
-    return random.uniform(_FIRST_DELAY_S / 2, ceiling)  # noqa: S311 - jitter
+    return draw(_FIRST_DELAY_S / 2, ceiling)
 
 
 class Requests:

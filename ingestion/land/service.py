@@ -24,7 +24,6 @@ from ingestion.land.protocol import (
     PutOutcome,
     Records,
     Request,
-    Resume,
     Revoked,
     Seek,
     Tick,
@@ -48,6 +47,7 @@ class Lander:
         status: StatusFile,
         clock: Clock,
         failpoint: Failpoint,
+        backoff: Callable[[int], float] = delay_s,
     ) -> None:
         self.core = core
         self._kafka = kafka
@@ -55,8 +55,9 @@ class Lander:
         self._status = status
         self._clock = clock
         self._failpoint = failpoint
+        self._backoff = backoff
         self._log = logs.get("land")
-        self._postponed: list[Seek | Pause | Resume] = []
+        self._postponed: list[Seek | Pause] = []
         self._commits: dict[Partition, Commit] = {}
         self._delayed: list[tuple[float, int, Request]] = []
         self._puts: dict[int, Put] = {}
@@ -115,12 +116,12 @@ class Lander:
                 self._raise_alarm(action)
             case Commit():
                 self._commits[action.partition] = action
-            case Seek() | Pause() | Resume():
+            case Seek() | Pause():
                 self._postponed.append(action)
             case _:
                 self._send(action)
 
-    def _steer(self, action: Seek | Pause | Resume) -> None:
+    def _steer(self, action: Seek | Pause) -> None:
         if action.partition not in self.core.chains:
             return
         match action:
@@ -128,13 +129,11 @@ class Lander:
                 self._kafka.seek(action.partition, action.offset)
             case Pause():
                 self._kafka.pause(action.partition)
-            case Resume():
-                self._kafka.resume(action.partition)
 
     def _send(self, request: Request) -> None:
         if isinstance(request, Put):
             self._puts[request.request] = request
-        due = self._clock.monotonic() + delay_s(request.attempt)
+        due = self._clock.monotonic() + self._backoff(request.attempt)
         heapq.heappush(self._delayed, (due, request.request, request))
         self._send_delayed()
 

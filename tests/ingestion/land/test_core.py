@@ -19,7 +19,6 @@ from ingestion.land.protocol import (
     PutOutcome,
     QueryWatermarks,
     Records,
-    Resume,
     Revoked,
     Seek,
     Watermarks,
@@ -146,6 +145,20 @@ def test_a_high_watermark_that_lags_for_a_moment_does_not_stall() -> None:
     lander.settle()
     assert lander.codes() == []
     assert lander.reads == {P0: 4}
+
+
+def test_a_topic_created_anew_while_the_chain_is_located_is_no_truncation() -> None:
+    world = world_with(4)
+    land(world, 0, 1, 2, 3)
+    lander = Lander(world)
+    lander.assign(P0)
+    while not isinstance(lander.requests[0], QueryWatermarks):
+        lander.tell(world.perform(lander.requests.pop(0)))
+    world.logs[P0] = Log(generation="b" * 32)
+    world.logs[P0].append(2)
+    lander.settle()
+    assert lander.codes() == ["topic_recreated"]
+    assert lander.reads == {P0: 0}
 
 
 def test_questions_that_fail_are_asked_again() -> None:
@@ -395,6 +408,38 @@ def test_a_topic_created_anew_starts_a_new_chain() -> None:
     assert len(lander.world.objects) == 2
 
 
+def test_a_topic_created_anew_with_as_many_records_is_noticed_without_a_put() -> None:
+    lander = holding(world_with(3))
+    lander.settle()
+    renewed = Log(generation="b" * 32)
+    renewed.append(3)
+    lander.world.logs[P0] = renewed
+    lander.feed()
+    lander.wait(29)
+    assert lander.requests == []
+    lander.wait(1)
+    lander.settle()
+    assert lander.reads == {P0: 0}
+    lander.feed()
+    lander.wait(MAX_AGE_S)
+    lander.settle()
+    assert lander.world.landed() == [0, 1, 2]
+
+
+def test_records_that_come_while_the_topic_is_described_again_are_landed_on_revoke() -> None:
+    world = world_with(3)
+    lander = holding(world)
+    lander.settle()
+    lander.wait(30)
+    world.logs[P0].append(2)
+    lander.feed()
+    lander.tell(Revoked((P0,)))
+    assert [type(request) for request in lander.requests] == [Describe]
+    lander.settle()
+    assert world.landed() == [0, 1, 2, 3, 4]
+    assert not lander.core.is_leaving([P0])
+
+
 def test_a_lost_position_lands_what_is_held_first_and_then_finds_the_gap() -> None:
     lander = following(world_with(3))
     lander.feed()
@@ -523,14 +568,16 @@ def test_a_spent_budget_pauses_and_landing_resumes() -> None:
     assert world.landed() == [0, 1, 2, 3]
 
 
-def test_after_a_pause_the_first_record_must_continue() -> None:
+def test_after_a_pause_the_client_is_told_where_to_read_on() -> None:
+    # By itself it may go on behind what it had fetched, and records that came before the driver
+    # had paused it would have vouched for that.
     lander = following(world_with(0))
     payload = b'"%b"' % (b"x" * 45_000)
     lander.tell(Records(P0, chunk(0, payload=payload)))
     lander.wait(0)
     lander.wait(0.6)
     actions = [a for r in list(lander.requests) for a in lander.tell(lander.world.perform(r))]
-    assert Resume(P0) in actions
+    assert Seek(P0, 1) in actions
     assert Seek(P0, 1) in lander.tell(Records(P0, chunk(4)))
 
 

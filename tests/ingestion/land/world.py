@@ -28,7 +28,6 @@ from ingestion.land.protocol import (
     QueryWatermarks,
     Records,
     Request,
-    Resume,
     Seek,
     Tick,
     Watermarks,
@@ -232,8 +231,6 @@ class Lander:
                 self.paused.discard(action.partition)
             case Pause():
                 self.paused.add(action.partition)
-            case Resume():
-                self.paused.discard(action.partition)
             case _:
                 self.requests.append(action)
 

@@ -1,0 +1,35 @@
+"""What the drill leans on: the part under test, and nothing else of ours."""
+
+import ast
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+OURS = {path.parent.name for path in ROOT.glob("*/__init__.py")}
+
+
+def imported(file: Path) -> set[str]:
+    nodes = list(ast.walk(ast.parse(file.read_text())))
+    plain = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    return plain | {node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)}
+
+
+def test_the_simulation_imports_ingestion_land_alone() -> None:
+    files = sorted((ROOT / "drill" / "simulation").glob("*.py"))
+    ours = {name for file in files for name in imported(file) if name.split(".")[0] in OURS}
+
+    assert {
+        name for name in ours if not name.startswith(("drill.simulation", "ingestion.land"))
+    } == set()
+
+
+def test_the_judge_shares_no_code_with_the_core() -> None:
+    found = imported(ROOT / "drill" / "simulation" / "checks.py")
+
+    assert {name for name in found if name.startswith("ingestion")} == {"ingestion.land.protocol"}
+
+
+def test_the_product_does_not_know_of_the_drill() -> None:
+    files = [file for name in sorted(OURS - {"drill"}) for file in (ROOT / name).rglob("*.py")]
+
+    assert files
+    assert [file for file in files if any(n.split(".")[0] == "drill" for n in imported(file))] == []
