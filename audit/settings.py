@@ -3,7 +3,7 @@
 import logging
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[1]
 class Settings:
     """Values of the environment over those of the settings file."""
 
-    values: Mapping[str, str]
+    values: Mapping[str, str] = field(repr=False)  # holds every secret
     file: Path
 
     @classmethod

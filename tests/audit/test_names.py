@@ -6,6 +6,7 @@ import pytest
 
 from audit import names
 from audit.errors import SettingsError
+from audit.settings import Settings
 from ingestion import settings, variables
 
 
@@ -39,3 +40,8 @@ def test_a_name_of_ours_in_the_environment_is_refused_and_one_of_others_is_not(
     assert names.check(tmp_path / "none", others) == []
     (warning,) = names.check(tmp_path / "none", {"KAFKA_BOOTSTRAP_SERVER": "x"})
     assert "KAFKA_BOOTSTRAP_SERVERS" in warning
+
+
+def test_secrets_are_not_in_the_settings_text(tmp_path: Path) -> None:
+    settings = Settings({"STORE_AUDITOR_SECRET_KEY": "not-to-be-shown"}, tmp_path / "env")
+    assert "not-to-be-shown" not in repr(settings)
