@@ -121,8 +121,8 @@ def _cover(
         counts = _counts(classified, served)
         conformed.unpersist()
         audit.check_read(objects, counts)
-        staged = _write(context, served, objects, classified, counts)
-        _add(summary, objects, counts, staged)
+        _write(context, served, objects, classified, counts, summary)
+        _add(summary, objects, counts)
     finally:
         conformed.unpersist()
         classified.unpersist()
@@ -214,7 +214,8 @@ def _write(
     objects: list[BronzeObject],
     classified: DataFrame,
     counts: list[Row],
-) -> list[commit.Staged]:
+    summary: JobSummary,
+) -> None:
     """Stage every table's rows, audit all branches, then move each main."""
     branch = f"compact_{uuid.uuid4().hex}"
     with commit.branches() as staged:
@@ -223,7 +224,10 @@ def _write(
         audit.check_branches(context.spark, staged, counts)
         for item in staged:
             item.publish()
-    return staged
+            # At once: where the next table's race is lost, this one's rows are there all the same.
+            summary.commits += 1
+            summary.files += item.files
+            summary.written[item.spec.name] += item.rows
 
 
 def _stage(
@@ -246,18 +250,9 @@ def _ends(target: Target, objects: list[BronzeObject]) -> dict[Chain, int]:
     return positions.merge(target.covered, ends)
 
 
-def _add(
-    summary: JobSummary,
-    objects: list[BronzeObject],
-    counts: list[Row],
-    staged: list[commit.Staged],
-) -> None:
+def _add(summary: JobSummary, objects: list[BronzeObject], counts: list[Row]) -> None:
     summary.objects += len(objects)
     summary.read += sum(row["lines"] for row in counts)
-    summary.commits += len(staged)
-    for item in staged:
-        summary.files += item.files
-        summary.written[item.spec.name] += item.rows
     for reason in _REASONS:
         rows = sum(row[f"reason_{reason}"] for row in counts)
         if rows:
