@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from infra.setup.console import Console
+from infra.setup.console import Console, SetupError
 from infra.setup.machine import PYTHONS
 
 
@@ -28,12 +28,16 @@ class PythonEnvironment:
         return self._python.exists() and made_from == self._fingerprint()
 
     def make(self) -> None:
-        """Create the environment or bring it to the lock file."""
+        """Create the environment or bring it to the lock file.
+
+        Raises:
+            SetupError: a package cannot be had, or is not what the lock file says.
+        """
         self._stamp.unlink(missing_ok=True)
         uv = _uv()
         if not self._is_usable():
             self._create(uv)
-        self._install(uv)
+        self._install(uv or self._own_uv())
         self._stamp.write_text(self._fingerprint())
 
     def _fingerprint(self) -> str:
@@ -55,15 +59,32 @@ class PythonEnvironment:
         command = [uv, "venv", "--clear", "--python", sys.executable] if uv else _stdlib_venv()
         self._console.run([*command, self._folder], self._log)
 
-    def _install(self, uv: str | None) -> None:
-        if uv:
-            command: list[str | Path] = [uv, "pip", "sync", "--python", self._python]
-            # As pip does: every stage is a process, and each would compile what it imports.
-            command += ["--compile-bytecode", "--require-hashes", self._lock]
-        else:
-            command = [self._python, "-m", "pip", "install", "--disable-pip-version-check"]
-            command += ["--require-hashes", "-r", self._lock]
+    def _install(self, uv: str) -> None:
+        command: list[str | Path] = [uv, "pip", "sync", "--python", self._python]
+        # As pip does: every stage is a process, and each would compile what it imports.
+        command += ["--compile-bytecode", "--require-hashes", self._lock]
         self._console.run(command, self._log)
+
+    def _own_uv(self) -> str:
+        """Install the uv that the lock file pins, and return it.
+
+        pip itself cannot install the lock file: pip 23 takes ``mashumaro[msgpack]``, which dbt
+        wants, for another package than the pinned ``mashumaro``, and refuses it as unpinned.
+        """
+        only_uv = self._folder / "uv.txt"
+        only_uv.write_text(_entry("uv", self._lock))
+        command: list[str | Path] = [self._python, "-m", "pip", "install", "--no-deps"]
+        command += ["--disable-pip-version-check", "--require-hashes", "-r", only_uv]
+        self._console.run(command, self._log)
+        return str(self._folder / "bin" / "uv")
+
+
+def _entry(package: str, lock: Path) -> str:
+    """Return a package's entry of a lock file, hashes and all."""
+    entry = re.compile(rf"^{package}==.*(?:\n[ \t].*)*\n?", re.M).search(lock.read_text())
+    if entry is None:
+        raise SetupError(f"expected {package} to be pinned in {lock}, found no such line")
+    return entry[0]
 
 
 def _stdlib_venv() -> list[str]:

@@ -1,5 +1,6 @@
 """Set-up against tools that are small scripts: what it calls, how often, and what it says."""
 
+import hashlib
 import subprocess
 import sys
 import zipfile
@@ -135,16 +136,54 @@ def test_packages_are_checked_by_hash_with_uv(machine: Machine) -> None:
     assert any(all(part in call for part in wanted) for call in machine.calls())
 
 
-def test_packages_are_checked_by_hash_without_uv(machine: Machine) -> None:
-    machine.without("uv")
-    wheel = machine.root / "a-1-py3-none-any.whl"
+def pin_a_wheel_of_uv(machine: Machine, patch: pytest.MonkeyPatch) -> str:
+    """Offer pip one package, whose uv records its calls; return its SHA-256."""
+    wheel = machine.root / "wheels" / "uv-1-py3-none-any.whl"
+    wheel.parent.mkdir()
+    script = f'#!/bin/sh\necho "uv $*" >> {machine.calls_file}\n'
     with zipfile.ZipFile(wheel, "w") as archive:
-        archive.writestr("a-1.dist-info/METADATA", "Metadata-Version: 2.1\nName: a\nVersion: 1\n")
-        archive.writestr("a-1.dist-info/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
-        archive.writestr("a-1.dist-info/RECORD", "")
-    (machine.root / "requirements.txt").write_text(f"--no-index\n{wheel}\n")
+        archive.writestr("uv-1.dist-info/METADATA", "Metadata-Version: 2.1\nName: uv\nVersion: 1\n")
+        archive.writestr("uv-1.dist-info/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
+        executable = zipfile.ZipInfo("uv-1.data/scripts/uv")
+        executable.external_attr = 0o100755 << 16
+        archive.writestr(executable, script)
+        archive.writestr("uv-1.dist-info/RECORD", "")
+    patch.setenv("PIP_NO_INDEX", "1")
+    patch.setenv("PIP_FIND_LINKS", str(wheel.parent))
+    return hashlib.sha256(wheel.read_bytes()).hexdigest()
 
-    with pytest.raises(SetupError, match="Hashes are required"):
+
+def test_without_uv_the_pinned_one_is_installed_and_installs_the_rest(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine.without("uv")
+    digest = pin_a_wheel_of_uv(machine, monkeypatch)
+    (machine.root / "requirements.txt").write_text(
+        f"ua==1 --hash=sha256:00\nuv==1 \\\n    --hash=sha256:{digest}\n    # via x\nuvz==1\n"
+    )
+
+    machine.set_up()
+
+    wanted = ("uv pip sync", "--require-hashes", "--compile-bytecode")
+    assert any(all(part in call for part in wanted) for call in machine.calls())
+
+
+def test_without_uv_the_pinned_one_is_checked_by_hash(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine.without("uv")
+    pin_a_wheel_of_uv(machine, monkeypatch)
+    wrong = "0" * 64
+    (machine.root / "requirements.txt").write_text(f"uv==1 \\\n    --hash=sha256:{wrong}\n")
+
+    with pytest.raises(SetupError, match="DO NOT MATCH THE HASHES"):
+        machine.set_up()
+
+
+def test_without_uv_a_lock_file_without_it_is_refused(machine: Machine) -> None:
+    machine.without("uv")
+
+    with pytest.raises(SetupError, match="expected uv to be pinned in"):
         machine.set_up()
 
 
