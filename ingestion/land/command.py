@@ -39,12 +39,12 @@ def land(
     """
     process = assemble(name or str(os.getpid()), SystemClock())
     process.run(once)
-    file = process.file
-    counts = {"objects": file.objects, "records": file.records, "alarms": dict(file.alarms)}
+    counts, alarms = process.file.counts, process.file.alarms
+    done = {"objects": counts.objects, "records": counts.records, "alarms": dict(alarms)}
     if report is not None:
-        write_report(report, counts)
+        write_report(report, done)
     if once:
-        typer.echo(f"landed {file.records} records in {file.objects} objects")
+        typer.echo(f"landed {counts.records} records in {counts.objects} objects")
 
 
 def drain(

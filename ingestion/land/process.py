@@ -10,7 +10,7 @@ from typing import Final
 
 from ingestion.clock import Clock
 from ingestion.contracts.topics import BATCH, DEAD_LETTERS, QUOTES, REALTIME
-from ingestion.land import drain, status
+from ingestion.land import drain, metrics, status
 from ingestion.land.core import Core, Limits
 from ingestion.land.failpoints import Failpoint
 from ingestion.land.kafka import Kafka
@@ -73,13 +73,16 @@ def assemble(
 
     Raises:
         SettingsError: a setting is missing or malformed.
+        MetricsPortError: the metrics' port cannot be listened on.
         BrokerError: Kafka refuses or does not answer.
         StoreError: the store refuses or does not answer.
     """
-    kafka, bronze = open_sides(clock, store=store)
+    settings = LandSettings.load()
     status.sweep(run_folder(), clock)
     file = status.StatusFile(status.path(run_folder(), name), clock)
-    settings = LandSettings.load()
+    if settings.metrics_port is not None:
+        metrics.serve(settings.metrics_address, settings.metrics_port, lambda: file.told)
+    kafka, bronze = open_sides(clock, store=store)
     limits = Limits(settings.max_bytes, settings.max_age_s, settings.budget_bytes)
     failpoint = Failpoint.from_environment()
     workers = Workers(_WORKERS, Requests(kafka, bronze, failpoint).perform)

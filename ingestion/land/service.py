@@ -97,7 +97,7 @@ class Lander:
         messages = self._kafka.consume()
         for event in self._kafka.events(messages):
             if isinstance(event, Records):
-                self._status.received(event.partition, event.chunk.count)
+                self._status.counts.received(event.partition, event.chunk)
             self.dispatch(event)
         if messages:
             self._failpoint.reach("after-poll")
@@ -179,16 +179,14 @@ class Lander:
         is_landed = isinstance(answer, PutDone) and answer.outcome is PutOutcome.LANDED
         if put is None or not is_landed:
             return
-        count = sum(chunk.count for chunk in put.chunks)
-        self._status.objects += 1
-        self._status.records += count
+        self._status.counts.landed(put.partition, put.chunks)
         self._log.info(
             "landed",
             partition=str(put.partition),
             start=put.start,
             next=put.next,
             kind=put.kind.value,
-            count=count,
+            count=sum(chunk.count for chunk in put.chunks),
         )
 
     def _raise_alarm(self, alarm: Alarm) -> None:
