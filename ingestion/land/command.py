@@ -2,17 +2,21 @@
 
 import os
 from pathlib import Path
-from typing import Annotated, Final
+from tempfile import TemporaryDirectory
+from typing import Annotated, Any, Final
 
 import typer
+from structlog.contextvars import bind_contextvars
 
 from ingestion.cli import write_report
 from ingestion.clock import Clock, SystemClock
 from ingestion.errors import StoreUnavailableError, TapehouseError
 from ingestion.land import drain as draining
+from ingestion.land.fleet import Fleet, follow_parent, plans
 from ingestion.land.kafka import Kafka
 from ingestion.land.process import TOPICS, assemble, close, open_sides, run_folder
 from ingestion.land.store import BronzeStore
+from ingestion.settings import LandSettings
 
 _DRAIN_PERIOD_S: Final = 0.5
 _DRAIN_READ_TIMEOUT_S: Final = 5.0  # it only lists and reads metadata, and people wait for it
@@ -28,23 +32,49 @@ def land(
     once: Annotated[
         bool, typer.Option(help="Land what Kafka holds now, then end; otherwise run for ever.")
     ] = False,
+    processes: Annotated[
+        int | None,
+        typer.Option(min=1, help="Lander processes to run; LAND_PROCESSES by default."),
+    ] = None,
     name: Annotated[
         str, typer.Option(help="Name of this lander's status file; the process id by default.")
     ] = "",
     report: Report = None,
+    follow: Annotated[
+        bool, typer.Option("--follow-parent", hidden=True, help="End when standard input ends.")
+    ] = False,
 ) -> None:
     """Land Kafka's records in bronze, each exactly once, as one member of the landers' group.
 
-    Any number may run at once. SIGTERM lands what is held and ends within ten seconds.
+    Any number may run at once, also under one parent: with --processes N the command starts N
+    landers, called <name>-0 to <name>-<N-1>, and starts one that dies again. SIGTERM lands what is
+    held and ends within ten seconds.
     """
-    process = assemble(name or str(os.getpid()), SystemClock())
-    process.run(once)
-    counts, alarms = process.file.counts, process.file.alarms
-    done = {"objects": counts.objects, "records": counts.records, "alarms": dict(alarms)}
+    name = name or str(os.getpid())
+    count = processes or LandSettings.load().processes
+    if follow:
+        follow_parent()
+    done = _land_by_many(count, name, once) if count > 1 else _land(name, once)
     if report is not None:
         write_report(report, done)
     if once:
-        typer.echo(f"landed {counts.records} records in {counts.objects} objects")
+        typer.echo(f"landed {done['records']} records in {done['objects']} objects")
+
+
+def _land(name: str, once: bool) -> dict[str, Any]:
+    bind_contextvars(lander=name)
+    process = assemble(name, SystemClock())
+    process.run(once)
+    counts, alarms = process.file.counts, process.file.alarms
+    return {"objects": counts.objects, "records": counts.records, "alarms": dict(alarms)}
+
+
+def _land_by_many(count: int, name: str, once: bool) -> dict[str, Any]:
+    with TemporaryDirectory(prefix="tapehouse-land-") as folder:
+        wanted = plans(LandSettings.load(), count, name, once, Path(folder))
+        fleet = Fleet(wanted, SystemClock(), once)
+        fleet.run()
+        return fleet.done()
 
 
 def drain(

@@ -23,7 +23,7 @@ from ingestion.settings import KafkaSettings, LandSettings, ProjectSettings, Sto
 TOPICS: Final = [BATCH, QUOTES, REALTIME, DEAD_LETTERS]
 _WORKERS: Final = 8
 _COLLECT_EVERY: Final = 200_000  # containers; a batch of messages makes some 50,000
-_CLOSE_TIMEOUT_S: Final = 2.0
+_CLOSE_TIMEOUT_S: Final = 1.5
 
 
 @dataclass(frozen=True)
@@ -45,20 +45,24 @@ class Process:
             StoreError: storage could not be read.
         """
         _calm_collector()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: self.lander.stop())
         try:
-            self.lander.run(TOPICS, self._end() if once else _on_signal())
+            if once:
+                self.lander.run(TOPICS, self._until_landed())
+            else:
+                self.lander.run(TOPICS)
         finally:
             close(self.kafka)
         self.file.remove()
 
-    def _end(self) -> Callable[[], bool]:
-        stopped = _on_signal()
+    def _until_landed(self) -> Callable[[], bool]:
         targets = Targets(
             drain.ends(self.kafka, self.kafka.partitions(TOPICS)),
             lambda one: self.store.chain_end(one, self.kafka.generation(one.topic)),
             self.clock,
         )
-        return lambda: stopped() or targets.are_reached(self.lander)
+        return lambda: targets.are_reached(self.lander)
 
 
 def assemble(
@@ -126,10 +130,3 @@ def _calm_collector() -> None:
     """Collect rarely: the containers of a batch die by themselves, looking through them costs."""
     gc.freeze()
     gc.set_threshold(_COLLECT_EVERY)
-
-
-def _on_signal() -> Callable[[], bool]:
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    return stop.is_set

@@ -61,18 +61,28 @@ class Lander:
         self._commits: dict[Partition, Commit] = {}
         self._delayed: list[tuple[float, int, Request]] = []
         self._puts: dict[int, Put] = {}
+        self._stop_by: float | None = None
 
-    def run(self, topics: list[str], is_over: Callable[[], bool]) -> None:
-        """Land until ``is_over``, then land what is held, for `STOP_DEADLINE_S` at most.
+    def run(self, topics: list[str], is_over: Callable[[], bool] = lambda: False) -> None:
+        """Land until ``is_over`` or `stop`, then land what is held, for `STOP_DEADLINE_S` at most.
 
         Raises:
             BrokerError: the Kafka client can not go on.
         """
         self._kafka.subscribe(topics, self._assigned, self._revoked, self._lost)
-        while not is_over():
+        while self._stop_by is None and not is_over():
             self.step()
-        self._leave(tuple(self.core.chains), STOP_DEADLINE_S)
+        self._leave(tuple(self.core.chains), self.stop() - self._clock.monotonic())
         self._tell({}, "stopped")
+
+    def stop(self) -> float:
+        """End the run soon, from a signal handler or another thread; return by when (monotonic).
+
+        The time runs from the first call: a revocation under way uses it up as well.
+        """
+        if self._stop_by is None:
+            self._stop_by = self._clock.monotonic() + STOP_DEADLINE_S
+        return self._stop_by
 
     def step(self) -> None:
         """One round: answers, messages, time."""
