@@ -1,6 +1,9 @@
-"""The commands ``python -m ingestion land`` and ``python -m ingestion drain``."""
+"""The commands ``land``, ``drain`` and ``status`` of ``python -m ingestion``."""
 
+import json
 import os
+from contextlib import closing, suppress
+from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Any, Final
@@ -12,11 +15,14 @@ from ingestion.cli import write_report
 from ingestion.clock import Clock, SystemClock
 from ingestion.errors import StoreUnavailableError, TapehouseError
 from ingestion.land import drain as draining
+from ingestion.land.backlog import Backlog
 from ingestion.land.fleet import Fleet, follow_parent, plans
 from ingestion.land.kafka import Kafka
+from ingestion.land.overview import Overview, look
 from ingestion.land.process import TOPICS, assemble, close, open_sides, run_folder
 from ingestion.land.store import BronzeStore
-from ingestion.settings import LandSettings
+from ingestion.land.table import console, show
+from ingestion.settings import KafkaSettings, LandSettings
 
 _DRAIN_PERIOD_S: Final = 0.5
 _DRAIN_READ_TIMEOUT_S: Final = 5.0  # it only lists and reads metadata, and people wait for it
@@ -100,6 +106,43 @@ def drain(
             f"{draining.landers(run_folder(), clock)}"
         )
     typer.echo(f"drained: bronze holds all {sum(r.end for r in rows)} offsets of Kafka")
+
+
+def status(
+    watch: Annotated[
+        float | None, typer.Option(min=0.2, help="Look again every so many seconds, until Ctrl+C.")
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="One JSON object, with --watch one a line.")
+    ] = False,
+) -> None:
+    """Show each lander's partitions: lag, throughput, what is held and the oldest not in bronze.
+
+    Exits 1 where a lander is silent, stalled or failing, where none runs and records wait, or where
+    Kafka does not answer.
+    """
+    clock = SystemClock()
+    backlog = Backlog(KafkaSettings.load())
+    with closing(backlog):
+        found = _tell(backlog, clock, as_json)
+        with suppress(KeyboardInterrupt):
+            while watch is not None:
+                clock.sleep(watch)
+                found = _tell(backlog, clock, as_json)
+    if found.problems:
+        raise typer.Exit(1)
+
+
+def _tell(backlog: Backlog, clock: Clock, as_json: bool) -> Overview:
+    found = look(run_folder(), clock, lambda: backlog.ask(TOPICS))
+    if as_json:
+        typer.echo(json.dumps(asdict(found)))
+        return found
+    out = console()
+    if out.is_terminal:
+        out.clear()
+    show(found, out)
+    return found
 
 
 def _wait_for(
