@@ -12,6 +12,7 @@ from ingestion.clock import Clock
 from ingestion.contracts.topics import BATCH, DEAD_LETTERS, QUOTES, REALTIME
 from ingestion.land import drain, metrics, status
 from ingestion.land.core import Core, Limits
+from ingestion.land.ends import Ends
 from ingestion.land.failpoints import Failpoint
 from ingestion.land.kafka import Kafka
 from ingestion.land.once import Targets
@@ -89,8 +90,9 @@ def assemble(
     kafka, bronze = open_sides(clock, store=store)
     limits = Limits(settings.max_bytes, settings.max_age_s, settings.budget_bytes)
     failpoint = Failpoint.from_environment()
-    workers = Workers(_WORKERS, Requests(kafka, bronze, failpoint).perform)
-    lander = Lander(core(limits), kafka, workers, file, clock, failpoint)
+    perform = Requests(kafka, bronze, failpoint).perform
+    workers, ends = Workers(_WORKERS, perform), Ends(kafka, Workers(1, perform), clock)
+    lander = Lander(core(limits), kafka, workers, file, clock, failpoint, ends=ends)
     return Process(lander, kafka, bronze, file, clock)
 
 

@@ -7,6 +7,7 @@ from typing import Final
 from ingestion import logs
 from ingestion.clock import Clock
 from ingestion.land.core import Core
+from ingestion.land.ends import Ends
 from ingestion.land.failpoints import Failpoint
 from ingestion.land.kafka import Kafka
 from ingestion.land.protocol import (
@@ -48,6 +49,7 @@ class Lander:
         clock: Clock,
         failpoint: Failpoint,
         backoff: Callable[[int], float] = delay_s,
+        ends: Ends | None = None,
     ) -> None:
         self.core = core
         self._kafka = kafka
@@ -56,6 +58,7 @@ class Lander:
         self._clock = clock
         self._failpoint = failpoint
         self._backoff = backoff
+        self._ends = ends
         self._log = logs.get("land")
         self._postponed: list[Seek | Pause] = []
         self._commits: dict[Partition, Commit] = {}
@@ -206,8 +209,7 @@ class Lander:
 
     def _report(self) -> None:
         if self._status.is_due():
-            ends = {partition: self._kafka.known_end(partition) for partition in self.core.chains}
-            self._tell(ends, "running")
+            self._tell(self._ends.known(self.core) if self._ends else {}, "running")
 
     def _tell(self, ends: Mapping[Partition, int | None], state: str) -> None:
         """Write the status file; where that fails (a full disk), landing goes on all the same."""
