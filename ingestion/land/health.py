@@ -37,12 +37,17 @@ def of_landers(run: Path, clock: Clock) -> list[Health]:
 
 
 def of_dead(run: Path) -> list[Document]:
-    """Return what landers told last that were killed; each holds nothing any more."""
-    return [document for document in status.documents(run) if not _lives(document)]
+    """Return what landers told last that died lately: killed, or ended by an error."""
+    found = status.documents(run)
+    return [document for document in found if _runs(document) and not _lives(document)]
 
 
 def _lives(document: Document) -> bool:
-    return document["state"] == "running" and psutil.pid_exists(document["pid"])
+    return _runs(document) and psutil.pid_exists(document["pid"])
+
+
+def _runs(document: Document) -> bool:
+    return bool(document["state"] == "running")
 
 
 def _health(document: Document, clock: Clock) -> Health:

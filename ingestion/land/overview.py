@@ -78,7 +78,7 @@ class Overview:
     at: str
     landers: tuple[LanderState, ...]
     dead: Mapping[str, int]
-    """Landers that were killed lately, and how many records each held, to be read again."""
+    """Landers that died lately, and how many records each held, to be read again."""
     partitions: tuple[Row, ...]
     totals: Totals
     problems: tuple[str, ...]

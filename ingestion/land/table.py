@@ -90,7 +90,7 @@ def _state(row: Row, lander: LanderState | None) -> str:
 
 def _lines(overview: Overview) -> Iterator[str]:
     for name, held in overview.dead.items():
-        yield f"lander {name} was killed; {held} records that it held are read again"
+        yield f"lander {name} died; {held} records that it held are read again"
     yield from overview.problems
     for row in overview.partitions:
         if row.error:

@@ -116,12 +116,13 @@ def test_a_partition_that_two_landers_tell_of_lags_by_the_smaller(told: Told) ->
     assert found.totals.lag == 1
 
 
-def test_a_lander_that_was_killed_is_told_with_what_it_held(told: Told) -> None:
+def test_a_lander_that_died_is_told_with_what_it_held(told: Told) -> None:
     told.write({P0: 3})
+    write_other(told, "y", pid=DEAD_PID, state="stopped")
     write_other(told, "x", pid=DEAD_PID)
     found = seen(told, {P0: Offsets(3, 0)})
     assert (found.landers, found.dead) == ((), {"x": 3})
-    assert "lander x was killed; 3 records that it held are read again" in text(found)
+    assert "lander x died; 3 records that it held are read again" in text(found)
 
 
 def test_what_a_store_says_cannot_write_to_the_terminal(told: Told) -> None:
