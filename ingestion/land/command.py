@@ -5,7 +5,6 @@ import os
 from contextlib import closing, suppress
 from dataclasses import asdict
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Annotated, Any, Final
 
 import typer
@@ -16,7 +15,7 @@ from ingestion.clock import Clock, SystemClock
 from ingestion.errors import StoreUnavailableError, TapehouseError
 from ingestion.land import drain as draining
 from ingestion.land.backlog import Backlog
-from ingestion.land.fleet import Fleet, follow_parent, plans
+from ingestion.land.fleet import Fleet, follow_parent, plans, tell_parent
 from ingestion.land.kafka import Kafka
 from ingestion.land.overview import Overview, look
 from ingestion.land.process import TOPICS, assemble, close, open_sides, run_folder
@@ -63,7 +62,9 @@ def land(
     done = _land_by_many(count, name, once) if count > 1 else _land(name, once)
     if report is not None:
         write_report(report, done)
-    if once:
+    if follow:
+        tell_parent(done)
+    elif once:
         typer.echo(f"landed {done['records']} records in {done['objects']} objects")
 
 
@@ -76,11 +77,9 @@ def _land(name: str, once: bool) -> dict[str, Any]:
 
 
 def _land_by_many(count: int, name: str, once: bool) -> dict[str, Any]:
-    with TemporaryDirectory(prefix="tapehouse-land-") as folder:
-        wanted = plans(LandSettings.load(), count, name, once, Path(folder))
-        fleet = Fleet(wanted, SystemClock(), once)
-        fleet.run()
-        return fleet.done()
+    fleet = Fleet(plans(LandSettings.load(), count, name, once), SystemClock(), once)
+    fleet.run()
+    return fleet.done()
 
 
 def drain(

@@ -14,8 +14,8 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 from ingestion import logs
@@ -30,6 +30,7 @@ _START_S: Final = 20.0  # longer than Kafka and the store are waited for at the 
 _STOP_S: Final = 9.5  # a lander takes 8.5 s, plus what it is kept from by a busy machine
 _POLL_S: Final = 0.1
 _STDIN: Final = 0
+_STDOUT: Final = 1
 
 
 class FleetError(TapehouseError):
@@ -38,15 +39,14 @@ class FleetError(TapehouseError):
 
 @dataclass(frozen=True)
 class Plan:
-    """How to start one lander process; its report goes to ``report`` with its life's number."""
+    """How to start one lander process; what it has done is a line of JSON on its output."""
 
     name: str
     command: Sequence[str]
     environment: Mapping[str, str]
-    report: Path
 
 
-def plans(settings: LandSettings, count: int, name: str, once: bool, folder: Path) -> list[Plan]:
+def plans(settings: LandSettings, count: int, name: str, once: bool) -> list[Plan]:
     """Return the plans of ``count`` landers: the same command, a name and a port for each."""
     command = [sys.executable, "-m", "ingestion", "land", "--processes", "1", "--follow-parent"]
     port = settings.metrics_port
@@ -55,7 +55,6 @@ def plans(settings: LandSettings, count: int, name: str, once: bool, folder: Pat
             name=f"{name}-{index}",
             command=[*command, "--name", f"{name}-{index}", *(["--once"] if once else [])],
             environment={} if port is None else {"LAND_METRICS_PORT": str(port + index)},
-            report=folder / f"{name}-{index}",
         )
         for index in range(count)
     ]
@@ -72,6 +71,12 @@ def follow_parent() -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
     threading.Thread(target=wait, name="parent", daemon=True).start()
+
+
+def tell_parent(done: Mapping[str, Any]) -> None:
+    """Tell what this lander has done; a parent that is gone does not want to know."""
+    with suppress(BrokenPipeError):
+        os.write(_STDOUT, json.dumps(done).encode() + b"\n")
 
 
 class Fleet:
@@ -102,7 +107,7 @@ class Fleet:
 
     def done(self) -> dict[str, Any]:
         """Return the sums of what the landers that ended in peace report."""
-        reports = [json.loads(file.read_text()) for one in self._members for file in one.reports()]
+        reports = [report for one in self._members for report in one.reports]
         alarms: Counter[str] = Counter()
         for report in reports:
             alarms.update(report["alarms"])
@@ -168,17 +173,18 @@ class _Member:
         self.process: subprocess.Popen[bytes] | None = None
         self.started = self.due = 0.0
         self.lives = self.deaths = 0
+        self.reports: list[dict[str, Any]] = []
 
     def start(self, now: float) -> None:
         """Begin a life. It has a process group of its own: Ctrl+C is for the parent to pass on."""
         self.lives += 1
         self.started = now
         self.process = subprocess.Popen(
-            [*self.plan.command, "--report", str(self._report())],
+            self.plan.command,
             cwd=ROOT,
             env=os.environ | self.plan.environment,
             stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
             process_group=0,
         )
 
@@ -188,20 +194,14 @@ class _Member:
         self.process, self.due = None, due
 
     def close(self) -> None:
-        """Give back the pipe of a process that ended."""
-        if self.process and self.process.stdin:
-            self.process.stdin.close()
+        """Take what a process that ended has told, and give back its pipes."""
+        if self.process:
+            told, _ = self.process.communicate()
+            self.reports += map(json.loads, told.splitlines())
 
     def code(self) -> int | None:
         """Return the exit code; None while it runs, and before it does."""
         return self.process.poll() if self.process else None
-
-    def reports(self) -> list[Path]:
-        """Return what its lives have left."""
-        return sorted(self.plan.report.parent.glob(f"{self.plan.report.name}.*.json"))
-
-    def _report(self) -> Path:
-        return self.plan.report.with_name(f"{self.plan.report.name}.{self.lives}.json")
 
 
 def _words(code: int | None) -> str:
