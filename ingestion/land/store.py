@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
-from botocore.parsers import ResponseParserError
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from ingestion.errors import StoreError, StoreUnavailableError
@@ -190,7 +189,7 @@ def _translated(request: Callable[[], _T]) -> _T:
         if _is_transient(error):
             raise StoreUnavailableError(f"the store is not available: {_words(error)}") from error
         raise StoreError(f"the store refuses: {_words(error)}") from error
-    except (BotoCoreError, ResponseParserError) as error:
+    except BotoCoreError as error:
         raise StoreUnavailableError(f"the store does not answer: {_words(error)}") from error
 
 
