@@ -12,6 +12,7 @@ from ingestion.clock import Clock
 from ingestion.contracts.topics import BATCH, DEAD_LETTERS, QUOTES, REALTIME
 from ingestion.land import drain, status
 from ingestion.land.core import Core, Limits
+from ingestion.land.doctor.stamp import require_fit
 from ingestion.land.failpoints import Failpoint
 from ingestion.land.kafka import Kafka
 from ingestion.land.once import Targets
@@ -74,9 +75,10 @@ def assemble(
     Raises:
         SettingsError: a setting is missing or malformed.
         BrokerError: Kafka refuses or does not answer.
-        StoreError: the store refuses or does not answer.
+        StoreError: the store refuses, does not answer, or is not fit for landing.
     """
     kafka, bronze = open_sides(clock, store=store)
+    require_fit(StoreSettings.load(), bronze.check(), run_folder(), clock)
     status.sweep(run_folder(), clock)
     file = status.StatusFile(status.path(run_folder(), name), clock)
     settings = LandSettings.load()
