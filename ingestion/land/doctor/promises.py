@@ -2,10 +2,13 @@
 
 import base64
 import hashlib
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC
 from email.utils import parsedate_to_datetime
-from typing import Any, Final
+from typing import Any, Final, TypeVar
+
+from botocore.exceptions import PaginationError
 
 from ingestion.errors import ProbeError
 from ingestion.land import objects
@@ -17,6 +20,8 @@ from ingestion.land.store import BronzeStore, read
 _SKEW_WARNS_S: Final = 60.0
 _SKEW_FAILS_S: Final = 300.0  # at 900 s every signature is refused
 _PAGES: Final = 30
+
+_T = TypeVar("_T")
 
 
 def clock(site: Site) -> Result:
@@ -60,11 +65,12 @@ def taken_key(site: Site, bucket: str, number: int) -> Result:
     """
     first, other = built(0, "first"), built(0, "other")
     site.land(bucket, number, 0, first)
+    before = site.got(bucket, number, 0)
     for body, head in (other, first):
         outcome, words = site.bronze(bucket).put(site.key(number, 0), body, head)
         if outcome is not PutOutcome.EXISTS:
             raise ProbeError(f"expected 412 for a taken key, found {outcome.value}: {words}")
-        if site.got(bucket, number, 0) != (first[1], first[0]):
+        if site.got(bucket, number, 0) != before:
             raise ProbeError("the object of a taken key was changed by a refused PUT")
     return ok("412, and the object stays")
 
@@ -179,8 +185,15 @@ def _listed(site: Site, number: int, size: int, after: str) -> list[str]:
         **({"StartAfter": after} if after else {}),
     }
     pages_ = site.client.get_paginator("list_objects_v2").paginate(**query)
-    found = read(lambda: list(pages_))
+    found = read(lambda: _all(pages_))
     return [entry["Key"] for page in found for entry in page.get("Contents", [])]
+
+
+def _all(pages_: Iterable[_T]) -> list[_T]:
+    try:
+        return list(pages_)
+    except PaginationError as error:
+        raise ProbeError(f"the pages of a listing do not end: {error}") from error
 
 
 def _compare(found: list[str], wanted: list[str]) -> None:

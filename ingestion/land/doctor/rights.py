@@ -25,7 +25,7 @@ def lander_may(site: Site) -> Result:
         ProbeError: it may not.
         StoreError: it may not.
     """
-    _require_harmless(site)
+    _require_harmless(site, 0)
     bronze = site.settings.bronze_bucket
     status = _put_nothing(site, bronze)
     if status in _DENIED:
@@ -43,7 +43,7 @@ def lander_may_not(site: Site) -> Result:
     """
     if not site.has_policies:
         return skipped("the store has no policies: the lander could delete")
-    _require_harmless(site)
+    _require_harmless(site, 1)
     lake, bronze = site.settings.lake_bucket, site.settings.bronze_bucket
     if _put_nothing(site, lake) not in _DENIED:
         raise ProbeError(f"expected the lander not to be allowed to put in {lake}, found it is")
@@ -62,7 +62,7 @@ def nobody_may(site: Site) -> Result:
     Raises:
         ProbeError: it does.
     """
-    _require_harmless(site)
+    _require_harmless(site, 2)
     settings = site.settings
     names = (settings.bronze_bucket, settings.lake_bucket, *settings.doctor_buckets())
     body, head = built(0, "nobody")
@@ -79,16 +79,17 @@ def nobody_may(site: Site) -> Result:
     return ok(f"refused in {', '.join(names)}")
 
 
-def _require_harmless(site: Site) -> None:
-    status = _put_nothing(site, site.plain)
+def _require_harmless(site: Site, start: int) -> None:
+    """Make sure that nothing can come of the PUTs that follow; ``start`` makes a key of its own."""
+    status = _put_nothing(site, site.plain, start)
     if not 400 <= status < 500:
         raise ProbeError(f"not asked: the store takes a PUT with a wrong checksum ({status})")
 
 
-def _put_nothing(site: Site, bucket: str) -> int:
+def _put_nothing(site: Site, bucket: str, start: int = 0) -> int:
     """Return the status of a PUT that can not succeed where checksums are looked at."""
     body, head = built(0, "nothing")
-    request = site.wire.signed("PUT", bucket, site.key(_SERIES, 0), body, _damaged(head))
+    request = site.wire.signed("PUT", bucket, site.key(_SERIES, start), body, _damaged(head))
     return site.wire.send(request, body).status
 
 
