@@ -112,15 +112,15 @@ def read_after_write(site: Site, number: int) -> Result:
         ProbeError: something differs.
         ChainError: metadata is missing, or contradicts the bytes.
     """
-    gap = replace(built(1, "gap")[1], kind=Kind.GAP, count=0)
-    for start, (body, head) in enumerate([built(0, "data"), (built(1, "gap")[0], gap)]):
-        site.land(site.plain, number, start, (body, head))
-        if site.got(site.plain, number, start) != (head, body):
-            raise ProbeError(
-                f"expected {head} and its bytes, found {site.got(site.plain, number, start)[0]}"
-            )
-        _compare_answers(site, site.key(number, start), body, head)
-    return ok(f"bytes, ETag and {len(objects.metadata(built(0, 'data')[1]))} names of metadata")
+    body, data = built(0, "read")
+    gap = replace(built(1, "read")[1], kind=Kind.GAP, count=0)
+    for start, (sent, head) in enumerate([(body, data), (built(1, "read")[0], gap)]):
+        site.land(site.plain, number, start, (sent, head))
+        found = site.got(site.plain, number, start)
+        if found != (head, sent):
+            raise ProbeError(f"expected {head} and its bytes, found {found[0]}")
+        _compare_answers(site, site.key(number, start), sent, head)
+    return ok(f"bytes, ETag and {len(objects.metadata(data))} names of metadata")
 
 
 def checksums(site: Site, number: int) -> Result:
@@ -129,18 +129,16 @@ def checksums(site: Site, number: int) -> Result:
     Raises:
         ProbeError: the store took them.
     """
-    said = []
-    for start, headers in enumerate([{"Content-MD5": wrong_md5()}, {}]):
-        body, head = built(start, "sound")
-        request = site.wire.signed(
-            "PUT", site.plain, site.key(number, start), body, put_headers(head) | headers
-        )
-        sent = body if headers else bytes([body[0] ^ 1]) + body[1:]
-        status = site.wire.send(request, sent).status
-        what = "a wrong Content-MD5" if headers else "a byte flipped after the signature"
-        if not 400 <= status < 500 or site.has(site.plain, site.key(number, start)):
-            raise ProbeError(f"expected {what} to be refused and not stored, found status {status}")
-        said.append(f"{what}: {status}")
+    body, head = built(0, "sound")
+    flipped = bytes([body[0] ^ 1]) + body[1:]
+    wrong = [
+        ("a wrong Content-MD5", {"Content-MD5": wrong_md5()}, body),
+        ("a byte flipped after the signature", {}, flipped),
+    ]
+    said = [
+        _refusal(site, site.key(number, start), (body, put_headers(head) | headers), sent, what)
+        for start, (what, headers, sent) in enumerate(wrong)
+    ]
     return ok(", ".join(said))
 
 
@@ -161,6 +159,16 @@ def truncated_upload(site: Site, number: int) -> Result:
 def wrong_md5() -> str:
     """Return a Content-MD5 that is right for no object of ours."""
     return base64.b64encode(hashlib.md5(b"another body", usedforsecurity=False).digest()).decode()
+
+
+def _refusal(
+    site: Site, key: str, announced: tuple[bytes, dict[str, str]], sent: bytes, what: str
+) -> str:
+    request = site.wire.signed("PUT", site.plain, key, *announced)
+    status = site.wire.send(request, sent).status
+    if not 400 <= status < 500 or site.has(site.plain, key):
+        raise ProbeError(f"expected {what} to be refused and not stored, found status {status}")
+    return f"{what}: {status}"
 
 
 def _compare_answers(site: Site, key: str, body: bytes, head: Head) -> None:
