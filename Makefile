@@ -8,7 +8,7 @@ RUN := .venv/bin/python -m
 ARGS ?=
 SEEDS ?= 1000
 
-.PHONY: help setup ready up down status reset demo test simulate lint bench-pipeline audit lock
+.PHONY: help setup ready up down status reset demo test doctor simulate lint bench-pipeline audit lock
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -36,6 +36,9 @@ demo: ready ## Recorded bars and simulated trades through every stage to tested 
 
 test: ready ## Every test, with a Kafka, store, Spark and dbt of their own
 	@$(RUN) pytest -n 2 --dist loadgroup --no-loadscope-reorder $(ARGS)
+
+doctor: ready ## Probe the running object store: create-only races, listings, checksums, rights
+	@$(RUN) ingestion doctor $(ARGS)
 
 simulate: ready ## Landers in simulated worlds that fail, SEEDS=10000 of them; every step is judged
 	@$(RUN) drill simulate --seeds $(SEEDS) $(ARGS)

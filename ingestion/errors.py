@@ -43,6 +43,14 @@ class StoreUnavailableError(StoreError):
     transient = True
 
 
+class ProbeError(StoreError):
+    """The object store does not behave as landing needs; the text says what was found instead."""
+
+
+class StoreUnfitError(StoreError):
+    """The store doctor has found that exactly-once landing cannot be built on this store."""
+
+
 class ChainError(TapehouseError):
     """Bronze objects of a partition do not form one chain, or contradict Kafka."""
 

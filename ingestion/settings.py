@@ -142,6 +142,7 @@ class StoreSettings(Section):
     region: str = "us-east-1"
     bronze_bucket: str = "bronze"
     lake_bucket: str = "lake"
+    doctor_bucket: str = "doctor"
     root_access_key: str | None = None
     root_secret_key: SecretStr | None = None
     lander_access_key: str | None = None
@@ -156,6 +157,10 @@ class StoreSettings(Section):
     def url(self) -> str:
         """Return the S3 endpoint; the local store where none is configured."""
         return self.endpoint or f"http://127.0.0.1:{self.port}"
+
+    def doctor_buckets(self) -> tuple[str, str]:
+        """Return the buckets that the store doctor probes in: the plain and the versioned one."""
+        return self.doctor_bucket, f"{self.doctor_bucket}-versioned"
 
     def keys(self, role: StoreRole) -> tuple[str, str]:
         """Return a role's (access key, secret key).

@@ -33,6 +33,7 @@ def declared(name: str, layout: Layout) -> Any:  # noqa: ANN401 - whatever the Y
         "landers_group": layout.kafka.landers_group,
         "bronze_bucket": layout.store.bronze_bucket,
         "lake_bucket": layout.store.lake_bucket,
+        "doctor_bucket": layout.store.doctor_bucket,
     }
     path = DECLARATIONS / name
     try:

@@ -12,6 +12,7 @@ from ingestion.clock import Clock
 from ingestion.contracts.topics import BATCH, DEAD_LETTERS, QUOTES, REALTIME
 from ingestion.land import drain, metrics, status
 from ingestion.land.core import Core, Limits
+from ingestion.land.doctor.stamp import require_fit
 from ingestion.land.ends import Ends
 from ingestion.land.failpoints import Failpoint
 from ingestion.land.kafka import Kafka
@@ -80,7 +81,7 @@ def assemble(
         SettingsError: a setting is missing or malformed.
         MetricsPortError: the metrics' port cannot be listened on.
         BrokerError: Kafka refuses or does not answer.
-        StoreError: the store refuses or does not answer.
+        StoreError: the store refuses, does not answer, or is not fit for landing.
     """
     settings = LandSettings.load()
     status.sweep(run_folder(), clock)
@@ -88,6 +89,7 @@ def assemble(
     if settings.metrics_port is not None:
         metrics.serve(settings.metrics_address, settings.metrics_port, lambda: file.told)
     kafka, bronze = open_sides(clock, store=store)
+    require_fit(StoreSettings.load(), bronze.check(), run_folder(), clock)
     limits = Limits(settings.max_bytes, settings.max_age_s, settings.budget_bytes)
     failpoint = Failpoint.from_environment()
     perform = Requests(kafka, bronze, failpoint).perform

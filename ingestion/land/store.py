@@ -4,8 +4,9 @@ botocore's own retries are off: a client that repeats a PUT unseen turns its own
 412. Reads are repeated here a few times; what becomes of a PUT is the protocol core's decision.
 """
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import boto3
 from botocore.config import Config
@@ -20,11 +21,17 @@ from ingestion.settings import StoreRole, StoreSettings
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
+_T = TypeVar("_T")
+
 CONNECT_TIMEOUT_S: Final = 3.0
 READ_TIMEOUT_S: Final = 60.0  # a slow store is waited for; a half-open socket costs this once
 _READ_ATTEMPTS: Final = 3
 # What a request without effect may meet and the same request may outlive.
 _TRANSIENT_STATUS: Final = frozenset({408, 429, 500, 502, 503, 504})
+# Of status 400, but what happened to the request on its way is at fault and not the request.
+_TRANSIENT_CODES: Final = frozenset(
+    {"BadDigest", "IncompleteBody", "RequestTimeout", "XAmzContentSHA256Mismatch"}
+)
 _CONDITIONS: Final = {409: PutOutcome.CONFLICT, 412: PutOutcome.EXISTS}
 
 
@@ -66,18 +73,19 @@ class BronzeStore:
         self._client = client
         self._bucket = bucket
 
-    def check(self) -> None:
-        """Make sure that the bucket can be listed.
+    def check(self) -> str:
+        """Make sure that the bucket can be listed; return what the store calls itself.
 
         Raises:
             StoreError: it cannot; the text says whether by refusal or silence.
         """
-        self._read(lambda: self._client.list_objects_v2(Bucket=self._bucket, MaxKeys=1))
+        answer = read(lambda: self._client.list_objects_v2(Bucket=self._bucket, MaxKeys=1))
+        return answer["ResponseMetadata"]["HTTPHeaders"].get("server", "")
 
     def put(self, key: str, body: bytes, head: Head) -> tuple[PutOutcome, str]:
         """Create an object if its key is free; return how that ended and the store's words."""
         try:
-            self._client.put_object(
+            answer = self._client.put_object(
                 Bucket=self._bucket,
                 Key=key,
                 Body=body,
@@ -89,6 +97,8 @@ class BronzeStore:
             return _put_outcome(error), _words(error)
         except BotoCoreError as error:
             return PutOutcome.UNKNOWN, _words(error)
+        if not answer.get("ETag"):  # something between us and the store may have said 200
+            return PutOutcome.UNKNOWN, "PutObject: expected an ETag with status 200, found none"
         return PutOutcome.LANDED, ""
 
     def get(self, partition: Partition, generation: str, start: int) -> tuple[Head, bytes] | None:
@@ -99,7 +109,7 @@ class BronzeStore:
             StoreError: it could not be read.
         """
         key = objects.key(partition, generation, start)
-        found = self._read(lambda: self._get(key))
+        found = read(lambda: self._get(key))
         if found is None:
             return None
         fields, body = found
@@ -127,7 +137,7 @@ class BronzeStore:
         if last is None:
             return 0
         key = objects.key(partition, generation, last)
-        answer = self._read(lambda: self._client.head_object(Bucket=self._bucket, Key=key))
+        answer = read(lambda: self._client.head_object(Bucket=self._bucket, Key=key))
         return objects.head_of(last, answer["Metadata"]).next
 
     def _keys(self, partition: Partition, generation: str, since: int) -> Iterator[str]:
@@ -139,7 +149,7 @@ class BronzeStore:
             **after,
         }
         while True:
-            page = self._read(lambda q=dict(query): self._client.list_objects_v2(**q))
+            page = read(partial(self._client.list_objects_v2, **query))
             yield from (entry["Key"] for entry in page.get("Contents", []))
             if not page.get("IsTruncated"):
                 return
@@ -154,21 +164,29 @@ class BronzeStore:
                 return None
             raise
 
-    def _read(self, request: Any) -> Any:  # noqa: ANN401 - any of boto3's typed answers
-        attempts = Retrying(
-            retry=retry_if_exception_type(StoreUnavailableError),
-            stop=stop_after_attempt(_READ_ATTEMPTS),
-            wait=wait_random_exponential(multiplier=0.1, max=1.0),
-            reraise=True,
-        )
-        return attempts(_translated, request)
+
+def read(request: Callable[[], _T]) -> _T:
+    """Return the answer of a request without effect; repeat it a few times while none comes.
+
+    Raises:
+        StoreUnavailableError: the store does not answer, or not now.
+        StoreError: it refuses.
+    """
+    attempts = Retrying(
+        retry=retry_if_exception_type(StoreUnavailableError),
+        stop=stop_after_attempt(_READ_ATTEMPTS),
+        wait=wait_random_exponential(multiplier=0.1, max=1.0),
+        reraise=True,
+    )
+    answer: _T = attempts(_translated, request)
+    return answer
 
 
-def _translated(request: Any) -> Any:  # noqa: ANN401
+def _translated(request: Callable[[], _T]) -> _T:
     try:
         return request()
     except ClientError as error:
-        if _status(error) in _TRANSIENT_STATUS:
+        if _is_transient(error):
             raise StoreUnavailableError(f"the store is not available: {_words(error)}") from error
         raise StoreError(f"the store refuses: {_words(error)}") from error
     except BotoCoreError as error:
@@ -179,7 +197,12 @@ def _put_outcome(error: ClientError) -> PutOutcome:
     status = _status(error)
     if status in _CONDITIONS:
         return _CONDITIONS[status]
-    return PutOutcome.UNKNOWN if status in _TRANSIENT_STATUS else PutOutcome.REFUSED
+    return PutOutcome.UNKNOWN if _is_transient(error) else PutOutcome.REFUSED
+
+
+def _is_transient(error: ClientError) -> bool:
+    said = error.response["Error"].get("Code")
+    return _status(error) in _TRANSIENT_STATUS or said in _TRANSIENT_CODES
 
 
 def _status(error: ClientError) -> int:

@@ -1,7 +1,9 @@
 """The store where Go is missing: S3Proxy starts, keeps one winner a key, knows who may write."""
 
+import json
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -85,3 +87,23 @@ def test_a_wrong_secret_is_refused(proxy: RunningStack) -> None:
     with pytest.raises(ClientError) as refused:
         client.list_objects_v2(Bucket="bronze")
     assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == 403
+
+
+def test_the_store_doctor_passes_it_and_says_what_it_cannot_have(
+    proxy: RunningStack, tmp_path: Path
+) -> None:
+    report = tmp_path / "report.json"
+    amount = ("--rounds", "12", "--racers", "8", "--processes", "2", "--lists", "40")
+    done = proxy.run("ingestion", "doctor", *amount, "--report", str(report))
+    assert done.returncode == 0, done.stdout + done.stderr
+    checks = {one["check"]: one["verdict"] for one in json.loads(report.read_text())["checks"]}
+    assert {name for name, verdict in checks.items() if verdict == "skipped"} == {
+        "race of threads, versioned",
+        "race of processes, versioned",
+        "lander may not",
+        "versions in bronze",
+    }
+    assert set(checks.values()) == {"ok", "skipped"}
+    for bucket in ("doctor", "doctor-versioned"):
+        left = store.client(proxy.layout, "lander").list_objects_v2(Bucket=bucket)
+        assert left["KeyCount"] == 0

@@ -18,6 +18,7 @@ from tests.conftest import RunningStack
 pytestmark = pytest.mark.integration
 
 BRONZE, LAKE = "bronze", "lake"
+DOCTOR = ["doctor", "doctor-versioned"]
 
 
 @pytest.fixture
@@ -104,7 +105,7 @@ def test_the_lander_sees_nothing_of_the_lake(s3: Callable[[StoreRole], Any], lak
     assert is_denied(lambda: lander.list_objects_v2(Bucket=LAKE))
     assert is_denied(lambda: lander.get_object(Bucket=LAKE, Key=lake_key))
     assert is_denied(lambda: lander.put_object(Bucket=LAKE, Key="x", Body=b"x"))
-    assert [b["Name"] for b in lander.list_buckets()["Buckets"]] == [BRONZE]
+    assert [b["Name"] for b in lander.list_buckets()["Buckets"]] == [BRONZE, *DOCTOR]
 
 
 @pytest.mark.parametrize("role", ["lake", "loader", "auditor"])
@@ -115,6 +116,16 @@ def test_bronze_is_written_by_the_lander_alone(
     assert content(client, BRONZE, key) == b"first"
     assert is_denied(lambda: client.put_object(Bucket=BRONZE, Key="x", Body=b"x"))
     assert is_denied(lambda: client.delete_object(Bucket=BRONZE, Key=key))
+
+
+@pytest.mark.parametrize("role", ["lake", "loader", "auditor"])
+@pytest.mark.parametrize("bucket", DOCTOR)
+def test_the_doctors_buckets_are_the_landers_alone(
+    s3: Callable[[StoreRole], Any], role: StoreRole, bucket: str
+) -> None:
+    client = s3(role)
+    assert is_denied(lambda: client.list_objects_v2(Bucket=bucket))
+    assert is_denied(lambda: client.put_object(Bucket=bucket, Key="x", Body=b"x"))
 
 
 @pytest.mark.parametrize("role", ["loader", "auditor"])

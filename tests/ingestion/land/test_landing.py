@@ -10,7 +10,7 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -30,6 +30,7 @@ from ingestion.land.protocol import Head, Kind, Partition
 from ingestion.land.store import BronzeStore, connect
 from ingestion.settings import ROOT, KafkaSettings, StoreSettings
 from tests.conftest import RunningStack, in_force
+from tests.ingestion.land.fake_store import Flaws, serving
 from tests.ingestion.land.test_lines import VALUES
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
@@ -465,6 +466,62 @@ def test_a_store_that_refuses_writes_is_told_by_status_and_drain_until_it_takes_
         assert re.search(rf"lander {lander.pid} is not writing since \S+Z: .*AccessDenied", said)
         assert bench.status("refused")["buffered_records"] == 5
     wait_for(lambda: bench.status("refused")["error"] is None)
+    assert bench.landed(QUOTES) == bench.in_kafka(QUOTES)
+
+
+@contextmanager
+def disabled(layout: Layout) -> Iterator[None]:
+    """Have the store know the lander no longer."""
+    admin, (access, _) = store._admin(layout), layout.store.keys("lander")
+    admin.user_disable(access)
+    try:
+        yield
+    finally:
+        admin.user_enable(access)
+
+
+@contextmanager
+def rotated(layout: Layout) -> Iterator[None]:
+    """Give the lander's identity another secret, and then its own again."""
+    admin, (access, secret) = store._admin(layout), layout.store.keys("lander")
+    admin.user_add(access, "another-secret")
+    try:
+        yield
+    finally:
+        admin.user_add(access, secret)
+        admin.policy_set("tapehouse-lander", user=access)
+
+
+@pytest.mark.parametrize("invalid", [disabled, rotated])
+def test_credentials_that_stop_working_stall_landing_until_they_work_again(
+    bench: Bench, invalid: Callable[[Layout], AbstractContextManager[None]]
+) -> None:
+    lander = bench.start("credentials")
+    wait_for(lambda: bench.following("credentials"))
+    bench.produce(QUOTES, numbered(5))
+    wait_for(lambda: bench.committed(QUOTES) == 5)
+    with invalid(bench.stack.layout):
+        bench.produce(QUOTES, numbered(300))
+        wait_for(lambda: bench.status("credentials")["alarms"].get("refused"))
+        assert bench.status("credentials")["buffered_records"] == 300
+        assert bench.committed(QUOTES) == 5
+        assert lander.poll() is None
+    wait_for(lambda: bench.committed(QUOTES) >= 305)
+    wait_for(lambda: bench.status("credentials")["error"] is None)
+    assert bench.landed(QUOTES) == bench.in_kafka(QUOTES)
+
+
+def test_landing_starts_on_no_store_that_the_doctor_finds_unfit(bench: Bench) -> None:
+    bench.produce(QUOTES, numbered(5))
+    with serving(Flaws(writes_after_looking=True)) as unfit:
+        for _ in range(2):  # at the second start by what it found at the first
+            refused = bench.land_once(STORE_ENDPOINT=unfit.url, STORE_KIND="s3")
+            assert refused.returncode == 1
+            said = refused.stderr.splitlines()[-1]
+            assert said.startswith("error: the store is not fit for landing: race of threads")
+            assert not unfit.buckets["bronze"]
+    assert bench.committed(QUOTES) == 0
+    assert bench.land_once().returncode == 0, "another store is not blamed"
     assert bench.landed(QUOTES) == bench.in_kafka(QUOTES)
 
 

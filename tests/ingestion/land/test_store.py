@@ -17,6 +17,8 @@ from tests.ingestion.land.world import GENERATION, P0, chunk
 BODY, HEAD = objects.build(0, 2, Kind.DATA, (chunk(0, 1),))
 KEY = objects.key(P0, GENERATION, 0)
 DROP = 0  # close the connection without an answer
+HANG = -1  # keep the connection, never answer
+TIMEOUT_S = 0.5
 
 
 @dataclass
@@ -25,6 +27,7 @@ class Script:
 
     answers: list[tuple[int, dict[str, str], bytes]] = field(default_factory=list)
     requests: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)
+    released: threading.Event = field(default_factory=threading.Event)
 
     def then(self, status: int, code: str = "", **headers: str) -> "Script":
         body = f"<Error><Code>{code}</Code><Message>scripted</Message></Error>" if code else ""
@@ -35,6 +38,12 @@ class Script:
     def next(self) -> tuple[int, dict[str, str], bytes]:
         return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
 
+    def then_object(self, body: bytes = BODY) -> "Script":
+        """Answer with the object that `BODY` and `HEAD` are, or other bytes in its place."""
+        meta = {f"x-amz-meta-{name}": value for name, value in objects.metadata(HEAD).items()}
+        self.answers.append((200, meta, body))
+        return self
+
 
 def handler_of(script: Script) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
@@ -44,7 +53,9 @@ def handler_of(script: Script) -> type[BaseHTTPRequestHandler]:
             self.rfile.read(int(self.headers.get("Content-Length", 0)))
             script.requests.append((self.command, self.path, dict(self.headers)))
             status, headers, body = script.next()
-            if status == DROP:
+            if status == HANG:
+                script.released.wait(30)
+            if status in (DROP, HANG):
                 self.close_connection = True
                 return
             self.send_response(status)
@@ -79,9 +90,10 @@ def store(script: Script) -> Iterator[BronzeStore]:
         lander_access_key="key",
         lander_secret_key="secret",
     )
-    client = connect(settings, "lander")
+    client = connect(settings, "lander", read_timeout_s=TIMEOUT_S)
     yield BronzeStore(client, "bronze")
     client.close()
+    script.released.set()
     server.shutdown()
     thread.join()
     server.server_close()
@@ -96,6 +108,15 @@ def store(script: Script) -> Iterator[BronzeStore]:
         (503, "SlowDown", PutOutcome.UNKNOWN),
         (500, "InternalError", PutOutcome.UNKNOWN),
         (DROP, "", PutOutcome.UNKNOWN),
+        (HANG, "", PutOutcome.UNKNOWN),
+        (400, "RequestTimeout", PutOutcome.UNKNOWN),
+        (400, "IncompleteBody", PutOutcome.UNKNOWN),
+        (400, "BadDigest", PutOutcome.UNKNOWN),
+        (400, "XAmzContentSHA256Mismatch", PutOutcome.UNKNOWN),
+        (400, "ExpiredToken", PutOutcome.REFUSED),
+        (403, "SignatureDoesNotMatch", PutOutcome.REFUSED),
+        (403, "RequestTimeTooSkewed", PutOutcome.REFUSED),
+        (403, "InvalidAccessKeyId", PutOutcome.REFUSED),
         (401, "InvalidToken", PutOutcome.REFUSED),
         (403, "AccessDenied", PutOutcome.REFUSED),
         (404, "NoSuchBucket", PutOutcome.REFUSED),
@@ -104,7 +125,7 @@ def store(script: Script) -> Iterator[BronzeStore]:
 def test_how_a_put_ends(
     store: BronzeStore, script: Script, status: int, code: str, outcome: PutOutcome
 ) -> None:
-    script.then(status, code)
+    script.then(status, code, ETag='"tag"')
     assert store.put(KEY, BODY, HEAD)[0] is outcome
     assert len(script.requests) == 1, "a PUT must never be repeated unseen"
 
@@ -112,7 +133,7 @@ def test_how_a_put_ends(
 def test_every_put_is_create_only_and_carries_the_interval(
     store: BronzeStore, script: Script
 ) -> None:
-    script.then(200)
+    script.then(200, ETag='"tag"')
     store.put(KEY, BODY, HEAD)
     [(method, path, headers)] = script.requests
     assert (method, path) == ("PUT", f"/bronze/{KEY.replace('=', '%3D')}")
@@ -121,6 +142,21 @@ def test_every_put_is_create_only_and_carries_the_interval(
     assert sent["x-amz-meta-next"] == "2"
     assert sent["x-amz-meta-sha256"] == HEAD.sha256
     assert sent["x-amz-content-sha256"] == HEAD.sha256, "the store must be able to check the body"
+
+
+def test_a_200_that_no_store_gave_is_an_unknown_outcome(store: BronzeStore, script: Script) -> None:
+    script.then(200)
+    outcome, words = store.put(KEY, BODY, HEAD)
+    assert outcome is PutOutcome.UNKNOWN
+    assert "ETag" in words
+
+
+def test_a_put_that_was_applied_before_its_500_is_found_by_looking(
+    store: BronzeStore, script: Script
+) -> None:
+    script.then(500, "InternalError").then_object()
+    assert store.put(KEY, BODY, HEAD)[0] is PutOutcome.UNKNOWN
+    assert store.get(P0, GENERATION, 0) == (HEAD, BODY)
 
 
 def test_a_server_that_is_not_there_is_an_unknown_outcome() -> None:
@@ -141,23 +177,50 @@ def test_a_read_is_repeated_while_the_store_is_unavailable(
     assert len(script.requests) == 2
 
 
-def test_a_refused_read_is_not_repeated(store: BronzeStore, script: Script) -> None:
-    script.then(403, "AccessDenied")
-    with pytest.raises(StoreError, match="AccessDenied") as caught:
+def test_a_read_is_given_up_after_a_few_attempts(store: BronzeStore, script: Script) -> None:
+    script.then(503, "SlowDown")
+    with pytest.raises(StoreUnavailableError, match="SlowDown"):
+        store.last(P0, GENERATION)
+    assert len(script.requests) == 3
+
+
+def test_a_listing_that_is_no_listing_is_an_unavailable_store(
+    store: BronzeStore, script: Script
+) -> None:
+    script.then(200)
+    script.answers[0] = (200, {}, b"<html>Sign in to this network")
+    with pytest.raises(StoreUnavailableError):
+        store.last(P0, GENERATION)
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [
+        (400, "ExpiredToken"),
+        (401, "InvalidToken"),
+        (403, "AccessDenied"),
+        (403, "InvalidAccessKeyId"),
+        (403, "RequestTimeTooSkewed"),
+        (403, "SignatureDoesNotMatch"),
+    ],
+)
+def test_a_refused_read_is_not_repeated(
+    store: BronzeStore, script: Script, status: int, code: str
+) -> None:
+    script.then(status, code)
+    with pytest.raises(StoreError, match=code) as caught:
         store.get(P0, GENERATION, 0)
     assert not isinstance(caught.value, StoreUnavailableError)
     assert len(script.requests) == 1
 
 
 def test_an_object_is_read_and_verified(store: BronzeStore, script: Script) -> None:
-    meta = {f"x-amz-meta-{name}": value for name, value in objects.metadata(HEAD).items()}
-    script.answers.append((200, meta, BODY))
+    script.then_object()
     assert store.get(P0, GENERATION, 0) == (HEAD, BODY)
 
 
 def test_an_object_with_a_flipped_byte_is_refused(store: BronzeStore, script: Script) -> None:
-    meta = {f"x-amz-meta-{name}": value for name, value in objects.metadata(HEAD).items()}
-    script.answers.append((200, meta, bytes([BODY[0] ^ 1]) + BODY[1:]))
+    script.then_object(bytes([BODY[0] ^ 1]) + BODY[1:])
     with pytest.raises(ChainError, match="sha256"):
         store.get(P0, GENERATION, 0)
 
