@@ -196,13 +196,13 @@ class Deliverer:
         self._poll(timeout_s)
         if self._is_in_doubt or self._is_overdue():
             self._start_again()
-        self._ledger.flush()
-        self._backlog.flush()
         self._feed()
 
     def _poll(self, timeout_s: float) -> None:
         if not self._client.poll(timeout_s):
             self._is_in_doubt = True
+        self._ledger.flush()
+        self._backlog.flush()
 
     def _feed(self) -> None:
         """Hand over until the client is full or nothing is left."""

@@ -4,16 +4,23 @@ import base64
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, NoReturn
 
+import pyarrow as pa
 import pytest
 import zstandard
 from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
 
 from drill import hostile
+from ingestion.clock import SystemClock
 from ingestion.land import lines
 from ingestion.land.store import connect
+from ingestion.load.bronze import Bronze, store_client
+from ingestion.load.duckdb_warehouse import open_warehouse
+from ingestion.load.run import load_quotes
 from ingestion.settings import KafkaSettings, StoreSettings
+from spark_jobs.transforms import decode
 from tests.conftest import RunningStack, StackFactory, in_force
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
@@ -179,13 +186,33 @@ def test_the_auditor_reads_every_hostile_record_and_finds_the_same_bytes(world: 
     assert {check["status"] for check in checks} == {"ok"}, done.stdout[-2_000:]
 
 
-def test_the_warehouse_takes_or_rejects_every_hostile_quote(world: World) -> None:
-    report = world.stack.state_dir / "load.json"
+def test_the_warehouse_takes_or_rejects_every_hostile_quote(world: World, tmp_path: Path) -> None:
+    settings = StoreSettings.load()
+    bronze = Bronze(store_client(settings), settings.bronze_bucket)
 
-    done = world.stack.run("ingestion", "load", "--report", str(report))
+    def no_lake(*_: object) -> NoReturn:
+        pytest.fail("quotes are not in the lake")
 
-    assert done.returncode == 0, done.stderr[-2_000:]
-    counts = json.loads(report.read_text())
+    with open_warehouse(tmp_path / "w.duckdb", bronze.read, no_lake, SystemClock()) as warehouse:
+        loaded = load_quotes(warehouse, bronze).loaded
+
     quotes = sum(topic == hostile.QUOTES for topic, _, _ in world.in_kafka)
-    assert counts["rows"] + counts["rejected"] == quotes
-    assert counts["rejected"] > 0
+    assert loaded.rows + loaded.rejected == quotes
+
+
+def test_the_lake_has_a_row_for_every_hostile_line(world: World) -> None:
+    """What Spark runs on each line, over all topics' lines: a message or a reason."""
+    places = [*world.bronze]
+    paths = [
+        f"/bronze/{topic}/g=ab/p={partition:05d}/0.jsonl.zst" for topic, partition, _ in places
+    ]
+    given = pa.RecordBatch.from_pydict({"line": [*world.bronze.values()], "path": paths})
+
+    (rows,) = decode.batches([given])
+
+    assert rows.num_rows == len(places)
+    found = [(row["topic"], row["partition"], row["offset"]) for row in rows.to_pylist()]
+    assert found == places
+    reasons = rows.column("reason").to_pylist()
+    assert {"invalid_json", "contract", "unknown_schema", "not_an_object"} <= {*reasons}
+    assert None in reasons
