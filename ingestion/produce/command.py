@@ -1,8 +1,5 @@
 """The command ``python -m ingestion produce``."""
 
-import logging
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
@@ -10,19 +7,16 @@ from typing import Annotated
 from uuid import uuid4
 
 import typer
-from rich.console import Console
 
-from ingestion import calendar, cli
-from ingestion.clock import Clock, SystemClock
-from ingestion.contracts import topics
+from ingestion import calendar
+from ingestion.clock import SystemClock
 from ingestion.errors import SettingsError
 from ingestion.produce import foreign, kafka
-from ingestion.produce.outgoing import Outgoing, outgoing
-from ingestion.produce.pacing import Pacer, stop_on_signal
-from ingestion.produce.progress import shown
-from ingestion.produce.run import run
-from ingestion.produce.summary import Summary
-from ingestion.settings import KafkaSettings, ProjectSettings
+from ingestion.produce.execute import Delivery, Plan, execute
+from ingestion.produce.outgoing import outgoing
+from ingestion.produce.spool import contents
+from ingestion.produce.ticks import ticking
+from ingestion.settings import ProduceSettings, ProjectSettings
 from ingestion.sources import stocks_csv
 from ingestion.sources.daily_bar import daily_bars
 from ingestion.sources.recorded import Recorded
@@ -31,9 +25,9 @@ from ingestion.sources.simulator import Simulator, SimulatorSettings
 from ingestion.sources.source import Source
 
 app = typer.Typer(help="Send messages of a source to Kafka.", no_args_is_help=True)
+spool_app = typer.Typer(help="What waits on disk for Kafka.", no_args_is_help=True)
+app.add_typer(spool_app, name="spool")
 
-ALL_TOPICS = (topics.BATCH, topics.QUOTES, topics.REALTIME, topics.DEAD_LETTERS)
-CONNECT_TIMEOUT_S = 10.0
 MAX_RUN_ID = 64
 
 Symbols = Annotated[
@@ -52,21 +46,25 @@ RunId = Annotated[
     str | None, typer.Option(help="Name of this run in every message; made up without.")
 ]
 DeliveryTimeout = Annotated[
-    float, typer.Option(min=1, help="Seconds until an unconfirmed record counts as failed.")
+    float,
+    typer.Option(
+        min=1,
+        help="Seconds until an unconfirmed record is given up as unknown, all attempts included; "
+        "with a spool: how long the end waits for an answer.",
+    ),
 ]
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What to send, as which run, and how."""
-
-    name: str
-    run_id: str
-    records: Iterable[Outgoing]
-    facts: Callable[[], Mapping[str, object]]
-    rate: float | None
-    report: Path | None
-    delivery_timeout_s: float
+LedgerFolder = Annotated[
+    Path | None,
+    typer.Option(
+        "--ledger", help="Folder of the write-ahead ledger: a file a run, for the auditor."
+    ),
+]
+SpoolFolder = Annotated[
+    Path | None,
+    typer.Option(
+        "--spool", help="Folder of the spool: what Kafka has not confirmed is kept on disk."
+    ),
+]
 
 
 @app.command()
@@ -80,6 +78,8 @@ def recorded(
     report: Report = None,
     run_id: RunId = None,
     delivery_timeout: DeliveryTimeout = kafka.DELIVERY_TIMEOUT_S,
+    ledger: LedgerFolder = None,
+    spool: SpoolFolder = None,
 ) -> None:
     """Send real daily bars of 2000 to 2013 and the corporate actions that they prove."""
     run_id = _run_id(run_id, "recorded")
@@ -89,7 +89,8 @@ def recorded(
         run_id,
         _selection(symbol, start, end, last_sessions),
     )
-    _execute(_plan(source, run_id, rate, report, delivery_timeout), SystemClock())
+    delivery = Delivery(rate, report, delivery_timeout, ledger, spool or _configured_spool())
+    execute(_plan(source, run_id, delivery), SystemClock())
 
 
 @app.command()
@@ -110,6 +111,8 @@ def simulator(
     report: Report = None,
     run_id: RunId = None,
     delivery_timeout: DeliveryTimeout = kafka.DELIVERY_TIMEOUT_S,
+    ledger: LedgerFolder = None,
+    spool: SpoolFolder = None,
 ) -> None:
     """Send simulated trades that honour the recorded bars, and quotes polled from them.
 
@@ -126,7 +129,8 @@ def simulator(
         SimulatorSettings(seed, _fraction(volume_fraction), _interval(quote_interval)),
         run_id,
     )
-    _execute(_plan(source, run_id, rate, report, delivery_timeout), SystemClock())
+    delivery = Delivery(rate, report, delivery_timeout, ledger, spool or _configured_spool())
+    execute(_plan(source, run_id, delivery), SystemClock())
 
 
 @app.command()
@@ -137,56 +141,63 @@ def raw(
     report: Report = None,
     run_id: RunId = None,
     delivery_timeout: DeliveryTimeout = kafka.DELIVERY_TIMEOUT_S,
+    ledger: LedgerFolder = None,
+    spool: SpoolFolder = None,
 ) -> None:
-    """Send JSON lines that others wrote; those that break the contract become dead letters."""
+    """Send JSON lines that others wrote; those that break the contract become dead letters.
+
+    What comes through a pipe cannot be read again: it always has a spool.
+    """
     clock = SystemClock()
     run_id = _run_id(run_id, "raw")
     records = foreign.read(file, source, run_id, clock)
-    plan = Plan(source, run_id, records, dict, rate, report, delivery_timeout)
-    _execute(plan, clock)
+    is_live = _is_live(file)
+    spool = spool or _configured_spool() or (_default_spool() if is_live else None)
+    delivery = Delivery(rate, report, delivery_timeout, ledger, spool)
+    execute(Plan(source, run_id, ticking(records) if is_live else records, dict, delivery), clock)
 
 
-def _plan(
-    source: Source, run_id: str, rate: float | None, report: Path | None, delivery_timeout: float
-) -> Plan:
+@spool_app.command()
+def status(spool: SpoolFolder = None) -> None:
+    """Show what a spool holds."""
+    folder = spool or _configured_spool() or _default_spool()
+    found = contents(folder)
+    since = f", the oldest since {found.oldest_at}" if found.oldest_at else ""
+    typer.echo(f"{folder}: {found.records:,} records, {found.size_bytes:,} bytes{since}")
+
+
+@spool_app.command()
+def drain(
+    spool: SpoolFolder = None,
+    report: Report = None,
+    run_id: RunId = None,
+    delivery_timeout: DeliveryTimeout = kafka.DELIVERY_TIMEOUT_S,
+    ledger: LedgerFolder = None,
+) -> None:
+    """Send what a spool holds, and fail unless Kafka confirms all of it."""
+    folder = spool or _configured_spool() or _default_spool()
+    contents(folder)
+    run_id = _run_id(run_id, "drain")
+    delivery = Delivery(None, report, delivery_timeout, ledger, folder)
+    execute(Plan("spool", run_id, (), dict, delivery, can_wait=True), SystemClock())
+
+
+def _configured_spool() -> Path | None:
+    return ProduceSettings.load().spool()
+
+
+def _default_spool() -> Path:
+    return ProjectSettings.load().state("spool")
+
+
+def _is_live(file: Path) -> bool:
+    """Tell a pipe or a terminal from a file, which can be read again."""
+    return file.exists() and not file.is_file() and not file.is_dir()
+
+
+def _plan(source: Source, run_id: str, delivery: Delivery) -> Plan:
     records = outgoing(source.messages(), source.name, run_id, SystemClock())
-    return Plan(source.name, run_id, records, source.facts, rate, report, delivery_timeout)
-
-
-def _execute(plan: Plan, clock: Clock) -> None:
-    config = kafka.configuration(KafkaSettings.load(), plan.delivery_timeout_s)
-    console = Console(stderr=True)
-    with stop_on_signal() as stop, shown(clock, console) as progress:
-        deliverer = kafka.Deliverer(config, clock, _librdkafka_log(), lambda: stop.requested)
-        try:
-            deliverer.check(ALL_TOPICS, CONNECT_TIMEOUT_S)
-            run(plan.records, deliverer, clock, Pacer(clock, plan.rate), stop, progress)
-        finally:
-            _report(plan, deliverer.summary)
-    _print(plan, deliverer.summary)
-    deliverer.raise_undelivered()
-
-
-def _report(plan: Plan, summary: Summary) -> None:
-    if plan.report is not None:
-        facts = {"source": plan.name, "run_id": plan.run_id, **plan.facts()}
-        cli.write_report(plan.report, summary.as_dict(facts))
-
-
-def _print(plan: Plan, summary: Summary) -> None:
-    for name, value in plan.facts().items():
-        typer.echo(f"{name:<24} {_text(value)}")
-    for topic in sorted(summary.sent):
-        typer.echo(f"{topic:<24} {summary.delivered[topic]:>10,} of {summary.sent[topic]:,}")
-    ended = "stopped early" if summary.interrupted else "done"
-    typer.echo(
-        f"{ended}: sent {summary.sent.total():,}, delivered {summary.delivered.total():,}, "
-        f"refused {summary.refused:,} in {summary.seconds:.1f} s (run {plan.run_id})"
-    )
-
-
-def _text(value: object) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    return Plan(source.name, run_id, records, source.facts, delivery)
 
 
 def _selection(
@@ -218,14 +229,3 @@ def _run_id(given: str | None, source: str) -> str:
     if len(run_id) > MAX_RUN_ID:
         raise SettingsError(f"--run-id: expected at most {MAX_RUN_ID} characters, found {run_id}")
     return run_id
-
-
-def _librdkafka_log() -> logging.Logger:
-    """Return a logger that keeps librdkafka's own lines off standard error.
-
-    What they say reaches us through callbacks and delivery reports, once, with its consequence.
-    """
-    log = logging.getLogger("tapehouse.librdkafka")
-    log.addHandler(logging.NullHandler())
-    log.propagate = False
-    return log

@@ -104,12 +104,16 @@ def make(
 
     def make(with_kill: bool = False) -> Demo:
         monkeypatch.setattr(demo, "STACK_UP", stages["stack up"])
-        monkeypatch.setattr(job, "produce_bars", lambda: stages["produce bars"])
-        monkeypatch.setattr(job, "produce_trades", lambda: stages["produce trades"])
+        for name in ("produce bars", "produce trades"):
+            monkeypatch.setattr(job, name.replace(" ", "_"), producing(stages[name]))
         monkeypatch.setattr(job, "after_produce", lambda: (stages["load"], stages["reconcile"]))
         return Demo(Screen(Console(file=out, width=160), Demo.n_stages()), with_kill)
 
     return make
+
+
+def producing(stage: Stage) -> Callable[..., Stage]:
+    return lambda *options: replace(stage, arguments=(*stage.arguments, *options))
 
 
 @pytest.fixture
@@ -148,6 +152,20 @@ def test_what_was_sent_and_what_grew_is_reported(make: Callable[..., Demo], stat
     assert [stage["name"] for stage in found["stages"]] == [
         "stack up", "produce bars", "produce trades", "load", "reconcile"
     ]  # fmt: skip
+
+
+@pytest.mark.usefixtures("gold")
+def test_both_producers_keep_a_ledger_for_the_audit(
+    make: Callable[..., Demo], state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, asked = make(), []
+    for name in ("produce_bars", "produce_trades"):
+        given = getattr(job, name)
+        monkeypatch.setattr(job, name, lambda *o, given=given: asked.append(o) or given(*o))
+
+    made.run()
+
+    assert asked == [("--ledger", str(state / "ledger"))] * 2
 
 
 @pytest.mark.usefixtures("gold")

@@ -15,6 +15,7 @@ from ingestion.contracts.records import Message, QuoteMessage
 from ingestion.errors import BrokerError, DeliveryError, SourceError
 from ingestion.produce import kafka as client
 from ingestion.produce.kafka import Deliverer
+from ingestion.produce.ledger import Ledger, NoLedger
 from ingestion.produce.outgoing import Outgoing, of_message, outgoing
 from ingestion.produce.pacing import Pacer, Stop
 from ingestion.produce.run import run
@@ -27,10 +28,14 @@ CLOCK = SystemClock()
 SYMBOLS = ("AAPL", "FB", "GOOG", "IBM", "MSFT")
 
 
-def deliverer(servers: str, **changes: Any) -> Deliverer:
+def deliverer(
+    servers: str,
+    ledger: Ledger | NoLedger = NoLedger(),  # noqa: B008 - it holds nothing
+    **changes: Any,
+) -> Deliverer:
     settings = KafkaSettings(bootstrap_servers=servers, security_protocol="PLAINTEXT")
     config = client.configuration(settings, delivery_timeout_s=20) | changes
-    return Deliverer(config, CLOCK, quiet())
+    return Deliverer(config, CLOCK, quiet(), ledger=ledger)
 
 
 def quiet() -> logging.Logger:
@@ -119,26 +124,29 @@ def test_what_is_refused_is_sent_to_the_dead_letters_and_counted(kafka: MockKafk
 
 
 def test_what_is_not_confirmed_fails_with_counts_and_reason(kafka: MockKafka) -> None:
-    ours = deliverer(kafka.servers, **{"message.timeout.ms": 3_000})
+    ours = deliverer(kafka.servers, **{"message.timeout.ms": 1_000})
     send_all(ours, iter([of_message(quote("IBM", 0))]))
     kafka.stop()
 
     summary = send_all(ours, (of_message(quote("IBM", n)) for n in range(1, 8)))
 
     assert (summary.delivered.total(), summary.undelivered) == (1, 7)
-    assert summary.failed == Counter({"stock-quotes": 7})
+    assert summary.unknown == Counter({"stock-quotes": 7})
     with pytest.raises(DeliveryError, match=r"7 of 8 .*stock-quotes 7.*timed out"):
         ours.raise_undelivered()
 
 
-def test_a_record_that_the_client_refuses_is_a_failure(kafka: MockKafka) -> None:
+def test_a_record_that_the_client_refuses_fails_the_run_and_stops_no_other(
+    kafka: MockKafka,
+) -> None:
     ours = deliverer(kafka.servers)
     huge = Outgoing("stock-quotes", b"IBM", b"x" * 2_000_000, [])
 
-    with pytest.raises(DeliveryError, match="stock-quotes"):
-        send_all(ours, iter([of_message(quote("IBM", 1)), huge]))
+    send_all(ours, iter([of_message(quote("IBM", 1)), huge, of_message(quote("IBM", 2))]))
 
-    assert (ours.summary.sent.total(), ours.summary.delivered.total()) == (2, 1)
+    assert (ours.summary.sent.total(), ours.summary.delivered.total()) == (3, 2)
+    with pytest.raises(DeliveryError, match=r"1 of 3 .*stock-quotes 1.*too large"):
+        ours.raise_undelivered()
 
 
 def test_a_stop_sends_no_more_and_delivers_what_was_sent(kafka: MockKafka) -> None:
@@ -157,7 +165,6 @@ def test_a_stop_sends_no_more_and_delivers_what_was_sent(kafka: MockKafka) -> No
 
 
 def test_a_stop_ends_the_wait_for_a_full_queue(kafka: MockKafka) -> None:
-    stop = Stop()
     settings = KafkaSettings(bootstrap_servers=kafka.servers, security_protocol="PLAINTEXT")
     config = client.configuration(settings, 1) | {
         "queue.buffering.max.messages": 1,
@@ -165,11 +172,10 @@ def test_a_stop_ends_the_wait_for_a_full_queue(kafka: MockKafka) -> None:
     }
     ours = Deliverer(config, CLOCK, quiet(), give_up=lambda: True)
 
-    assert ours.send(of_message(quote("IBM", 1)))
-    assert not ours.send(of_message(quote("IBM", 2)))
+    taken = [ours.send(of_message(quote("IBM", n))) for n in range(client.BATCH)]
 
-    stop.requested = True
-    assert send_all(ours, iter([]), stop).sent.total() == 1
+    assert taken == [True] * (client.BATCH - 1) + [False]
+    assert ours.summary.sent.total() == 1
 
 
 def test_a_source_that_breaks_off_leaves_nothing_undelivered(kafka: MockKafka) -> None:
@@ -208,6 +214,7 @@ def test_the_producer_is_idempotent() -> None:
 
     assert config["enable.idempotence"] is True
     assert config["message.timeout.ms"] == 300_000
+    assert config["enable.gapless.guarantee"] is True
     assert "acks" not in config, "idempotence sets it"
 
 
