@@ -22,6 +22,7 @@ KNOWN = frozenset(
         *(f"STORE_{name}" for name in _STORE.split()),
         *(f"STORE_{who}_{part}" for who in _IDENTITIES for part in ("ACCESS_KEY", "SECRET_KEY")),
         *(f"LAND_{name}" for name in _LAND.split()),
+        *("PRODUCE_SPOOL_DIR", "PRODUCE_SPOOL_MAX_BYTES"),
         *("LAKE_CATALOG_URI", "LAKE_DRIVER_MEMORY", "LAKE_MASTER"),
         *("WAREHOUSE_ENGINE", "WAREHOUSE_PATH", "WAREHOUSE_GOLD_DIR", "WAREHOUSE_LOCK_TIMEOUT_S"),
     }
@@ -31,7 +32,7 @@ INTERNAL = frozenset(
     f"TAPEHOUSE_{name}"
     for name in ("BUILD_ID", "ENV_FILE", "FAILPOINT", "NOW", "SETTINGS_SHA256", "STACK", "TEST_RUN")
 )
-_OURS = ("TAPEHOUSE_", "LAND_", "LAKE_", "WAREHOUSE_")
+_OURS = ("TAPEHOUSE_", "PRODUCE_", "LAND_", "LAKE_", "WAREHOUSE_")
 _SHARED = ("KAFKA_", "STORE_")
 # Read by Kafka's own scripts, or set by Kubernetes for a service called kafka or store.
 _FOREIGN = re.compile(r"KAFKA_(\w+_)?(OPTS|HOME|DEBUG|LOG_DIR)|\w+_(SERVICE_|PORT_\d)\w*")

@@ -1,6 +1,6 @@
 """The spool: records on disk from before they are handed over until Kafka has confirmed them.
 
-One SQLite file in a folder (see ADR 0006). What a killed process leaves there is sent by the next
+One SQLite file in a folder (see ADR 0007). What a killed process leaves there is sent by the next
 one, first and in the old order; what Kafka had confirmed and the spool not yet forgotten is sent
 twice and deduplicated downstream.
 """
