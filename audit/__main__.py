@@ -26,6 +26,7 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 class Stage(StrEnum):
     """What can be judged alone."""
 
+    ledger = "ledger"
     kafka = "kafka"
     bronze = "bronze"
     lake = "lake"
@@ -44,6 +45,14 @@ def audit(
     deep: Annotated[
         bool, typer.Option("--deep", help="Compare every record's bytes with Kafka's.")
     ] = False,
+    ledger: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the producers' ledgers; var/ledger where it exists."),
+    ] = None,
+    ledger_is_complete: Annotated[
+        bool,
+        typer.Option("--ledger-is-complete", help="No record may be there that it does not name."),
+    ] = False,
     allow_behind: Annotated[
         bool, typer.Option("--allow-behind", help="Exit 0 where records are only on their way.")
     ] = False,
@@ -61,7 +70,9 @@ def audit(
     settings = Settings.load()
     path = settings.state("audit", "verdict.json")
     path.unlink(missing_ok=True)  # a crash must not leave an earlier verdict standing
-    options = Options([str(item) for item in stage or STAGES], full, deep)
+    stages = [str(item) for item in stage or STAGES]
+    folder = _ledger(settings, ledger, is_asked="ledger" in (stage or ()) or ledger_is_complete)
+    options = Options(stages, full, deep, folder, ledger_is_complete)
     with _errors_are_unknown(debug):
         _check(settings)
         verdict = Audit(settings, options, _say).run()
@@ -101,6 +112,12 @@ def watch(
         watching.write(seen, target)
     typer.echo(seen.text())
     raise typer.Exit(EXIT[seen.verdict])
+
+
+def _ledger(settings: Settings, folder: Path | None, is_asked: bool) -> Path | None:
+    """Return the ledgers' folder: the one named, or the usual one where there is or must be one."""
+    usual = settings.state("ledger")
+    return folder or (usual if is_asked or usual.is_dir() else None)
 
 
 def _check(settings: Settings) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from audit.model import Check, Row, Verdict
 
+_NOTES = ("bronze.gaps", "ledger.acked", "ledger.once", "ledger.unknown")
 _COLUMNS = [field.name for field in fields(Row)][3:]
 
 
@@ -37,7 +38,7 @@ def _findings(checks: Iterable[Check]) -> list[str]:
     return [
         f"{'note' if check.status == 'ok' else check.status:<8}  {check.name}: {check.detail}"
         for check in checks
-        if check.status != "ok" or check.name == "bronze.gaps"
+        if check.status != "ok" or (check.name in _NOTES and check.detail)
     ]
 
 
