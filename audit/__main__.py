@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from audit import selftest
 from audit import watch as watching
 from audit.errors import AuditError
 from audit.model import Verdict
@@ -53,6 +54,12 @@ def audit(
         bool,
         typer.Option("--ledger-is-complete", help="No record may be there that it does not name."),
     ] = False,
+    self_test: Annotated[
+        bool,
+        typer.Option(
+            "--self-test", help="Plant six violations in what is read; be red on each of them."
+        ),
+    ] = False,
     allow_behind: Annotated[
         bool, typer.Option("--allow-behind", help="Exit 0 where records are only on their way.")
     ] = False,
@@ -68,6 +75,9 @@ def audit(
     if context.invoked_subcommand:
         return
     settings = Settings.load()
+    if self_test:
+        folder = _ledger(settings, ledger, is_asked=ledger_is_complete)
+        _self_test(settings, Options(ledger=folder, is_complete=ledger_is_complete), report, debug)
     path = settings.state("audit", "verdict.json")
     path.unlink(missing_ok=True)  # a crash must not leave an earlier verdict standing
     stages = [str(item) for item in stage or STAGES]
@@ -79,6 +89,19 @@ def audit(
     _publish(verdict, [path, *([report] if report else [])])
     is_excused = allow_behind and verdict.verdict == "behind"
     raise typer.Exit(0 if is_excused else EXIT[verdict.verdict])
+
+
+def _self_test(settings: Settings, options: Options, report: Path | None, debug: bool) -> None:
+    """Exit with 0 where all six turned red, 1 where one stayed green, 2 where one had no place."""
+    path = settings.state("audit", "self-test.json")
+    path.unlink(missing_ok=True)
+    with _errors_are_unknown(debug):
+        _check(settings)
+        told = selftest.run(settings, options, _say)
+    for target in [path, *([report] if report else [])]:
+        write(told.document(), target)
+    typer.echo(told.text())
+    raise typer.Exit(told.exit_code)
 
 
 @app.command()
@@ -109,7 +132,7 @@ def watch(
         watched = group or settings.get("KAFKA_LANDERS_GROUP", "landers")
         seen = watching.run(settings, watching.Options(watched, every, seconds, until_file), _say)
     for target in [path, *([report] if report else [])]:
-        watching.write(seen, target)
+        write(seen.document(), target)
     typer.echo(seen.text())
     raise typer.Exit(EXIT[seen.verdict])
 
@@ -144,7 +167,7 @@ def _say(text: str) -> None:
 
 def _publish(verdict: Verdict, paths: list[Path]) -> None:
     for path in paths:
-        write(verdict, path)
+        write(verdict.document(), path)
     typer.echo(render(verdict))
 
 

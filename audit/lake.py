@@ -56,7 +56,8 @@ class LakeTable:
 class Lake:
     """The catalog, opened so that it cannot be written."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, made: type[SqlCatalog] = SqlCatalog) -> None:
+        self._made = made
         access, secret = settings.store_keys()
         self._uri = settings.catalog_uri()
         self._properties = {
@@ -75,7 +76,7 @@ class Lake:
             yield None
             return
         with _readable("the lake"):
-            catalog = SqlCatalog("lake", **self._properties)
+            catalog = self._made("lake", **self._properties)
             try:
                 yield catalog
             finally:

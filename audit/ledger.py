@@ -1,12 +1,12 @@
 """The producers' write-ahead ledgers: what was meant to be written, and what became of it."""
 
 import hashlib
-import os
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Annotated, Any, TypeVar
+from typing import Annotated, Any, Protocol, TypeVar
 
 import msgspec
 import numpy as np
@@ -175,12 +175,24 @@ class Acks:
         )
 
 
+class Stream(Protocol):
+    """What a ledger file is read from."""
+
+    def read(self, size: int = -1, /) -> bytes: ...
+    def seek(self, offset: int, /) -> int: ...
+
+
+Opened = Callable[[Path], AbstractContextManager[Stream]]
+
+
+def _plain(path: Path) -> AbstractContextManager[Stream]:
+    return path.open("rb")
+
+
 class Ledger:
     """A folder of ledger files, one a run, which may still be growing."""
 
-    def __init__(
-        self, folder: Path, opened: Callable[[Path], IO[bytes]] = lambda path: path.open("rb")
-    ) -> None:
+    def __init__(self, folder: Path, opened: Opened = _plain) -> None:
         self._folder = folder
         self._opened = opened
         self._seen: dict[Path, tuple[int, int]] = {}  # bytes and lines taken in
@@ -227,7 +239,7 @@ class Ledger:
         """Yield whole lines in pieces, with where each piece ends."""
         try:
             with self._opened(path) as file:
-                file.seek(start, os.SEEK_SET)
+                file.seek(start)
                 rest = b""
                 while block := file.read(_BLOCK):
                     whole, end, rest = (rest + block).rpartition(b"\n")

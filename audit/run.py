@@ -104,11 +104,12 @@ class Audit:
         ]
         self._reads = set().union(*(_NEEDS[stage] for stage in self._stages))
         self._read_checks: list[Check] = []
+        self.readings = Readings()
 
     def run(self) -> Verdict:
         """Read, compare, and return the verdict."""
         began, started = time.monotonic(), datetime.now(UTC)
-        readings = self._read()
+        self.readings = readings = self._read()
         checks = [*self._read_checks, *self._judge(readings)]
         finished, seconds = datetime.now(UTC), time.monotonic() - began
         return Verdict(
