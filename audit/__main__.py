@@ -54,6 +54,10 @@ def audit(
         bool,
         typer.Option("--ledger-is-complete", help="No record may be there that it does not name."),
     ] = False,
+    secrets: Annotated[
+        bool,
+        typer.Option("--secrets", help="Search logs and bronze for the settings' secrets."),
+    ] = False,
     self_test: Annotated[
         bool,
         typer.Option(
@@ -82,7 +86,7 @@ def audit(
     path.unlink(missing_ok=True)  # a crash must not leave an earlier verdict standing
     stages = [str(item) for item in stage or STAGES]
     folder = _ledger(settings, ledger, is_asked="ledger" in (stage or ()) or ledger_is_complete)
-    options = Options(stages, full, deep, folder, ledger_is_complete)
+    options = Options(stages, full, deep, folder, ledger_is_complete, secrets)
     with _errors_are_unknown(debug):
         _check(settings)
         verdict = Audit(settings, options, _say).run()

@@ -2,7 +2,7 @@
 
 import binascii
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import IO, cast
 
@@ -125,7 +125,7 @@ def _read(chunks: Iterable[bytes], body: _Body) -> None:
     source = iter(chunks)
     try:
         rest = b""
-        for block in _inflate(source):
+        for block in inflate(source):
             whole, _, rest = (rest + block).rpartition(b"\n")
             if len(rest) > LONGEST_LINE:
                 raise zstandard.ZstdError(f"a line is longer than {LONGEST_LINE} bytes")
@@ -138,7 +138,7 @@ def _read(chunks: Iterable[bytes], body: _Body) -> None:
         pass
 
 
-def _inflate(chunks: Iterable[bytes]) -> Iterable[bytes]:
+def inflate(chunks: Iterable[bytes]) -> Iterator[bytes]:
     """Decompress the frames in pieces; a bomb costs time, not memory."""
     reader = zstandard.ZstdDecompressor().stream_reader(
         cast("IO[bytes]", _File(chunks)), read_across_frames=True

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from audit import bucket, built, compacted, kafka, lake, landed, loaded, produced, warehouse
+from audit import bucket, built, compacted, kafka, lake, landed, leaks, loaded, produced, warehouse
 from audit.bronze import State as Bronze
 from audit.bronze import read as read_bronze
 from audit.bronze import remember
@@ -53,6 +53,9 @@ class Options:
 
     is_complete: bool = False
     """Whether no producer was without a ledger."""
+
+    secrets: bool = False
+    """Whether logs and objects are searched for the secrets of the settings."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +113,8 @@ class Audit:
         """Read, compare, and return the verdict."""
         began, started = time.monotonic(), datetime.now(UTC)
         self.readings = readings = self._read()
-        checks = [*self._read_checks, *self._judge(readings)]
+        searched = self._search() if self._options.secrets else []
+        checks = [*self._read_checks, *self._judge(readings), *searched]
         finished, seconds = datetime.now(UTC), time.monotonic() - began
         return Verdict(
             started.isoformat(),
@@ -191,6 +195,14 @@ class Audit:
         if not any(check.name == name for check in self._read_checks):
             self._read_checks.append(good(name, invariant))
         return found
+
+    def _search(self) -> list[Check]:
+        secrets = leaks.of_settings(self._settings.values)
+        try:
+            store = self._sources.store(self._settings)
+            return leaks.judge(secrets, store, self._settings.state("log"))
+        except AuditError as error:
+            return [unknown("secrets.read", "logs and objects can be searched", str(error))]
 
     def _judge(self, found: Readings) -> list[Check]:
         judges: Mapping[str, Callable[[Readings], list[Check]]] = {
