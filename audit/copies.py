@@ -32,10 +32,11 @@ def sent(topic: str, intents: Intents, stages: Stages, names: Names) -> list[Che
 def _sent(stage: str, topic: str, intents: Intents, values: Hashes, names: Names) -> Check:
     meant, attempts = np.unique(intents.values, return_counts=True)
     copies = count(values, meant)
-    more = np.isin(intents.values, meant[copies > attempts])
-    if more.any():
+    more = meant[copies > attempts]
+    if len(more):
         said = f"{{}} of {topic} is in {stage} more often than it was sent"
-        return names.wrong(_NAME, _ONCE, np.unique(intents.ids[more]), said)
+        ids = np.unique(intents.ids[np.isin(intents.values, more)])
+        return names.wrong(_NAME, _ONCE, ids, said)
     again = copies[copies > 1]
     text = f"{topic}: {len(again)} values sent again are {int(again.sum())} times in {stage}"
     there = int(copies.sum())
@@ -74,7 +75,8 @@ def once(
         return [Check(_NAME, _ONCE, "skipped", f"the lake does not hold {topic} yet")]
     rows = join([tables[name].ids for name in TABLES_OF_TOPIC[topic]])
     ids, times = np.unique(rows, return_counts=True)
-    doubled = np.intersect1d(ids[times > 1], intents.ids)
+    repeated = ids[times > 1]
+    doubled = repeated[look_up(np.sort(intents.ids), repeated)[1]]
     absent = [_absent(proof, ids, tables) for proof in proofs]
     lost = np.unique(join([one for one, _ in absent]))
     late = np.setdiff1d(join([one for _, one in absent]), lost)

@@ -28,6 +28,11 @@ def look_up(ordered: NDArray[T], wanted: NDArray[T]) -> tuple[Offsets, Mask]:
     return at, there
 
 
+def absent(held: Hashes, wanted: Hashes) -> Hashes:
+    """Return those of ``wanted`` that are not among those held."""
+    return wanted[~look_up(np.sort(held), wanted)[1]]
+
+
 def count(held: Hashes, wanted: Hashes) -> Offsets:
     """Return how often each of ``wanted`` is among those held."""
     found, times = np.unique(held, return_counts=True)

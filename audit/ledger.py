@@ -331,5 +331,5 @@ def _columns(kinds: str) -> tuple["array[int]", ...]:
 
 
 def _view(column: "array[int]", kind: type[T]) -> NDArray[T]:
-    """Return a column's values; a copy, for an array that is looked at cannot grow."""
-    return np.array(column, dtype=kind)
+    """Return a column's values; no copy, so the column cannot grow while they are in use."""
+    return np.frombuffer(column, dtype=kind) if len(column) else np.empty(0, dtype=kind)

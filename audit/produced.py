@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from audit import copies, proofs
-from audit.hashes import count, join
+from audit.hashes import absent, count, join, look_up
 from audit.ledger import Acks, Book, Intents, Names
 from audit.model import Check, Hashes, good, unknown
 from audit.proofs import Stages
@@ -54,7 +54,7 @@ def _unread(book: Book, known: set[str]) -> list[Check]:
 def _announced(book: Book, acks: Acks, names: Names) -> Check:
     name = "ledger.intended"
     outcomes = np.unique(join([acks.ids, book.failed, book.unknown]))
-    strange = np.setdiff1d(outcomes, book.intended.ids)
+    strange = absent(book.intended.ids, outcomes)
     if len(strange):
         return names.wrong(name, _INTENDED, strange, "{} has an outcome, and was never intended")
     return good(name, _INTENDED, expected=len(outcomes), found=len(outcomes))
@@ -65,7 +65,7 @@ def _outcomes(book: Book, stages: Stages, names: Names) -> list[Check]:
     intended = book.intended
     ids, attempts = np.unique(intended.ids, return_counts=True)
     failures = count(book.failed, ids)
-    is_open = ~np.isin(ids, book.acked.ids)
+    is_open = ~look_up(np.sort(book.acked.ids), ids)[1]
     failed = ids[is_open & (failures >= attempts)]
     unsure = ids[is_open & (failures < attempts)]
     return [_counted(book, failed, unsure, stages), _not_written(intended, failed, stages, names)]
@@ -92,8 +92,10 @@ def _not_written(intended: Intents, failed: Hashes, stages: Stages, names: Names
 
 def _written(intended: Intents, ids: Hashes, stages: Stages) -> Hashes:
     """Return those ids of which Kafka holds a value that was meant for no other."""
+    if not len(ids):
+        return ids
     mine = np.isin(intended.ids, ids)
-    values = np.setdiff1d(intended.values[mine], intended.values[~mine])
+    values = absent(intended.values[~mine], np.unique(intended.values[mine]))
     held = join([log.valued.values for log in (stages.logs or {}).values()])
-    is_there = np.isin(intended.values, np.intersect1d(values, held))
-    return np.unique(intended.ids[mine & is_there])
+    there = values[look_up(np.sort(held), values)[1]]
+    return np.unique(intended.ids[mine & np.isin(intended.values, there)])

@@ -7,13 +7,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
-import numpy as np
-
 from audit import bucket, built, compacted, kafka, lake, landed, leaks, loaded, produced, warehouse
 from audit.bronze import State as Bronze
 from audit.bronze import read as read_bronze
 from audit.bronze import remember
 from audit.errors import AuditError
+from audit.hashes import absent
 from audit.kafka import Kafka
 from audit.lake import Lake
 from audit.ledger import Ledger, Names
@@ -248,7 +247,7 @@ def _has_open(found: Readings) -> bool:
     if found.ledger is None:
         return False
     book = found.ledger.book
-    return bool(len(np.setdiff1d(book.intended.ids, book.acked.ids)))
+    return bool(len(absent(book.acked.ids, book.intended.ids)))
 
 
 def _judge_lake(found: Readings) -> list[Check]:
