@@ -5,10 +5,11 @@ from itertools import chain
 
 import numpy as np
 
+from audit.book import Intents
 from audit.compare import wrong
 from audit.hashes import count, join, look_up
 from audit.lake import TABLES_OF_TOPIC, LakeTable
-from audit.ledger import Intents, Names
+from audit.ledger import Names
 from audit.model import NOTHING, Check, Hashes, Holdings, Partition, Valued, good
 from audit.offsets import distinct
 from audit.proofs import Proof, Stages

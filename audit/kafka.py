@@ -20,9 +20,9 @@ from confluent_kafka import (
 from confluent_kafka.admin import AdminClient
 
 from audit import hints
+from audit.book import value_hash
 from audit.content import Header, digest
 from audit.errors import UnreadableError
-from audit.ledger import value_hash
 from audit.model import NO_VALUES, NOTHING, Holdings, Offsets, Partition, Valued
 from audit.wanted import NOBODY, Wanted
 

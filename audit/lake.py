@@ -18,8 +18,8 @@ from pyiceberg.table import Table
 from sqlalchemy.exc import SQLAlchemyError
 
 from audit import hints
+from audit.book import identities
 from audit.errors import UnreadableError
-from audit.ledger import identities
 from audit.model import EXAMPLES, NO_VALUES, Hashes, Holdings, Partition
 from audit.offsets import COLUMNS, collect
 from audit.settings import Settings

@@ -10,9 +10,9 @@ import msgspec
 import numpy as np
 import zstandard
 
+from audit.book import value_hash
 from audit.chain import Link
 from audit.content import line_digest, line_value, split_lines
-from audit.ledger import value_hash
 from audit.model import NO_VALUES, NOTHING, Offsets, Partition, Valued
 from audit.offsets import runs
 from audit.wanted import NOBODY, Wanted

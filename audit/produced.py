@@ -5,8 +5,9 @@ from collections.abc import Iterable
 import numpy as np
 
 from audit import copies, proofs
+from audit.book import Acks, Book, Intents
 from audit.hashes import absent, count, join, look_up
-from audit.ledger import Acks, Book, Intents, Names
+from audit.ledger import Names
 from audit.model import Check, Hashes, good, unknown
 from audit.proofs import Stages
 

@@ -8,11 +8,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from audit.book import Acks, Book
 from audit.compare import beyond, wrong
 from audit.hashes import Mask, look_up, mix
 from audit.kafka import Log
 from audit.lake import LakeTable
-from audit.ledger import Acks, Book, Names
+from audit.ledger import Names
 from audit.model import Check, Hashes, Partition, Status, Valued, good
 
 _NAME = "ledger.acked"

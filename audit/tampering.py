@@ -12,8 +12,9 @@ from botocore.response import StreamingBody
 from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.table import DataScan, FileScanTask, Table
 
+from audit.entries import DECODER, Intend, Open
 from audit.kafka import Kafka
-from audit.ledger import Intend, Line, Open, Opened, Stream
+from audit.ledger import Opened, Stream
 from audit.listing import Patience, Store, client
 from audit.memory import Memory
 from audit.model import Partition
@@ -150,12 +151,11 @@ class _Filtered:
 def without_lines(name: str, only_intents: bool) -> Opened:
     """Return what opens a ledger file without the lines, or the intents, of one id."""
     needle = msgspec.json.encode(name)
-    decoder: msgspec.json.Decoder[Line] = msgspec.json.Decoder(Line)
 
     def is_dropped(line: bytes) -> bool:
         if needle not in line:
             return False
-        found = decoder.decode(line)
+        found = DECODER.decode(line)
         is_its = not isinstance(found, Open) and found.id == name
         return is_its and (isinstance(found, Intend) or not only_intents)
 

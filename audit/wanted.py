@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from audit.ledger import Book
+from audit.book import Book
 from audit.model import NOTHING, Offsets, Partition
 
 

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from audit.book import identity, value_hash
 from audit.errors import UnreadableError
-from audit.ledger import Ledger, identity, value_hash
+from audit.ledger import Ledger
 
 TOPIC = "stock-quotes"
 
