@@ -1,12 +1,16 @@
 """``python -m audit``: reconcile every stage, write the verdict, exit 0, 1 (gap) or 2 (unknown)."""
 
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from audit import selftest
+from audit import watch as watching
 from audit.errors import AuditError
 from audit.model import Verdict
 from audit.report import render, write
@@ -16,12 +20,14 @@ from audit.settings import Settings
 EXIT = {"ok": 0, "violated": 1, "unknown": 2, "behind": 3}
 
 # The coloured traceback of an unexpected error prints local variables, secrets among them.
+_DEBUG = "Show tracebacks."
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
 class Stage(StrEnum):
     """What can be judged alone."""
 
+    ledger = "ledger"
     kafka = "kafka"
     bronze = "bronze"
     lake = "lake"
@@ -30,8 +36,9 @@ class Stage(StrEnum):
     gold = "gold"
 
 
-@app.command()
+@app.callback(invoke_without_command=True)
 def audit(
+    context: typer.Context,
     stage: Annotated[
         list[Stage] | None, typer.Option(help="Judge only this stage; may be repeated.")
     ] = None,
@@ -39,11 +46,29 @@ def audit(
     deep: Annotated[
         bool, typer.Option("--deep", help="Compare every record's bytes with Kafka's.")
     ] = False,
+    ledger: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the producers' ledgers; var/ledger where it exists."),
+    ] = None,
+    ledger_is_complete: Annotated[
+        bool,
+        typer.Option("--ledger-is-complete", help="No record may be there that it does not name."),
+    ] = False,
+    secrets: Annotated[
+        bool,
+        typer.Option("--secrets", help="Search logs and bronze for the settings' secrets."),
+    ] = False,
+    self_test: Annotated[
+        bool,
+        typer.Option(
+            "--self-test", help="Plant six violations in what is read; be red on each of them."
+        ),
+    ] = False,
     allow_behind: Annotated[
         bool, typer.Option("--allow-behind", help="Exit 0 where records are only on their way.")
     ] = False,
     report: Annotated[Path | None, typer.Option(help="Write the verdict to this file too.")] = None,
-    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help=_DEBUG)] = False,
 ) -> None:
     """Count every stage from its own storage, from Kafka to published gold.
 
@@ -51,24 +76,93 @@ def audit(
     be read, and 3 when nothing is lost but a stage has not come to the newest records yet. The
     verdict goes to var/audit/verdict.json.
     """
+    if context.invoked_subcommand:
+        return
     settings = Settings.load()
+    if self_test:
+        folder = _ledger(settings, ledger, is_asked=ledger_is_complete)
+        _self_test(settings, Options(ledger=folder, is_complete=ledger_is_complete), report, debug)
     path = settings.state("audit", "verdict.json")
     path.unlink(missing_ok=True)  # a crash must not leave an earlier verdict standing
-    options = Options([str(item) for item in stage or STAGES], full, deep)
-    try:
-        for warning in settings.check():
-            _say(f"warning: {warning}")
+    stages = [str(item) for item in stage or STAGES]
+    folder = _ledger(settings, ledger, is_asked="ledger" in (stage or ()) or ledger_is_complete)
+    options = Options(stages, full, deep, folder, ledger_is_complete, secrets)
+    with _errors_are_unknown(debug):
+        _check(settings)
         verdict = Audit(settings, options, _say).run()
+    _publish(verdict, [path, *([report] if report else [])])
+    is_excused = allow_behind and verdict.verdict == "behind"
+    raise typer.Exit(0 if is_excused else EXIT[verdict.verdict])
+
+
+def _self_test(settings: Settings, options: Options, report: Path | None, debug: bool) -> None:
+    """Exit with 0 where all six turned red, 1 where one stayed green, 2 where one had no place."""
+    path = settings.state("audit", "self-test.json")
+    path.unlink(missing_ok=True)
+    with _errors_are_unknown(debug):
+        _check(settings)
+        told = selftest.run(settings, options, _say)
+    for target in [path, *([report] if report else [])]:
+        write(told.document(), target)
+    typer.echo(told.text())
+    raise typer.Exit(told.exit_code)
+
+
+@app.command()
+def watch(
+    seconds: Annotated[float | None, typer.Option(help="End after so long.", min=0)] = None,
+    until_file: Annotated[
+        Path | None, typer.Option(help="End as soon as this file is there.")
+    ] = None,
+    every: Annotated[float, typer.Option(help="Seconds between two samples.", min=0.05)] = 1.0,
+    group: Annotated[
+        str | None, typer.Option(help="Whose commits; KAFKA_LANDERS_GROUP by default.")
+    ] = None,
+    report: Annotated[Path | None, typer.Option(help="Write what was seen here too.")] = None,
+    debug: Annotated[bool, typer.Option("--debug", help=_DEBUG)] = False,
+) -> None:
+    """Sample every second that no object changes or vanishes (I3) and no commit is ahead (I4).
+
+    Without --seconds and --until-file it samples until Ctrl+C. Exits 0 when all samples are in
+    order, 1 when one is not, and 2 when an invariant was never sampled or the end was not seen.
+    A storage that does not answer makes a sample unknown. What was seen goes to
+    var/audit/watch.json.
+    """
+    settings = Settings.load()
+    path = settings.state("audit", "watch.json")
+    path.unlink(missing_ok=True)
+    with _errors_are_unknown(debug):
+        _check(settings)
+        watched = group or settings.get("KAFKA_LANDERS_GROUP", "landers")
+        seen = watching.run(settings, watching.Options(watched, every, seconds, until_file), _say)
+    for target in [path, *([report] if report else [])]:
+        write(seen.document(), target)
+    typer.echo(seen.text())
+    raise typer.Exit(EXIT[seen.verdict])
+
+
+def _ledger(settings: Settings, folder: Path | None, is_asked: bool) -> Path | None:
+    """Return the ledgers' folder: the one named, or the usual one where there is or must be one."""
+    usual = settings.state("ledger")
+    return folder or (usual if is_asked or usual.is_dir() else None)
+
+
+def _check(settings: Settings) -> None:
+    for warning in settings.check():
+        _say(f"warning: {warning}")
+
+
+@contextmanager
+def _errors_are_unknown(debug: bool) -> Iterator[None]:
+    """Exit with 2: Python would with 1, which says that something was found."""
+    try:
+        yield
     except Exception as error:
-        # Python would exit with 1, which says that something was found.
         kind = "" if isinstance(error, AuditError) else f"{type(error).__name__}: "
         _say(f"error: {kind}{error}")
         if debug:
             traceback.print_exc()
         raise typer.Exit(EXIT["unknown"]) from error
-    _publish(verdict, [path, *([report] if report else [])])
-    is_excused = allow_behind and verdict.verdict == "behind"
-    raise typer.Exit(0 if is_excused else EXIT[verdict.verdict])
 
 
 def _say(text: str) -> None:
@@ -77,7 +171,7 @@ def _say(text: str) -> None:
 
 def _publish(verdict: Verdict, paths: list[Path]) -> None:
     for path in paths:
-        write(verdict, path)
+        write(verdict.document(), path)
     typer.echo(render(verdict))
 
 

@@ -20,9 +20,11 @@ from confluent_kafka import (
 from confluent_kafka.admin import AdminClient
 
 from audit import hints
+from audit.book import value_hash
 from audit.content import Header, digest
 from audit.errors import UnreadableError
-from audit.model import NOTHING, Holdings, Offsets, Partition
+from audit.model import NO_VALUES, NOTHING, Holdings, Offsets, Partition, Valued
+from audit.wanted import NOBODY, Wanted
 
 _TIMEOUT = 10.0  # seconds for one answer of the broker
 _STALL = 30.0  # seconds without a single record before reading is given up
@@ -38,19 +40,35 @@ class Log:
     end: int
     offsets: Offsets = field(default_factory=lambda: NOTHING)
     hashes: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.uint64))
+    valued: Valued = NO_VALUES
+    """The values that were asked for."""
 
 
 @dataclass
 class _Reading:
+    low: int
     end: int
+    wanted: bytes
+    """One byte for each offset, not 0 where its value is asked for; empty where none is."""
+
     offsets: "array[int]" = field(default_factory=lambda: array("q"))
     hashes: "array[int]" = field(default_factory=lambda: array("Q"))
+    valued: "array[int]" = field(default_factory=lambda: array("q"))
+    values: "array[int]" = field(default_factory=lambda: array("Q"))
+
+    def keep_into(self, log: Log) -> None:
+        log.end = self.end
+        log.offsets = np.array(self.offsets, dtype=np.int64)
+        log.hashes = np.array(self.hashes, dtype=np.uint64)
+        values = np.array(self.values, dtype=np.uint64)
+        log.valued = Valued(np.array(self.valued, dtype=np.int64), values)
 
 
 class Kafka:
     """The broker, read with the auditor's user."""
 
-    def __init__(self, config: Mapping[str, str]) -> None:
+    def __init__(self, config: Mapping[str, str], timeout_s: float = _TIMEOUT) -> None:
+        self._timeout = timeout_s
         self._cause: KafkaError | None = None
         shared: dict[str, Any] = {**config, "error_cb": self._note, "log_level": 2}
         self._admin = AdminClient(dict(shared))
@@ -75,11 +93,11 @@ class Kafka:
     def partitions(self, topics: Iterable[str]) -> list[Partition]:
         """Return the partitions of those topics that exist, with their present generation."""
         with self._answers("topics"):
-            existing = self._admin.list_topics(timeout=_TIMEOUT).topics.keys() & set(topics)
+            existing = self._admin.list_topics(timeout=self._timeout).topics.keys() & set(topics)
             if not existing:
                 return []
             asked = self._admin.describe_topics(
-                TopicCollection(sorted(existing)), request_timeout=_TIMEOUT
+                TopicCollection(sorted(existing)), request_timeout=self._timeout
             )
             described = [answer.result() for answer in asked.values()]
         return [
@@ -93,7 +111,7 @@ class Kafka:
         with self._answers("offsets"):
             return {
                 place: self._consumer.get_watermark_offsets(
-                    TopicPartition(place.topic, place.partition), timeout=_TIMEOUT
+                    TopicPartition(place.topic, place.partition), timeout=self._timeout
                 )
                 for place in partitions
             }
@@ -102,7 +120,7 @@ class Kafka:
         """Return what a group has committed, per topic and partition."""
         with self._answers(f"the offsets of group {group}"):
             asked = self._admin.list_consumer_group_offsets(
-                [ConsumerGroupTopicPartitions(group)], request_timeout=_TIMEOUT
+                [ConsumerGroupTopicPartitions(group)], request_timeout=self._timeout
             )
             answer = asked[group].result()
         return {
@@ -111,7 +129,9 @@ class Kafka:
             if item.offset >= 0
         }
 
-    def read(self, partitions: Iterable[Partition], deep: bool = False) -> dict[Partition, Log]:
+    def read(
+        self, partitions: Iterable[Partition], deep: bool = False, wanted: Wanted = NOBODY
+    ) -> dict[Partition, Log]:
         """Read every record between the watermarks of now.
 
         Transaction markers and what compaction removed are no records: the offsets that come
@@ -119,20 +139,22 @@ class Kafka:
         """
         marks = self.watermarks(partitions)
         logs = {place: Log(low, high) for place, (low, high) in marks.items()}
-        wanted = {place: log for place, log in logs.items() if log.low < log.end}
+        readings = {
+            place: _Reading(log.low, log.end, _picked(wanted, place, log))
+            for place, log in logs.items()
+            if log.low < log.end
+        }
         with self._answers("records"):
-            for place, found in self._consume(wanted, deep).items():
-                logs[place].end = found.end
-                logs[place].offsets = np.array(found.offsets, dtype=np.int64)
-                logs[place].hashes = np.array(found.hashes, dtype=np.uint64)
+            self._consume(readings, deep)
+        for place, found in readings.items():
+            found.keep_into(logs[place])
         return logs
 
-    def _consume(self, wanted: Mapping[Partition, Log], deep: bool) -> dict[Partition, _Reading]:
-        names = {(place.topic, place.partition): place for place in wanted}
-        readings = {place: _Reading(log.end) for place, log in wanted.items()}
-        pending = set(wanted)
+    def _consume(self, readings: Mapping[Partition, _Reading], deep: bool) -> None:
+        names = {(place.topic, place.partition): place for place in readings}
+        pending = set(readings)
         self._consumer.assign(
-            [TopicPartition(p.topic, p.partition, log.low) for p, log in wanted.items()]
+            [TopicPartition(p.topic, p.partition, found.low) for p, found in readings.items()]
         )
         deadline = time.monotonic() + _STALL
         while pending:
@@ -146,7 +168,6 @@ class Kafka:
                 if place in pending and _take(message, readings[place], deep):
                     pending.discard(place)
         self._consumer.unassign()
-        return readings
 
     def _note(self, error: KafkaError) -> None:
         """Keep the connection's own error: a request says no more than that it failed."""
@@ -178,7 +199,15 @@ def _take(message: Message, reading: _Reading, deep: bool) -> bool:
         reading.offsets.append(offset)
         if deep:
             reading.hashes.append(_digest(message))
+        if reading.wanted and reading.wanted[offset - reading.low]:
+            reading.valued.append(offset)
+            reading.values.append(value_hash(message.value()))
     return offset >= reading.end - 1
+
+
+def _picked(wanted: Wanted, place: Partition, log: Log) -> bytes:
+    mask = wanted.mask(place, np.arange(log.low, log.end))
+    return mask.tobytes() if mask.any() else b""
 
 
 def _digest(message: Message) -> int:
