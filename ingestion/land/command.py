@@ -15,7 +15,7 @@ from ingestion.clock import Clock, SystemClock
 from ingestion.contracts.topics import BATCH, DEAD_LETTERS, QUOTES, REALTIME
 from ingestion.errors import StoreUnavailableError, TapehouseError
 from ingestion.land import drain as draining
-from ingestion.land import status
+from ingestion.land import memory, status
 from ingestion.land.core import Core, Limits
 from ingestion.land.failpoints import Failpoint
 from ingestion.land.kafka import Kafka
@@ -53,6 +53,8 @@ def land(
     Any number may run at once. SIGTERM lands what is held and ends within ten seconds.
     """
     clock = SystemClock()
+    if LandSettings.load().trim_memory:
+        memory.trim()
     kafka, store = _open(clock)
     status.sweep(_run_folder(), clock)
     file = status.StatusFile(status.path(_run_folder(), name or str(os.getpid())), clock)
@@ -99,7 +101,8 @@ def _open(clock: Clock, read_timeout_s: float = READ_TIMEOUT_S) -> tuple[Kafka, 
     settings = StoreSettings.load()
     client = connect(settings, "lander", 2 * _WORKERS, read_timeout_s)
     store = BronzeStore(client, settings.bronze_bucket)
-    kafka = Kafka(KafkaSettings.load(), clock, LandSettings.load().group_protocol)
+    own = LandSettings.load()
+    kafka = Kafka(KafkaSettings.load(), clock, own.group_protocol, own.queue_bytes)
     store.check()
     kafka.check()
     return kafka, store
