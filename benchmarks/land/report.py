@@ -22,7 +22,7 @@ def rows(measured: Mapping[str, Sequence[Run]], limit: str) -> list[dict[str, An
 
 def median(runs: Sequence[Run], what: str) -> float:
     """Return the median of one of a run's figures."""
-    return statistics.median(getattr(run, what) for run in runs)
+    return float(statistics.median(getattr(run, what) for run in runs))
 
 
 def _row(name: str, runs: Sequence[Run], limit: float | None) -> dict[str, Any]:
