@@ -176,7 +176,7 @@ _FAST_LANDER: Final[dict[str, int | bool]] = {
 
 
 class LandSettings(Section):
-    """When the lander closes an object, and how much it may hold.
+    """When a lander closes an object, how much it may hold, how many there are, where they tell.
 
     The profile sets what is not set by itself.
     """
@@ -189,7 +189,9 @@ class LandSettings(Section):
     budget_bytes: int = Field(default=64 * 2**20, gt=0)
     queue_bytes: int = Field(default=16 * 2**20, ge=2**20)
     trim_memory: bool = True
-    metrics_port: int | None = None
+    processes: int = Field(default=1, ge=1, le=256)
+    metrics_port: int | None = Field(default=None, ge=1, le=65_535)
+    metrics_address: str = "127.0.0.1"
     group_protocol: Literal["classic", "consumer"] = "classic"
 
     @model_validator(mode="before")

@@ -216,13 +216,15 @@ class Kafka:
             list(topics), on_assign=on_assign, on_revoke=on_revoke, on_lost=on_lost
         )
 
-    def consume(self) -> list[Message]:
+    def consume(self, timeout_s: float = CONSUME_TIMEOUT_S) -> list[Message]:
         """Return the next messages, events of the client among them; serve the group.
+
+        Less than a batch is returned after ``timeout_s``.
 
         Raises:
             BrokerError: the client can not go on.
         """
-        found: list[Message] = self._ask(lambda: self._consumer.consume(BATCH, CONSUME_TIMEOUT_S))
+        found: list[Message] = self._ask(lambda: self._consumer.consume(BATCH, timeout_s))
         return found
 
     def events(self, messages: Iterable[Message]) -> Iterable[Event]:
