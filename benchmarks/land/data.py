@@ -59,7 +59,8 @@ def fill(topic: str, items: Iterable[Item]) -> Sent:
     Raises:
         DeliveryError: one was not confirmed.
     """
-    producer = Producer(kafka.configuration(KafkaSettings.load(), kafka.DELIVERY_TIMEOUT_S))
+    settings = kafka.configuration(KafkaSettings.load(), kafka.DELIVERY_TIMEOUT_S)
+    producer = Producer({**settings, "log_level": 3})  # a young broker's notices are no one's news
     failed: list[str] = []
 
     def note(error: KafkaError | None, _: Any) -> None:  # noqa: ANN401 - the client's message

@@ -13,6 +13,7 @@ from ingestion.errors import TapehouseError
 
 _PERIOD_S: Final = 0.05
 _TIMEOUT_S: Final = 900.0
+_END_S: Final = 10.0
 _LOG_LINES: Final = 5
 
 
@@ -65,8 +66,7 @@ def watch(
             samples.append(_sample(members))
     finally:
         for process in processes:
-            process.terminate()
-            process.wait()
+            _end(process)
     return samples
 
 
@@ -81,6 +81,15 @@ def require_success(process: "subprocess.Popen[bytes]", log: Path) -> None:
     if process.returncode != 0:
         end = "\n".join(log.read_text(errors="replace").splitlines()[-_LOG_LINES:])
         raise TapehouseError(f"{process.args!r} ended with {process.returncode}:\n{end}")
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    process.terminate()
+    try:
+        process.wait(_END_S)
+    except subprocess.TimeoutExpired:  # Connect may wait for ever for its own tasks
+        process.kill()
+        process.wait()
 
 
 def _family(process: "subprocess.Popen[bytes]") -> list[psutil.Process]:
