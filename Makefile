@@ -8,7 +8,7 @@ RUN := .venv/bin/python -m
 ARGS ?=
 SEEDS ?= 1000
 
-.PHONY: help setup ready up down status reset demo test doctor simulate lint bench-pipeline audit lock audit-self-test
+.PHONY: help setup ready up down status reset demo test doctor simulate lint bench-pipeline audit lock audit-self-test bench-land
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -51,6 +51,9 @@ lint: ready ## Style and types: ruff, mypy, sqlfluff
 
 bench-pipeline: ready ## Time the batch job stage by stage, three runs, each on an empty stack of its own
 	@$(RUN) benchmarks.pipeline $(ARGS)
+
+bench-land: ready ## Time landing against reading alone, Kafka Connect, Spark and one object a message (half an hour)
+	@$(RUN) benchmarks.land $(ARGS)
 
 audit: ready ## Reconcile every stage with every other; fails on any gap
 	@$(RUN) audit $(ARGS)

@@ -5,24 +5,17 @@ counts only if all bars are in gold and the reconciliation closes.
 """
 
 import json
-import os
-import platform
 import statistics
-import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
-import psutil
 import typer
 from rich.console import Console
 
-from infra.local import scratch
+from benchmarks import stack
 from ingestion.errors import TapehouseError
-from ingestion.settings import ROOT, ProjectSettings
+from ingestion.settings import ProjectSettings
 from pipeline import job
 from pipeline.lock import alone
 from pipeline.screen import Screen
@@ -60,7 +53,7 @@ def main(
 
 def _run(number: int, runs: int, console: Console) -> dict[str, float]:
     console.print(f"run {number} of {runs}: starting an empty stack", highlight=False)
-    with _stack() as (home, environment):
+    with stack.temporary() as (home, environment):
         stages = [job.produce_bars(*_SELECTION), *job.after_produce()]
         screen = Screen(console, len(stages))
         runner = Runner(home / "stages", screen.running, environment)
@@ -74,27 +67,6 @@ def _run(number: int, runs: int, console: Console) -> dict[str, float]:
     _require_all(outcomes)
     seconds = {outcome.name: outcome.seconds for outcome in outcomes}
     return seconds | {TOTAL: sum(seconds.values())}
-
-
-@contextmanager
-def _stack() -> Iterator[tuple[Path, dict[str, str]]]:
-    with tempfile.TemporaryDirectory(prefix="tapehouse-bench-") as folder:
-        home = Path(folder) / "stack"
-        environment = scratch.prepare(home)
-        try:
-            _stack_command("up", environment)
-            yield home, environment
-        finally:
-            _stack_command("down", environment)
-
-
-def _stack_command(name: str, environment: dict[str, str]) -> None:
-    command = [sys.executable, "-m", "infra.local", name]
-    done = subprocess.run(
-        command, cwd=ROOT, env=os.environ | environment, capture_output=True, text=True, check=False
-    )
-    if done.returncode != 0:
-        raise TapehouseError(f"stack {name} ended with {done.returncode}: {done.stderr.strip()}")
 
 
 def _require_all(outcomes: list[Outcome]) -> None:
@@ -119,13 +91,7 @@ def _rows(measured: list[dict[str, float]]) -> list[dict[str, Any]]:
 def _write(rows: list[dict[str, Any]]) -> Path:
     path = ProjectSettings.load().state("bench", "pipeline.json")
     path.parent.mkdir(parents=True, exist_ok=True)
-    machine = {
-        "cores": psutil.cpu_count(),
-        "memory_gib": round(psutil.virtual_memory().total / 2**30),
-        "system": f"{platform.system()} {platform.machine()}",
-        "python": platform.python_version(),
-    }
-    document = {"bars": BARS, "in_gold": BARS, "machine": machine, "rows": rows}
+    document = {"bars": BARS, "in_gold": BARS, "machine": stack.machine(), "rows": rows}
     path.write_text(json.dumps(document, indent=2) + "\n")
     return path
 

@@ -8,10 +8,10 @@ is told: see ``ingestion.variables``.
 import os
 from functools import cache
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Final, Literal, Self
 
 import structlog
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from ingestion import logs, variables
@@ -184,18 +184,38 @@ class StoreSettings(Section):
         return self._required(f"{role}_access_key"), self._required(f"{role}_secret_key")
 
 
+# For a machine that has little else to do: more is fetched ahead and held, objects are larger.
+_FAST_LANDER: Final[dict[str, int | bool]] = {
+    "max_bytes": 32 * 2**20,
+    "budget_bytes": 192 * 2**20,
+    "queue_bytes": 64 * 2**20,
+    "trim_memory": False,
+}
+
+
 class LandSettings(Section):
-    """When a lander closes an object, how much it may hold, how many there are, where they tell."""
+    """When a lander closes an object, how much it may hold, how many there are, where they tell.
+
+    The profile sets what is not set by itself.
+    """
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", env_prefix="land_")
 
+    profile: Literal["default", "fast"] = "default"
     max_age_s: float = Field(default=2.0, gt=0)
-    max_bytes: int = Field(default=32 * 2**20, gt=0)
-    budget_bytes: int = Field(default=128 * 2**20, gt=0)
+    max_bytes: int = Field(default=16 * 2**20, gt=0)
+    budget_bytes: int = Field(default=64 * 2**20, gt=0)
+    queue_bytes: int = Field(default=16 * 2**20, ge=2**20)
+    trim_memory: bool = True
     processes: int = Field(default=1, ge=1, le=256)
     metrics_port: int | None = Field(default=None, ge=1, le=65_535)
     metrics_address: str = "127.0.0.1"
     group_protocol: Literal["classic", "consumer"] = "classic"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_in(cls, values: dict[str, Any]) -> dict[str, Any]:
+        return _FAST_LANDER | values if values.get("profile") == "fast" else values
 
 
 class LakeSettings(Section):

@@ -60,7 +60,7 @@ class Consumer:
         if self.member is not None and not self.member.is_expelled:
             self._world.group.leave(self.member)
 
-    def consume(self) -> list[Event]:
+    def consume(self, timeout_s: float) -> list[Event]:
         """Serve the group, then hand over what there is; sometimes the other way round."""
         self._process.reach("consume")
         found: list[Event] = []

@@ -43,12 +43,13 @@ _CONSUMER: Final[dict[str, str | int | bool]] = {
     "fetch.wait.max.ms": 100,
     "max.partition.fetch.bytes": 2**20,
     "fetch.max.bytes": 16 * 2**20,
-    "queued.min.messages": 100_000,
-    "queued.max.messages.kbytes": 16_384,
     "fetch.queue.backoff.ms": 5,  # 1000 by default: a full queue then costs a second each time
     "max.poll.interval.ms": 300_000,
     "check.crcs": True,
 }
+QUEUE_BYTES: Final = 16 * 2**20
+# What the client keeps beside each message is not counted as its bytes: short ones are counted.
+_BYTES_PER_QUEUED: Final = 160
 # After SIGKILL a partition waits for its dead owner's session: 6 s is the least brokers allow by
 # default. The new protocol's session is a broker setting, 45 s by default.
 _CLASSIC: Final[dict[str, str | int | bool]] = {
@@ -63,6 +64,15 @@ Rebalance = Callable[[tuple[Partition, ...]], None]
 GroupProtocol = Literal["classic", "consumer"]
 
 
+def fetching(queue_bytes: int) -> dict[str, str | int | bool]:
+    """Return librdkafka's settings of a lander's reading, ``queue_bytes`` ahead at most."""
+    return {
+        **_CONSUMER,
+        "queued.min.messages": queue_bytes // _BYTES_PER_QUEUED,
+        "queued.max.messages.kbytes": queue_bytes // 1024,
+    }
+
+
 class Kafka:
     """The landers' consumer and the questions that go with it.
 
@@ -71,7 +81,11 @@ class Kafka:
     """
 
     def __init__(
-        self, settings: KafkaSettings, clock: Clock, protocol: GroupProtocol = "classic"
+        self,
+        settings: KafkaSettings,
+        clock: Clock,
+        protocol: GroupProtocol = "classic",
+        queue_bytes: int = QUEUE_BYTES,
     ) -> None:
         """Create the clients; the consumer joins the group at `subscribe`.
 
@@ -91,7 +105,7 @@ class Kafka:
         self._consumer = Consumer(
             {
                 **connection,
-                **_CONSUMER,
+                **fetching(queue_bytes),
                 **group,
                 "group.id": settings.landers_group,
                 "on_commit": self._committed,
@@ -202,13 +216,15 @@ class Kafka:
             list(topics), on_assign=on_assign, on_revoke=on_revoke, on_lost=on_lost
         )
 
-    def consume(self) -> list[Message]:
+    def consume(self, timeout_s: float = CONSUME_TIMEOUT_S) -> list[Message]:
         """Return the next messages, events of the client among them; serve the group.
+
+        Less than a batch is returned after ``timeout_s``.
 
         Raises:
             BrokerError: the client can not go on.
         """
-        found: list[Message] = self._ask(lambda: self._consumer.consume(BATCH, CONSUME_TIMEOUT_S))
+        found: list[Message] = self._ask(lambda: self._consumer.consume(BATCH, timeout_s))
         return found
 
     def events(self, messages: Iterable[Message]) -> Iterable[Event]:

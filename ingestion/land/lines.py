@@ -9,8 +9,10 @@ A value that is one valid JSON document on one line is copied as it is; anything
 import re
 from base64 import b64decode, b64encode
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import groupby
 from typing import Any, Final, Protocol
 
 import msgspec
@@ -21,16 +23,16 @@ MAX_VALUE_BYTES: Final = 2**20
 MAX_DEPTH: Final = 512
 # A level needs an opening and a closing byte: a document as short as this cannot be too deep.
 _SHALLOW_BYTES: Final = 2 * MAX_DEPTH
-# Keys and headers repeat from record to record; hostile ones must not fill the memory.
+# Keys and headers repeat from record to record; hostile ones must not fill the memory (20 MB).
+_CACHED_HEADER_SETS: Final = 8
 _CACHED_HEADS: Final = 4096
-_CACHED_HEAD_BYTES: Final = 1024
+_CACHED_HEAD_BYTES: Final = 512
 
 Headers = tuple[tuple[str, bytes | None], ...]
 
 _check = msgspec.json.Decoder(msgspec.Raw).decode
 _STRING: Final = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _BRACKET: Final = re.compile(rb"[\[\]{}]")
-_heads: dict[tuple[bytes | None, Headers], bytes] = {}
 _START: Final = re.compile(rb'\{"offset":(\d+),"timestamp":(-?\d+),')
 
 
@@ -83,7 +85,7 @@ def encode(messages: Sequence[Message]) -> Chunk:
     offsets = [m.offset() or 0 for m in messages]
     stamps = [m.timestamp()[1] for m in messages]
     values = [m.value() for m in messages]
-    heads = [_head(m.key(), m.headers()) for m in messages]
+    heads = list(_heads(messages))
     blob = _join_documents(offsets, stamps, heads, values)
     if blob is None:
         blob = b"".join(map(_line, offsets, stamps, heads, values))
@@ -173,6 +175,8 @@ def _is_shallow(value: bytes) -> bool:
 
 
 def _is_utf8(data: bytes) -> bool:
+    if data.isascii():  # needs no copy, decoding does
+        return True
     try:
         data.decode()
     except UnicodeDecodeError:
@@ -180,18 +184,34 @@ def _is_utf8(data: bytes) -> bool:
     return True
 
 
-def _head(key: bytes | None, headers: list[tuple[str, bytes | None]] | Headers | None) -> bytes:
-    what = (key, tuple(headers) if headers else ())
-    return _heads.get(what) or _remember(what)
+def _heads(messages: Sequence[Message]) -> Iterator[bytes]:
+    """Yield each line's key and headers; neighbours mostly have the same headers."""
+    keys = iter([m.key() for m in messages])
+    for headers, run in groupby([m.headers() for m in messages]):
+        known = _heads_with(tuple(headers) if headers else ())
+        for _ in run:
+            yield known[next(keys)]
 
 
-def _remember(what: tuple[bytes | None, Headers]) -> bytes:
-    head = _build_head(*what)
-    if len(_heads) >= _CACHED_HEADS:
-        _heads.clear()
-    if len(head) <= _CACHED_HEAD_BYTES:
-        _heads[what] = head
-    return head
+class _Heads(dict[bytes | None, bytes]):
+    """The part of a line between timestamp and value, by key, for one set of headers."""
+
+    def __init__(self, headers: Headers) -> None:
+        super().__init__()
+        self._headers = headers
+
+    def __missing__(self, key: bytes | None) -> bytes:
+        head = _build_head(key, self._headers)
+        if len(self) >= _CACHED_HEADS:
+            self.clear()
+        if len(head) <= _CACHED_HEAD_BYTES:
+            self[key] = head
+        return head
+
+
+@lru_cache(_CACHED_HEADER_SETS)
+def _heads_with(headers: Headers) -> _Heads:
+    return _Heads(headers)
 
 
 def _build_head(key: bytes | None, headers: Headers) -> bytes:
@@ -227,7 +247,8 @@ def _bytes(text: str | None, base64: str | None) -> bytes | None:
 
 def _verbatim(line: bytes, key: bytes | None, headers: Headers) -> bytes:
     """Cut the value out by position: a JSON parser would drop the white space around it."""
-    start = b'{"offset":%d,"timestamp":%d,%b,"value":' % (*_numbers(line), _head(key, headers))
+    head = _build_head(key, headers)
+    start = b'{"offset":%d,"timestamp":%d,%b,"value":' % (*_numbers(line), head)
     body = line.removesuffix(b"\n")
     if not (body.startswith(start) and body.endswith(b"}")):
         raise ChainError(f"expected a bronze line in the written field order, found {line[:80]!r}")

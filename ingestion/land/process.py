@@ -10,7 +10,7 @@ from typing import Final
 
 from ingestion.clock import Clock
 from ingestion.contracts.topics import BATCH, DEAD_LETTERS, QUOTES, REALTIME
-from ingestion.land import drain, metrics, status
+from ingestion.land import drain, memory, metrics, status
 from ingestion.land.core import Core, Limits
 from ingestion.land.doctor.stamp import require_fit
 from ingestion.land.ends import Ends
@@ -84,6 +84,8 @@ def assemble(
         StoreError: the store refuses, does not answer, or is not fit for landing.
     """
     settings = LandSettings.load()
+    if settings.trim_memory:
+        memory.trim()
     status.sweep(run_folder(), clock)
     file = status.StatusFile(status.path(run_folder(), name), clock)
     if settings.metrics_port is not None:
@@ -112,7 +114,8 @@ def open_sides(
     settings = StoreSettings.load()
     client = connect(settings, "lander", 2 * _WORKERS, read_timeout_s)
     bronze = store(client, settings.bronze_bucket)
-    kafka = Kafka(KafkaSettings.load(), clock, LandSettings.load().group_protocol)
+    own = LandSettings.load()
+    kafka = Kafka(KafkaSettings.load(), clock, own.group_protocol, own.queue_bytes)
     bronze.check()
     kafka.check()
     return kafka, bronze

@@ -6,10 +6,11 @@ from typing import Final
 
 from ingestion import logs
 from ingestion.clock import Clock
+from ingestion.land.chain import Phase
 from ingestion.land.core import Core
 from ingestion.land.ends import Ends
 from ingestion.land.failpoints import Failpoint
-from ingestion.land.kafka import Kafka
+from ingestion.land.kafka import CONSUME_TIMEOUT_S, Kafka
 from ingestion.land.protocol import (
     Action,
     Alarm,
@@ -35,6 +36,9 @@ from ingestion.land.status import StatusFile
 REVOKE_DEADLINE_S: Final = 5.0  # what is not durable by then is dropped, and read again
 STOP_DEADLINE_S: Final = 7.0  # leaves three of ten seconds for leaving the group
 _WAIT_S: Final = 0.05
+# Several questions, one after the other, come before a partition's first record: reading waits
+# less for messages while the answers matter more.
+_LOCATING_WAIT_S: Final = 0.01
 
 
 class Lander:
@@ -107,13 +111,18 @@ class Lander:
             self._do(action)
 
     def _read(self) -> None:
-        messages = self._kafka.consume()
+        messages = self._kafka.consume(
+            _LOCATING_WAIT_S if self._is_locating() else CONSUME_TIMEOUT_S
+        )
         for event in self._kafka.events(messages):
             if isinstance(event, Records):
                 self._status.counts.received(event.partition, event.chunk)
             self.dispatch(event)
         if messages:
             self._failpoint.reach("after-poll")
+
+    def _is_locating(self) -> bool:
+        return any(chain.phase is Phase.LOCATING for chain in self.core.chains.values())
 
     def _take_answers(self, timeout_s: float = 0.0) -> None:
         self._send_delayed()

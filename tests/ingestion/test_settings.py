@@ -131,3 +131,22 @@ def test_state_lies_where_the_file_says(env: Path, tmp_path: Path) -> None:
 
     assert ProjectSettings.load().state("log") == tmp_path / "state" / "log"
     assert WarehouseSettings.load().file().is_relative_to(tmp_path / "state")
+
+
+def test_a_profile_of_the_lander_sets_what_is_not_set_by_itself(env: Path) -> None:
+    default = LandSettings.load()
+    env.write_text("LAND_PROFILE=fast\nLAND_MAX_BYTES=1000\n")
+
+    fast = LandSettings.load()
+
+    assert fast.max_bytes == 1000
+    assert fast.budget_bytes > default.budget_bytes
+    assert fast.queue_bytes > default.queue_bytes
+    assert (default.trim_memory, fast.trim_memory) == (True, False)
+
+
+def test_an_unknown_profile_is_refused_and_the_known_ones_are_named(env: Path) -> None:
+    env.write_text("LAND_PROFILE=quick\n")
+
+    with pytest.raises(SettingsError, match=r"LAND_PROFILE: .*'default' or 'fast'"):
+        LandSettings.load()

@@ -103,6 +103,29 @@ def test_hostile_records_do_not_change_their_neighbours() -> None:
 
 
 binary = st.binary(max_size=40)
+
+
+def test_keys_and_headers_go_with_their_own_records() -> None:
+    sets = [(("run", b"1"),), (), (("run", b"2"),), (("run", b"1"), ("run", b"1"))]
+    messages = [
+        FakeMessage(i, b"1", key, sets[(i // run) % len(sets)])
+        for run in (1, 3)
+        for i, key in enumerate([b"A", b"B", None, b"A", b"", b"B"] * 4, start=24 * run)
+    ]
+    assert [(r.key, r.headers) for r in round_trip(messages)] == [
+        (m.name, m.pairs) for m in messages
+    ]
+
+
+def test_more_keys_and_header_sets_than_are_remembered_are_written_all_the_same() -> None:
+    messages = [
+        FakeMessage(i, b"1", b"key %d" % i, (("id", b"%d" % (i % 20)),)) for i in range(10_000)
+    ]
+    assert [(r.key, r.headers) for r in round_trip(messages)] == [
+        (m.name, m.pairs) for m in messages
+    ]
+
+
 documents = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=8),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner),

@@ -24,7 +24,7 @@ class Hanging:
     def subscribe(self, _: Any, assigned: Rebalance, revoked: Rebalance, lost: Rebalance) -> None:
         self.revoked = revoked
 
-    def consume(self) -> list[Any]:
+    def consume(self, timeout_s: float) -> list[Any]:
         assert self.lander is not None
         assert self.revoked is not None
         self.lander.stop()

@@ -185,7 +185,7 @@ class Idle:
     def subscribe(self, *_: Any) -> None:
         return None
 
-    def consume(self) -> list[Any]:
+    def consume(self, timeout_s: float) -> list[Any]:
         return []
 
     def events(self, messages: list[Any]) -> list[Any]:

@@ -1,0 +1,158 @@
+"""Times landing: Kafka to the object store, against the limit and against what others use.
+
+Everything is measured on one broker and one store of its own, interleaved, so that whatever else
+the machine does hits all rows. A run of ours counts only if bronze, read back, holds every record.
+"""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+from rich.console import Console
+
+from benchmarks import stack
+from benchmarks.land import data, latency, ours, peers, report
+from benchmarks.land.measure import Run
+from ingestion.contracts.topics import QUOTES, REALTIME
+from ingestion.errors import TapehouseError
+from ingestion.settings import ROOT
+from pipeline.screen import Screen
+
+LIMIT: Final = "consume only (the limit)"
+LATENCY: Final = "latency"
+TRADES: Final = "trades: fast, one process"
+TRADES_LIMIT: Final = "trades: consume only"
+_TRADES_PER_SESSION: Final = 22_000  # about; the recorded bars' volume decides
+_FAST: Final = {"LAND_PROFILE": "fast"}
+
+Measure = Callable[[], Run]
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.command()
+def main(
+    messages: Annotated[int, typer.Option(min=10_000, help="Records in the topic.")] = 3_000_000,
+    runs: Annotated[int, typer.Option(min=1, help="How many runs of each row.")] = 3,
+    only: Annotated[
+        list[str] | None, typer.Option(help="Only rows whose name contains this; may be repeated.")
+    ] = None,
+) -> None:
+    """Measure every way to land a topic and print rate, processor time and memory."""
+    console = Console(width=None if sys.stdout.isatty() else 120)
+    wanted = _wanted(only)
+    try:
+        found = _made_up(messages, runs, wanted, console) + _trades(messages, runs, wanted, console)
+    except TapehouseError as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(1) from None
+    if not found:
+        raise typer.BadParameter(f"no row is called like {only}")
+    _show(found, console, report.write(found, {"messages": messages, "runs": runs}))
+
+
+def _wanted(only: list[str] | None) -> Callable[[str], bool]:
+    return lambda name: not only or any(part in name for part in only)
+
+
+def _made_up(
+    messages: int, runs: int, wanted: Callable[[str], bool], console: Console
+) -> list[dict[str, Any]]:
+    if not any(map(wanted, (*_contenders(data.Sent(0, 0), {}), LATENCY))):
+        return []
+    with stack.temporary("kafka", "store") as (_, environment), stack.in_force(environment):
+        sent = data.fill(QUOTES, data.made_up(messages))
+        contenders = {n: m for n, m in _contenders(sent, environment).items() if wanted(n)}
+        found = report.rows(_interleaved(contenders, runs, console), LIMIT)
+    if wanted(LATENCY):
+        found.append(_latency())
+    return found
+
+
+def _latency() -> dict[str, Any]:
+    with stack.temporary("kafka", "store") as (_, environment), stack.in_force(environment):
+        return report.latency_row(latency.measure(QUOTES, environment), latency.RATE)
+
+
+def _trades(
+    messages: int, runs: int, wanted: Callable[[str], bool], console: Console
+) -> list[dict[str, Any]]:
+    if not wanted(TRADES) and not wanted(TRADES_LIMIT):
+        return []
+    with stack.temporary("kafka", "store") as (home, environment), stack.in_force(environment):
+        records = _simulate(messages, home / "trades.json")
+        contenders: dict[str, Measure] = {
+            TRADES: lambda: ours.land("fast", 1, REALTIME, records, environment),
+            TRADES_LIMIT: lambda: peers.client("drop", REALTIME, records, {**environment, **_FAST}),
+        }
+        return report.rows(_interleaved(contenders, runs, console), TRADES_LIMIT)
+
+
+def _simulate(messages: int, result: Path) -> int:
+    sessions = str(-(-messages // _TRADES_PER_SESSION))
+    words = ["produce", "simulator", "--quote-interval", "0", "--last-sessions", sessions]
+    command = [sys.executable, "-m", "ingestion", *words, "--report", str(result)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise TapehouseError(f"the simulator ended with {done.returncode}: {done.stderr.strip()}")
+    trades: int = json.loads(result.read_text())["trades"]
+    return trades
+
+
+def _contenders(sent: data.Sent, environment: Mapping[str, str]) -> dict[str, Measure]:
+    count = sent.records
+    few = min(count, peers.OBJECT_EACH)
+    fast = {**environment, **_FAST}
+    return {
+        LIMIT: lambda: peers.client("drop", QUOTES, count, fast),
+        "lander: fast, one process": lambda: ours.land("fast", 1, QUOTES, count, environment),
+        "lander: fast, two processes": lambda: ours.land("fast", 2, QUOTES, count, environment),
+        "lander: default, one process": lambda: ours.land("default", 1, QUOTES, count, environment),
+        "Kafka Connect runtime, file sink to a local file": lambda: peers.connect(
+            QUOTES, sent, environment
+        ),
+        "Spark Structured Streaming, JSON to the store": lambda: peers.spark(
+            QUOTES, count, environment
+        ),
+        "plain consumer, one object per message": lambda: peers.client(
+            "put-each", QUOTES, few, ours.fresh(environment)
+        ),
+    }
+
+
+def _interleaved(
+    contenders: Mapping[str, Measure], runs: int, console: Console
+) -> dict[str, list[Run]]:
+    if any("Connect" in name for name in contenders):
+        peers.resolve_connect()
+    found: dict[str, list[Run]] = {name: [] for name in contenders}
+    for number in range(1, runs + 1):
+        for name, measure in contenders.items():
+            run = measure()
+            found[name].append(run)
+            said = f"{run.rate:,.0f} records/s, {run.cpu_us:.2f} µs of CPU a record"
+            console.print(f"run {number} of {runs}: {name}: {said}", highlight=False, markup=False)
+    return found
+
+
+def _show(found: list[dict[str, Any]], console: Console, path: Path) -> None:
+    screen = Screen(console, 0)
+    rates = report.shown([row for row in found if row["row"] != LATENCY])
+    if rates:
+        screen.table("Landing: median rates; Connect's sink writes a local file", rates)
+    for row in found:
+        if row["row"] == LATENCY:
+            screen.line(
+                f"produce to bronze at {row['records_per_s']:,} records/s, default profile: "
+                f"p50 {row['p50']} s, p99 {row['p99']} s"
+            )
+    screen.line("No S3 sink for Connect is on Maven Central: its row is the least it can cost.")
+    screen.line(f"written to {path}")
+
+
+if __name__ == "__main__":
+    app(prog_name="python -m benchmarks.land")

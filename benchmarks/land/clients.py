@@ -1,0 +1,68 @@
+"""The plain clients: reading and dropping, and one object a message. Each is its own process.
+
+A client prints ``{"begin": …, "end": …, "records": …}``, seconds since the epoch.
+"""
+
+import gc
+import json
+import sys
+import time
+from collections.abc import Callable
+from typing import Final
+
+from confluent_kafka import Consumer, Message, TopicPartition
+
+from benchmarks.land.data import PARTITIONS
+from ingestion.land import kafka
+from ingestion.land.store import connect
+from ingestion.settings import KafkaSettings, LandSettings, StoreSettings
+
+_COLLECT_EVERY: Final = 200_000
+
+Take = Callable[[list[Message]], None]
+
+
+def main(what: str, topic: str, count: int) -> None:
+    """Read ``count`` records of a topic and do ``what`` with them."""
+    take = _put_each(topic) if what == "put-each" else _drop
+    begin = time.time()
+    _read(topic, count, take)
+    sys.stdout.write(json.dumps({"begin": begin, "end": time.time(), "records": count}) + "\n")
+
+
+def _read(topic: str, count: int, take: Take) -> None:
+    settings = KafkaSettings.load()
+    fetching = kafka.fetching(LandSettings.load().queue_bytes)
+    consumer = Consumer(
+        {**settings.client("lander"), **fetching, "group.id": settings.landers_group}
+    )
+    consumer.assign([TopicPartition(topic, number, 0) for number in range(PARTITIONS)])
+    gc.freeze()  # as the lander does
+    gc.set_threshold(_COLLECT_EVERY)
+    while count > 0:
+        found = consumer.consume(min(kafka.BATCH, count), kafka.CONSUME_TIMEOUT_S)
+        count -= [message.error() for message in found].count(None)
+        take(found)
+    consumer.close()
+
+
+def _drop(_: list[Message]) -> None:
+    """Do nothing: what is left is the least that reading costs."""
+
+
+def _put_each(topic: str) -> Take:
+    settings = StoreSettings.load()
+    client = connect(settings, "lander", 1)
+
+    def put(messages: list[Message]) -> None:
+        for message in messages:
+            if message.error() is None:
+                key = f"{topic}/{message.partition()}/{message.offset()}.json"
+                value = message.value() or b""
+                client.put_object(Bucket=settings.bronze_bucket, Key=key, Body=value)
+
+    return put
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2], int(sys.argv[3]))

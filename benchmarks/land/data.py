@@ -1,0 +1,88 @@
+"""What is landed in most rows: made-up messages of about 220 bytes."""
+
+import random
+from collections.abc import Iterable, Iterator
+from typing import Any, Final, NamedTuple
+
+from confluent_kafka import KafkaError, Producer
+
+from ingestion.errors import DeliveryError
+from ingestion.produce import kafka
+from ingestion.settings import KafkaSettings
+
+PARTITIONS: Final = 4
+_SYMBOLS: Final = [f"SYM{number:03d}" for number in range(200)]
+_TEMPLATE: Final = (
+    b'{"symbol":"%b","seq":%d,"id":"%016x","price":"%d.%04d","size":"%d","exchange":"XNAS",'
+    b'"conditions":["@","T"],"event_time":"2026-03-02T15:%02d:%02d.%06dZ","source":"benchmark",'
+    b'"simulated":true,"currency":"USD"}'
+)
+_POLL_EVERY: Final = 1_000
+_FULL_WAIT_S: Final = 0.05
+
+
+class Sent(NamedTuple):
+    """What was put into a topic; ``value_bytes`` without keys."""
+
+    records: int
+    value_bytes: int
+
+
+class Item(NamedTuple):
+    """One record before it is sent; a symbol keeps its partition, partitions are of one size."""
+
+    partition: int
+    key: bytes
+    value: bytes
+
+
+def made_up(count: int) -> Iterator[Item]:
+    """Make messages that differ as real ones do, the same ones each time."""
+    draw = random.Random(7)  # noqa: S311 - not a secret
+    for number in range(count):
+        place = draw.randrange(len(_SYMBOLS))
+        yield Item(place % PARTITIONS, _SYMBOLS[place].encode(), _value(place, number, draw))
+
+
+def _value(place: int, number: int, draw: random.Random) -> bytes:
+    bits = draw.getrandbits(64)
+    minute, micros = divmod(bits % 3_600_000_000, 60_000_000)
+    return _TEMPLATE % (
+        _SYMBOLS[place].encode(), number, bits, 20 + place, bits % 10_000, 1 + bits % 900,
+        minute, *divmod(micros, 1_000_000),
+    )  # fmt: skip
+
+
+def fill(topic: str, items: Iterable[Item]) -> Sent:
+    """Send records and wait until Kafka has confirmed all of them.
+
+    Raises:
+        DeliveryError: one was not confirmed.
+    """
+    settings = kafka.configuration(KafkaSettings.load(), kafka.DELIVERY_TIMEOUT_S)
+    producer = Producer({**settings, "log_level": 3})  # a young broker's notices are no one's news
+    failed: list[str] = []
+
+    def note(error: KafkaError | None, _: Any) -> None:  # noqa: ANN401 - the client's message
+        if error is not None:
+            failed.append(error.str())
+
+    records = value_bytes = 0
+    for records, item in enumerate(items, start=1):
+        while not _handed_over(producer, topic, item, note):
+            producer.poll(_FULL_WAIT_S)
+        value_bytes += len(item.value)
+        if records % _POLL_EVERY == 0:
+            producer.poll(0)
+    producer.flush()
+    if failed:
+        raise DeliveryError(f"{topic}: {len(failed)} of {records} not confirmed: {failed[0]}")
+    return Sent(records, value_bytes)
+
+
+def _handed_over(producer: Producer, topic: str, item: Item, note: Any) -> bool:  # noqa: ANN401
+    try:
+        producer.produce(topic, item.value, item.key, item.partition, note)
+    except BufferError:
+        return False
+    return True

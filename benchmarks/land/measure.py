@@ -1,0 +1,129 @@
+"""Processor time and memory of processes, sampled from outside while they run."""
+
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import psutil
+
+from ingestion.errors import TapehouseError
+
+_PERIOD_S: Final = 0.05
+_TIMEOUT_S: Final = 900.0
+_END_S: Final = 10.0
+_LOG_LINES: Final = 5
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Wall clock (seconds since the epoch), processor seconds of all, memory of the largest."""
+
+    at: float
+    cpu_s: float
+    rss: int
+
+
+@dataclass(frozen=True)
+class Run:
+    """One measurement: records between two moments, and what they cost."""
+
+    records: int
+    seconds: float
+    cpu_s: float
+    peak_rss: int
+
+    @property
+    def rate(self) -> float:
+        """Records a second."""
+        return self.records / self.seconds
+
+    @property
+    def cpu_us(self) -> float:
+        """Processor microseconds a record."""
+        return self.cpu_s / self.records * 1e6
+
+
+def watch(
+    processes: Sequence["subprocess.Popen[bytes]"], is_over: Callable[[], bool] = lambda: False
+) -> list[Sample]:
+    """Sample until all have ended or ``is_over``; then end what is left.
+
+    Raises:
+        TapehouseError: they take too long.
+    """
+    members = [_family(process) for process in processes]
+    samples, began = [_sample(members)], time.monotonic()
+    try:
+        while not is_over() and any(process.poll() is None for process in processes):
+            if time.monotonic() - began > _TIMEOUT_S:
+                raise TapehouseError(f"not over after {_TIMEOUT_S:.0f} s")
+            time.sleep(_PERIOD_S)
+            if len(samples) % 20 == 0:  # looking for children reads every process of the machine
+                members = [_family(process) for process in processes]
+            samples.append(_sample(members))
+    finally:
+        for process in processes:
+            _end(process)
+    return samples
+
+
+def run_of(samples: Sequence[Sample], records: int, begin: float, end: float) -> Run:
+    """Return what was used between two moments (seconds since the epoch)."""
+    used = _cpu_at(samples, end) - _cpu_at(samples, begin)
+    return Run(records, end - begin, used, max(sample.rss for sample in samples))
+
+
+def require_success(process: "subprocess.Popen[bytes]", log: Path) -> None:
+    """Raise TapehouseError with the end of its log where a process failed."""
+    if process.returncode != 0:
+        end = "\n".join(log.read_text(errors="replace").splitlines()[-_LOG_LINES:])
+        raise TapehouseError(f"{process.args!r} ended with {process.returncode}:\n{end}")
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    process.terminate()
+    try:
+        process.wait(_END_S)
+    except subprocess.TimeoutExpired:  # Connect may wait for ever for its own tasks
+        process.kill()
+        process.wait()
+
+
+def _family(process: "subprocess.Popen[bytes]") -> list[psutil.Process]:
+    try:
+        first = psutil.Process(process.pid)
+        return [first, *first.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return []
+
+
+def _sample(members: Sequence[Sequence[psutil.Process]]) -> Sample:
+    used = [_used(family) for family in members]
+    return Sample(time.time(), sum(cpu for cpu, _ in used), max(rss for _, rss in used))
+
+
+def _used(family: Sequence[psutil.Process]) -> tuple[float, int]:
+    cpu, rss = 0.0, 0
+    for process in family:
+        try:
+            times = process.cpu_times()
+            cpu += times.user + times.system
+            rss += process.memory_info().rss
+        except psutil.NoSuchProcess:
+            continue
+    return cpu, rss
+
+
+def _cpu_at(samples: Sequence[Sample], moment: float) -> float:
+    """Interpolate; a process that has ended shows less than it used, so the most seen counts."""
+    before = [sample for sample in samples if sample.at <= moment]
+    known = max((sample.cpu_s for sample in before), default=0.0)
+    after = next((s for s in samples if s.at > moment and s.cpu_s >= known), None)
+    if after is None or not before:
+        return known
+    last = before[-1]
+    share = (moment - last.at) / (after.at - last.at)
+    return known + share * (after.cpu_s - known)

@@ -1,0 +1,110 @@
+"""The lander itself: the product's own command, and what bronze holds after it."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
+from datetime import datetime
+from itertools import count
+from pathlib import Path
+from typing import IO, Any, Final, Literal
+
+from benchmarks import stack
+from benchmarks.land import measure
+from ingestion.clock import SystemClock
+from ingestion.errors import TapehouseError
+from ingestion.land import objects
+from ingestion.land.kafka import Kafka
+from ingestion.land.protocol import Partition
+from ingestion.land.store import BronzeStore, connect
+from ingestion.settings import ROOT, KafkaSettings, StoreSettings
+
+Profile = Literal["default", "fast"]
+_numbers: Final = count(1)
+
+
+def fresh(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment with a bronze bucket and a group that nobody has used yet."""
+    number = next(_numbers)
+    own = {"STORE_BRONZE_BUCKET": f"bronze-{number}", "KAFKA_LANDERS_GROUP": f"landers-{number}"}
+    changed = {**environment, **own}
+    stack.command(changed, "provision")
+    return changed
+
+
+def land(
+    profile: Profile, processes: int, topic: str, records: int, environment: Mapping[str, str]
+) -> measure.Run:
+    """Land what Kafka holds; measure from the first assignment to the last object.
+
+    Raises:
+        TapehouseError: a lander failed, or bronze does not hold every record.
+    """
+    own = {**fresh(environment), "LAND_PROFILE": profile}
+    home = Path(environment["TAPEHOUSE_ENV_FILE"]).parent
+    logs = [home / f"lander-{number}.log" for number in range(processes)]
+    with ExitStack() as files:
+        landers = [start(own, files.enter_context(log.open("wb")), "--once") for log in logs]
+        samples = measure.watch(landers)
+    for lander, log in zip(landers, logs, strict=True):
+        measure.require_success(lander, log)
+    require_landed(topic, records, own)
+    begin, end = _marks(line for log in logs for line in log.read_text().splitlines())
+    return measure.run_of(samples, records, begin, end)
+
+
+def start(environment: Mapping[str, str], log: IO[bytes], *words: str) -> "subprocess.Popen[bytes]":
+    """Start a lander."""
+    line = [sys.executable, "-m", "ingestion", "land", *words]
+    settings = os.environ | dict(environment)
+    return subprocess.Popen(line, cwd=ROOT, env=settings, stdout=log, stderr=log)
+
+
+def require_landed(topic: str, records: int, environment: Mapping[str, str]) -> None:
+    """Read bronze back and compare it with Kafka.
+
+    Raises:
+        TapehouseError: it does not hold as many records as were sent.
+        ChainError: an object contradicts itself or the chain.
+    """
+    found = sum(lines for _, lines in stored(topic, environment))
+    if found != records:
+        raise TapehouseError(f"expected {records:,} records of {topic} in bronze, found {found:,}")
+
+
+def stored(topic: str, environment: Mapping[str, str]) -> Iterable[tuple[Partition, int]]:
+    """Yield (partition, lines) of each object along the chains of a topic, all bytes verified."""
+    kafka, store = _clients(environment)
+    generation = kafka.generation(topic)
+    for partition in kafka.partitions([topic]):
+        start, end = 0, kafka.watermarks(partition)[1]
+        while start < end:
+            found = store.get(partition, generation, start)
+            if found is None:
+                raise TapehouseError(f"{partition}: no object at {start} of {end}")
+            head, body = found
+            yield partition, objects.decompress(body).count(b"\n")
+            start = head.next
+    kafka.close()
+
+
+def _clients(environment: Mapping[str, str]) -> tuple[Kafka, BronzeStore]:
+    store = StoreSettings.load()
+    bucket = environment["STORE_BRONZE_BUCKET"]
+    group = environment["KAFKA_LANDERS_GROUP"]
+    settings = KafkaSettings.load().model_copy(update={"landers_group": group})
+    return Kafka(settings, SystemClock()), BronzeStore(connect(store, "lander", 1), bucket)
+
+
+def _marks(log: Iterable[str]) -> tuple[float, float]:
+    events = [_event(line) for line in log if line.startswith("{")]
+    assigned = [at for name, at, told in events if name == "assigned" and told["partitions"]]
+    landed = [at for name, at, _ in events if name == "landed"]
+    return min(assigned), max(landed)
+
+
+def _event(line: str) -> tuple[str, float, dict[str, Any]]:
+    told = json.loads(line)
+    return told["event"], datetime.fromisoformat(told["timestamp"]).timestamp(), told
