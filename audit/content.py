@@ -9,17 +9,21 @@ import msgspec
 
 Header = tuple[str, bytes | None]
 _ABSENT = (0xFFFFFFFF).to_bytes(4, "big")
+_NO_NAMES = "\0"  # no name that a client hands over has it
 _WHITESPACE = b" \t\r\n"
 
 
 class Line(msgspec.Struct):
-    """A bronze line; an absent ``value`` and ``value_b64`` is a tombstone."""
+    """A bronze line; an absent ``value`` and ``value_b64`` is a tombstone.
+
+    ``headers`` are null where Kafka's client cannot hand them over: a name is not UTF-8.
+    """
 
     offset: int
     timestamp: int
     key: str | None = None
     key_b64: str | None = None
-    headers: list[tuple[str, Any]] = []
+    headers: list[tuple[str, Any]] | None = []
     value: msgspec.Raw = msgspec.Raw()
     value_b64: str | None = None
 
@@ -28,13 +32,13 @@ _decoder = msgspec.json.Decoder(Line)
 
 
 def digest(
-    timestamp: int, key: bytes | None, headers: Iterable[Header], value: bytes | None
+    timestamp: int, key: bytes | None, headers: Iterable[Header] | None, value: bytes | None
 ) -> int:
     """Return 64 bits over all that a record carries; lengths keep neighbours apart."""
     state = hashlib.blake2b(timestamp.to_bytes(8, "big", signed=True), digest_size=8)
     _feed(state, key)
     _feed(state, value)
-    for name, content in headers:
+    for name, content in [(_NO_NAMES, None)] if headers is None else headers:
         _feed(state, name.encode())
         _feed(state, content)
     return int.from_bytes(state.digest(), "big")
@@ -48,7 +52,7 @@ def line_digest(text: bytes) -> tuple[int, int]:
     """
     line = _decoder.decode(text)
     key = line.key.encode() if line.key is not None else _unpack(line.key_b64)
-    headers = [(name, _header(content)) for name, content in line.headers]
+    headers = line.headers and [(name, _header(content)) for name, content in line.headers]
     return line.offset, digest(line.timestamp, key, headers, _value(text, line))
 
 

@@ -211,8 +211,14 @@ def _picked(wanted: Wanted, place: Partition, log: Log) -> bytes:
 
 
 def _digest(message: Message) -> int:
-    headers = cast("Iterable[Header]", message.headers() or [])
-    return digest(message.timestamp()[1], message.key(), headers, message.value())
+    return digest(message.timestamp()[1], message.key(), _headers(message), message.value())
+
+
+def _headers(message: Message) -> Iterable[Header] | None:
+    try:
+        return cast("Iterable[Header]", message.headers() or [])
+    except SystemError:  # a name is not UTF-8; asking again would hand out a null pointer
+        return None
 
 
 def _hex(topic_id: object) -> str:

@@ -3,7 +3,8 @@
 ``{"offset":1,"timestamp":1700000000000,"key":"AAPL","headers":[["schema","bar.v1"]],"value":{…}}``
 
 A value that is one valid JSON document on one line is copied as it is; anything else becomes
-``value_b64``. Nothing is parsed and dumped again: the document is only checked.
+``value_b64``. Nothing is parsed and dumped again: the document is only checked. ``"headers":null``
+stands for headers that the Kafka client cannot hand over: the name of one is not UTF-8.
 """
 
 import re
@@ -13,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import groupby
+from operator import methodcaller
 from typing import Any, Final, Protocol
 
 import msgspec
@@ -30,6 +32,8 @@ _CACHED_HEAD_BYTES: Final = 512
 
 Headers = tuple[tuple[str, bytes | None], ...]
 
+_UNREADABLE: Final = object()
+_ask_headers: Final = methodcaller("headers")
 _check = msgspec.json.Decoder(msgspec.Raw).decode
 _STRING: Final = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _BRACKET: Final = re.compile(rb"[\[\]{}]")
@@ -48,12 +52,15 @@ class Message(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One Kafka record, read back from its line; ``timestamp`` in milliseconds."""
+    """One Kafka record, read back from its line; ``timestamp`` in milliseconds.
+
+    ``headers`` are None where the client could not hand them over.
+    """
 
     offset: int
     timestamp: int
     key: bytes | None
-    headers: Headers
+    headers: Headers | None
     value: bytes | None
 
 
@@ -113,7 +120,7 @@ def parse(line: bytes) -> Record:
     try:
         fields = msgspec.json.decode(line, type=_Fields)
         key = _bytes(fields.key, fields.key_b64)
-        headers = tuple((name, _header_bytes(value)) for name, value in fields.headers)
+        headers = _headers_of(fields)
     except (msgspec.DecodeError, ValueError) as error:
         raise ChainError(f"expected a bronze line, found {line[:80]!r}: {error}") from error
     value = _bytes(None, fields.value_b64)
@@ -125,7 +132,7 @@ def parse(line: bytes) -> Record:
 class _Fields(msgspec.Struct, forbid_unknown_fields=True):
     offset: int
     timestamp: int
-    headers: list[tuple[str, str | dict[str, str] | None]]
+    headers: list[tuple[str, str | dict[str, str] | None]] | None
     key: str | None = None
     key_b64: str | None = None
     value: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
@@ -187,16 +194,33 @@ def _is_utf8(data: bytes) -> bool:
 def _heads(messages: Sequence[Message]) -> Iterator[bytes]:
     """Yield each line's key and headers; neighbours mostly have the same headers."""
     keys = iter([m.key() for m in messages])
-    for headers, run in groupby([m.headers() for m in messages]):
-        known = _heads_with(tuple(headers) if headers else ())
+    for headers, run in groupby(_all_headers(messages)):
+        known = _heads_with(None if headers is _UNREADABLE else tuple(headers or ()))
         for _ in run:
             yield known[next(keys)]
+
+
+def _all_headers(messages: Sequence[Message]) -> list[Any]:
+    """Return each message's headers; `_UNREADABLE` where a name is not UTF-8.
+
+    Any client of the topic can send such a name. Ours then raises SystemError, and a second call
+    would hand out a list with a null pointer in it: each message is asked once.
+    """
+    found: list[Any] = []
+    rest = iter(messages)
+    while True:
+        try:
+            found.extend(map(_ask_headers, rest))
+        except SystemError:
+            found.append(_UNREADABLE)
+        else:
+            return found
 
 
 class _Heads(dict[bytes | None, bytes]):
     """The part of a line between timestamp and value, by key, for one set of headers."""
 
-    def __init__(self, headers: Headers) -> None:
+    def __init__(self, headers: Headers | None) -> None:
         super().__init__()
         self._headers = headers
 
@@ -210,12 +234,12 @@ class _Heads(dict[bytes | None, bytes]):
 
 
 @lru_cache(_CACHED_HEADER_SETS)
-def _heads_with(headers: Headers) -> _Heads:
+def _heads_with(headers: Headers | None) -> _Heads:
     return _Heads(headers)
 
 
-def _build_head(key: bytes | None, headers: Headers) -> bytes:
-    pairs = [(name, _header_text(value)) for name, value in headers]
+def _build_head(key: bytes | None, headers: Headers | None) -> bytes:
+    pairs = None if headers is None else [(name, _header_text(value)) for name, value in headers]
     return b'%b,"headers":%b' % (_key_member(key), msgspec.json.encode(pairs))
 
 
@@ -233,6 +257,12 @@ def _header_text(value: bytes | None) -> str | dict[str, str] | None:
     return value.decode() if _is_utf8(value) else {"b64": b64encode(value).decode()}
 
 
+def _headers_of(fields: "_Fields") -> Headers | None:
+    if fields.headers is None:
+        return None
+    return tuple((name, _header_bytes(value)) for name, value in fields.headers)
+
+
 def _header_bytes(value: str | dict[str, str] | None) -> bytes | None:
     if isinstance(value, dict):
         return b64decode(value["b64"], validate=True)
@@ -245,7 +275,7 @@ def _bytes(text: str | None, base64: str | None) -> bytes | None:
     return None if text is None else text.encode()
 
 
-def _verbatim(line: bytes, key: bytes | None, headers: Headers) -> bytes:
+def _verbatim(line: bytes, key: bytes | None, headers: Headers | None) -> bytes:
     """Cut the value out by position: a JSON parser would drop the white space around it."""
     head = _build_head(key, headers)
     start = b'{"offset":%d,"timestamp":%d,%b,"value":' % (*_numbers(line), head)
