@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from typing import Final
 
 from drill.matrix.row import Row
-from drill.matrix.rows import deaths, zombies
+from drill.matrix.rows import brokers, deaths, rebalances, topics, zombies
 
-ROWS: Final[dict[int, Row]] = {row.number: row for row in (*deaths.ROWS, *zombies.ROWS)}
+_FAMILIES: Final = (deaths, zombies, rebalances, brokers, topics)
+ROWS: Final[dict[int, Row]] = {row.number: row for family in _FAMILIES for row in family.ROWS}
 
 
 def chosen(numbers: Sequence[int], broken: str) -> list[Row]:
