@@ -36,3 +36,9 @@ class ViolatedError(RedError):
     """An auditor found an invariant violated, or could not judge it."""
 
     kind = "violated"
+
+
+class UnseenError(RedError):
+    """The one asked did not answer; who waits for something asks again."""
+
+    kind = "unseen"
