@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from typing import Final
 
 from drill.matrix.row import Row
-from drill.matrix.rows import brokers, deaths, rebalances, topics, zombies
+from drill.matrix.rows import brokers, deaths, rebalances, soak, topics, zombies
 
-_FAMILIES: Final = (deaths, zombies, rebalances, brokers, topics)
+_FAMILIES: Final = (deaths, zombies, rebalances, brokers, topics, soak)
 ROWS: Final[dict[int, Row]] = {row.number: row for family in _FAMILIES for row in family.ROWS}
 
 

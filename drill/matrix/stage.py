@@ -17,9 +17,10 @@ from drill.matrix.sight import Ends, Sight
 from drill.matrix.waiting import until
 from drill.matrix.watchers import Watchers
 
-STEADY_S: Final = 60.0
-PROOF_S: Final = 30.0
-CATCH_UP_S: Final = 90.0
+# Generous, since the machine may have more to do than this.
+STEADY_S: Final = 120.0
+PROOF_S: Final = 60.0
+CATCH_UP_S: Final = 120.0
 _ANSWERED_S: Final = 150.0
 _LOADED: Final = 500  # records that are confirmed before a fault may come
 
@@ -97,6 +98,14 @@ class Stage:
         until(condition, timeout_s, what, UnprovenError)
         self.proofs.append(what)
 
+    def wait(self, what: str, condition: Callable[[], object], timeout_s: float = PROOF_S) -> None:
+        """Wait for one of many steps, which the report does not name.
+
+        Raises:
+            StuckError: it did not come.
+        """
+        until(condition, timeout_s, what, StuckError)
+
     def expect(
         self, what: str, condition: Callable[[], object], timeout_s: float = CATCH_UP_S
     ) -> None:
@@ -148,7 +157,12 @@ class Stage:
     # What the runner does -----------------------------------------------------------------------
 
     def begin(self) -> None:
-        """Start the load and the watchers."""
+        """Start the load and the watchers once the landers of the row before have left.
+
+        Raises:
+            UnsteadyError: they have not.
+        """
+        until(self._is_deserted, STEADY_S, "the group is empty", UnsteadyError)
         self.load = self._loader()
         self.load.start()
         self.watchers = Watchers(self.cluster, self.row)
@@ -192,8 +206,16 @@ class Stage:
         for started in (self.load, self.watchers):
             if started is not None:
                 started.end()
-        for member in self.members:
-            member.process.end()
+        self._end_members()
+
+    def leave(self) -> None:
+        """End every lander, and wait until the group has no member.
+
+        Raises:
+            StuckError: it still has one.
+        """
+        self._end_members()
+        until(self._is_deserted, CATCH_UP_S, "the group is empty", StuckError)
 
     def sent(self) -> dict[str, int]:
         """Return what the producer has told of itself."""
@@ -213,6 +235,17 @@ class Stage:
             error,
         )
         return found
+
+    def _end_members(self) -> None:
+        running = [member.process for member in self.members if member.process.is_running]
+        for process in running:
+            process.thaw()
+            process.terminate()
+        for process in running:
+            process.end()
+
+    def _is_deserted(self) -> bool:
+        return self.sight.is_group_empty()
 
     def _is_loaded(self) -> bool:
         return self.sent().get("delivered", 0) >= _LOADED

@@ -295,7 +295,7 @@ class Kafka:
                 yield EndOfPartition(place, message.offset() or 0)
             elif error.code() in _LOST_POSITION:
                 yield PositionLost(place, error.str())
-            elif error.fatal():
+            elif error.fatal() or error.code() == KafkaError._FATAL:  # the latter is not flagged
                 raise BrokerError(f"the Kafka client gave up: {error}")
             else:
                 self._log.error("kafka_error", partition=str(place), error=str(error))
