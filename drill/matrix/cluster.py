@@ -31,7 +31,7 @@ COORDINATOR: Final = 1
 _MEMORY: Final = ("-Xms128m", "-Xmx320m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
 OFFSETS: Final = "__consumer_offsets"
 _OFFSETS_PARTITIONS: Final = 8
-_START_S: Final = 90.0
+_START_S: Final = 180.0
 _REQUEST_S: Final = 20.0
 _PROBE_S: Final = 5.0
 _BROKER: Final = {

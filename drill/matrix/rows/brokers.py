@@ -31,7 +31,7 @@ def outages(stage: Stage) -> None:
 
 
 def _kill_leader(stage: Stage) -> None:
-    leader = stage.sight.leaders(REALTIME)[0][0]
+    leader = stage.seen(lambda: stage.sight.leaders(REALTIME))[0][0]
     broker = stage.cluster.brokers[leader]
     broker.kill()
     stage.prove(f"broker {leader} is gone by signal 9", broker.was_killed)
@@ -87,7 +87,7 @@ def silent_coordinator(stage: Stage) -> None:
     broker.freeze()
     stage.prove(f"broker {COORDINATOR} stands still", lambda: broker.is_frozen)
     stage.prove("the data's brokers go on without it", lambda: _data_is_free(stage))
-    landed = stage.sight.landed_in_all()
+    landed = stage.seen(stage.sight.landed_in_all)
     stage.prove(
         "bronze grows while it is still the coordinator",
         lambda: _coordinates(stage) and stage.sight.landed_in_all() > landed,
