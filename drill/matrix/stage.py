@@ -98,7 +98,12 @@ class Stage:
             RedError: of the type ``error``, when nobody does within `CATCH_UP_S`.
         """
         answers: list[T] = []
-        until(lambda: answers.append(question()) or True, CATCH_UP_S, "an answer", error)
+
+        def ask() -> bool:
+            answers.append(question())
+            return True
+
+        until(ask, CATCH_UP_S, "an answer", error)
         return answers[0]
 
     def prove(self, what: str, condition: Callable[[], object], timeout_s: float = PROOF_S) -> None:
