@@ -46,7 +46,7 @@ _BROKER: Final = {
     "leader.imbalance.check.interval.seconds": "2",
     "leader.imbalance.per.broker.percentage": "0",
     # Long enough to stand still, be left behind by the data and still be the coordinator.
-    "broker.session.timeout.ms": "18000",
+    "broker.session.timeout.ms": "30000",
 }
 
 
