@@ -111,7 +111,7 @@ def forgotten(stage: Stage) -> None:
     stage.renew(DEAD_LETTERS, [[_LEADER, _FOLLOWER]], _UNSAFE)
     one = stage.lander()
     stage.steady()
-    write(DEAD_LETTERS, 200)
+    write(DEAD_LETTERS, 200, acks="all")
     cluster.brokers[_FOLLOWER].kill()
     stage.prove(f"only broker {_LEADER} is in sync", lambda: _leader(stage) == (_LEADER, [_LEADER]))
     write(DEAD_LETTERS, 200)
