@@ -144,7 +144,7 @@ def _expect_page(stage: Stage) -> None:
         places = {c["topic"] for c in found.checks if c["status"] == "violated"}
         if places != {DEAD_LETTERS} or "bronze.bytes" not in found.names():
             raise StuckError(f"expected the auditors to page for {DEAD_LETTERS}: {found.told()}")
-    stage.proofs.append("both auditors: bronze is not what Kafka holds (I5)")
+    stage.reactions.append("both auditors: bronze is not what Kafka holds (I5)")
 
 
 ROWS: Final = (
