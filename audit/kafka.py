@@ -128,6 +128,9 @@ class Kafka:
             topics = asker.list_topics(timeout=self._timeout).topics
             places = [TopicPartition(t, n) for t, one in topics.items() for n in one.partitions]
             found = asker.committed(places, timeout=self._timeout) if places else []
+            for item in found:
+                if item.error is not None:
+                    raise KafkaException(item.error)
         self._askers[group] = asker  # one that got no answer may wait for a broker that is gone
         return {(item.topic, item.partition): item.offset for item in found if item.offset >= 0}
 
