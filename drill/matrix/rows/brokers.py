@@ -79,7 +79,7 @@ def _running(stage: Stage) -> list[bool]:
 
 def silent_coordinator(stage: Stage) -> None:
     """Freeze the broker that coordinates the group, and leads no data."""
-    stage.lander(Orders(protocol="consumer"))  # such a member reads on without its coordinator
+    one = stage.lander(Orders(protocol="consumer"))  # reads on without its coordinator
     stage.steady()
     broker = stage.cluster.brokers[COORDINATOR]
     stage.prove(f"broker {COORDINATOR} alone coordinates", lambda: _coordinates(stage))
@@ -87,10 +87,10 @@ def silent_coordinator(stage: Stage) -> None:
     broker.freeze()
     stage.prove(f"broker {COORDINATOR} stands still", lambda: broker.is_frozen)
     stage.prove("the data's brokers go on without it", lambda: _data_is_free(stage))
-    landed = stage.seen(stage.sight.landed_in_all)
+    landed = len(one.said("landed"))  # seen without Kafka: the time is short
     stage.prove(
-        "bronze grows while it is still the coordinator",
-        lambda: _coordinates(stage) and stage.sight.landed_in_all() > landed,
+        "objects are landed while it is still the coordinator",
+        lambda: len(one.said("landed")) > landed and _coordinates(stage),
     )
     stage.expect_progress("landing goes on without it")
     broker.thaw()
