@@ -14,7 +14,7 @@ from drill.matrix.writer import write
 from ingestion.contracts.topics import DEAD_LETTERS, REALTIME
 from ingestion.land.protocol import Partition
 
-_FAIL_OVER_S: Final = 90.0  # thirty of them are a broker's session
+_FAIL_OVER_S: Final = 180.0  # a broker's session is 30, and begins anew with each new controller
 _LEADER: Final = 2
 _FOLLOWER: Final = 3
 _PLACE: Final = Partition(DEAD_LETTERS, 0)
