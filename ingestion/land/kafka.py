@@ -82,10 +82,12 @@ class _Replaced(Generic[_Client]):
         client = self.client
         try:
             return question(client)
-        except (KafkaException, TimeoutError):
+        except (KafkaException, TimeoutError) as error:
             if self.client is client:  # several threads ask
                 self.client = self._make()
-            raise
+            # A future keeps its error, whose traceback keeps the future and the client: threads and
+            # descriptors would stay until the collector comes, which in a lander is rarely.
+            raise error.with_traceback(None) from None
 
 
 class Kafka:
