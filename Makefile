@@ -8,7 +8,7 @@ RUN := .venv/bin/python -m
 ARGS ?=
 SEEDS ?= 1000
 
-.PHONY: help setup ready up down status reset demo test doctor simulate lint bench-pipeline audit lock audit-self-test bench-land
+.PHONY: help setup ready up down status reset demo test doctor simulate lint bench-pipeline audit lock audit-self-test bench-land drill
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -42,6 +42,9 @@ doctor: ready ## Probe the running object store: create-only races, listings, ch
 
 simulate: ready ## Landers in simulated worlds that fail, SEEDS=10000 of them; every step is judged
 	@$(RUN) drill simulate --seeds $(SEEDS) $(ARGS)
+
+drill: ready ## The fault matrix on real brokers, store and landers, audited; some 40 minutes (ARGS="--row 5")
+	@$(RUN) drill run $(ARGS)
 
 lint: ready ## Style and types: ruff, mypy, sqlfluff
 	@$(RUN) ruff check .

@@ -1,0 +1,62 @@
+"""Plays rows one after another on one cluster, and judges each."""
+
+import time
+import traceback
+from pathlib import Path
+
+from drill.matrix.auditors import Auditors
+from drill.matrix.cluster import Cluster
+from drill.matrix.errors import RedError
+from drill.matrix.row import Outcome, Row
+from drill.matrix.sight import Sight
+from drill.matrix.stage import Options, Stage
+
+
+class Run:
+    """The rows' common ground: cluster, ledger, auditors."""
+
+    def __init__(self, cluster: Cluster, options: Options, folder: Path) -> None:
+        self._cluster = cluster
+        self._options = options
+        self._folder = folder
+        self._sight = Sight(cluster)
+        self._auditors = Auditors(cluster, folder / "ledger")
+
+    def deep(self) -> str:
+        """Have everything compared byte for byte.
+
+        Raises:
+            ViolatedError: an auditor says anything but ok.
+        """
+        return self._auditors.require_ok(deep=True)
+
+    def play(self, row: Row) -> Outcome:
+        """Return what became of a row."""
+        stage = Stage(
+            self._cluster, self._sight, self._auditors, self._options, self._folder, row.number
+        )
+        outcome = Outcome(row.number, row.fault)
+        outcome.proofs, outcome.reactions = stage.proofs, stage.reactions
+        began = time.monotonic()
+        try:
+            self._judge(row, stage, outcome)
+            outcome.watched = stage.watched()
+            outcome.verdict = "green"
+        except RedError as error:
+            outcome.verdict, outcome.kind, outcome.reason = "red", error.kind, str(error)
+        except Exception as error:  # the drill's own: red too, and the rows after it are played
+            traceback.print_exc()
+            outcome.kind, outcome.reason = "error", f"{type(error).__name__}: {error}"
+        finally:
+            stage.clear()
+            outcome.notes = stage.notes
+            outcome.seconds = round(time.monotonic() - began, 1)
+        return outcome
+
+    def _judge(self, row: Row, stage: Stage, outcome: Outcome) -> None:
+        stage.begin()
+        row.play(stage)
+        outcome.recovery_s = stage.catch_up()
+        self._cluster.settle()
+        stage.drain()
+        outcome.audit = self._auditors.require_ok(row.deep)
