@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from drill.matrix.proxy.control import Control
+from drill.matrix.control import Address, Control, address
 from drill.matrix.proxy.http import LONGEST_HEAD
 from drill.matrix.proxy.rules import RuleBook
 from drill.matrix.proxy.server import Proxy
@@ -20,12 +20,10 @@ def main(
     log: Annotated[Path, typer.Option(help="Each fault becomes a line of JSON here.")],
 ) -> None:
     """Forward S3 requests byte for byte, but for the faults that the rules ask for."""
-    asyncio.run(_run(_address(listen), _address(store), _address(control), log))
+    asyncio.run(_run(address(listen), address(store), address(control), log))
 
 
-async def _run(
-    listen: tuple[str, int], store: tuple[str, int], control: tuple[str, int], log: Path
-) -> None:
+async def _run(listen: Address, store: Address, control: Address, log: Path) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -33,15 +31,8 @@ async def _run(
     with log.open("a") as lines:
         proxy = Proxy(*store, book, lines)
         await asyncio.start_server(proxy.serve, *listen, limit=LONGEST_HEAD)
-        await asyncio.start_server(Control(book).serve, *control, limit=2**20)
+        await asyncio.start_server(Control(book.obey).serve, *control, limit=2**20)
         await stop.wait()
-
-
-def _address(text: str) -> tuple[str, int]:
-    host, colon, port = text.rpartition(":")
-    if not (host and colon and port.isdigit()):
-        raise typer.BadParameter(f"expected host:port, found {text!r}")
-    return host, int(port)
 
 
 if __name__ == "__main__":

@@ -1,25 +1,15 @@
 """The drill's end of the fault proxy: start it, give it rules, read what it did."""
 
-import json
-import socket
-import subprocess
-import sys
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Self
 
 import msgspec
 
+from drill.matrix.control import Helper, text
 from drill.matrix.proxy.rules import Rule
 from infra.local.ports import HOST
-from ingestion.errors import StackError
-from ingestion.settings import ROOT
-
-_START_TIMEOUT_S: Final = 20.0
-_ANSWER_TIMEOUT_S: Final = 5.0
-_POLL_S: Final = 0.05
 
 
 @dataclass(frozen=True)
@@ -38,13 +28,12 @@ class Report:
         return dict(self.tallies[rule]["store"])
 
 
-class ProxyProcess:
-    """A running fault proxy."""
+@dataclass(frozen=True)
+class FaultProxy:
+    """A running fault proxy, and the port at which the store's clients find it."""
 
-    def __init__(self, process: subprocess.Popen[bytes], listen: int, control: int) -> None:
-        self._process = process
-        self._control = control
-        self.port = listen
+    helper: Helper
+    port: int
 
     @classmethod
     def start(
@@ -53,28 +42,21 @@ class ProxyProcess:
         ports: tuple[int, int],
         folder: Path,
         environment: Mapping[str, str],
-        host: str = HOST,
     ) -> Self:
-        """Start a proxy on ``host`` before the store at a port of this machine.
+        """Start a proxy before the store at a port of this machine.
 
-        ``ports`` are those for clients and for control; its log goes to ``folder``.
+        ``ports`` are those for the store's clients and for control; its logs go to ``folder``.
 
         Raises:
             StackError: it does not come up.
         """
-        listen, control = ports
-        command = [sys.executable, "-m", "drill.matrix.proxy"]
-        command += ["--listen", f"{host}:{listen}", "--store", f"{HOST}:{store_port}"]
-        command += ["--control", f"{HOST}:{control}", "--log", str(folder / "faults.jsonl")]
-        with (folder / "proxy.log").open("ab") as log:
-            process = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=log)
-        proxy = cls(process, listen, control)
-        proxy._wait(folder / "proxy.log")
-        return proxy
+        arguments = ["--listen", text(HOST, ports[0]), "--store", text(HOST, store_port)]
+        arguments += ["--log", str(folder / "faults.jsonl")]
+        return cls(Helper.start("proxy", arguments, ports[1], folder, environment), ports[0])
 
     def inject(self, *rules: Rule) -> Report:
         """Put rules in force instead of those before; return what those did."""
-        return self._order({"rules": [msgspec.to_builtins(rule) for rule in rules]})
+        return _report(self.helper.order(rules=[msgspec.to_builtins(rule) for rule in rules]))
 
     def heal(self) -> Report:
         """Let everything through again; return what the rules did."""
@@ -82,30 +64,12 @@ class ProxyProcess:
 
     def report(self) -> Report:
         """Return what the rules in force have done."""
-        return self._order({})
+        return _report(self.helper.order())
 
     def stop(self) -> None:
         """End the process."""
-        self._process.terminate()
-        self._process.wait()
+        self.helper.stop()
 
-    def _wait(self, log: Path) -> None:
-        deadline = time.monotonic() + _START_TIMEOUT_S
-        while time.monotonic() < deadline and self._process.poll() is None:
-            try:
-                self.report()
-            except OSError:
-                time.sleep(_POLL_S)
-            else:
-                return
-        self.stop()
-        raise StackError(f"the fault proxy did not start; {log}: {log.read_text()[-500:]}")
 
-    def _order(self, order: Mapping[str, Sequence[Any]]) -> Report:
-        address = HOST, self._control
-        with socket.create_connection(address, _ANSWER_TIMEOUT_S) as connection:
-            connection.sendall(json.dumps(order).encode() + b"\n")
-            answer = json.loads(connection.makefile("rb").readline())
-        if "error" in answer:
-            raise StackError(f"the fault proxy refuses its rules: {answer['error']}")
-        return Report(answer["requests"], {one["rule"]: one for one in answer["tallies"]})
+def _report(answer: Mapping[str, Any]) -> Report:
+    return Report(answer["requests"], {one["rule"]: one for one in answer["tallies"]})

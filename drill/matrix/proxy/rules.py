@@ -2,7 +2,7 @@
 
 import random
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -42,6 +42,12 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def matches(self, method: str, path: str) -> bool:
         """Tell whether a request is one of those that this fault is meant for."""
         return self.method in ("", method) and path.startswith(self.prefix)
+
+
+class Order(msgspec.Struct, forbid_unknown_fields=True):
+    """Put these rules in force, where given."""
+
+    rules: list[Rule] | None = None
 
 
 @dataclass
@@ -102,6 +108,15 @@ class RuleBook:
                 return Fault(tally, draw.uniform(*rule.seconds))
         return None
 
-    def tallies(self) -> Sequence[Tally]:
-        """Return the counts of the rules in force, in their order."""
-        return [tally for tally, _ in self._entries]
+    def obey(self, line: bytes) -> dict[str, Any]:
+        """Follow an order of the control port; return what the rules before it have done.
+
+        Raises:
+            DecodeError: it is not an order.
+        """
+        order = msgspec.json.decode(line, type=Order)
+        tallies = [tally.as_dict() for tally, _ in self._entries]
+        answer = {"requests": self.requests, "tallies": tallies}
+        if order.rules is not None:
+            self.replace(order.rules)
+        return answer

@@ -1,13 +1,12 @@
 """The fault proxy before a real MinIO: each fault, its proof, and what the store then holds."""
 
-import os
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from drill.matrix.proxy.client import ProxyProcess
+from drill.matrix.proxy.client import FaultProxy
 from drill.matrix.proxy.rules import Action, Rule, RuleBook
 from infra.local import scratch
 from ingestion.errors import StackError, StoreError, StoreUnavailableError
@@ -25,12 +24,10 @@ UNKNOWN, REFUSED = PutOutcome.UNKNOWN, PutOutcome.REFUSED
 
 
 @pytest.fixture(scope="module")
-def proxy(stack: RunningStack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ProxyProcess]:
+def proxy(stack: RunningStack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaultProxy]:
     ports = list(map(int, scratch.free_ports().values()))
     folder = tmp_path_factory.mktemp("proxy")
-    started = ProxyProcess.start(
-        stack.layout.store.port, (ports[0], ports[1]), folder, dict(os.environ)
-    )
+    started = FaultProxy.start(stack.layout.store.port, (ports[0], ports[1]), folder, {})
     yield started
     started.stop()
 
@@ -38,7 +35,7 @@ def proxy(stack: RunningStack, tmp_path_factory: pytest.TempPathFactory) -> Iter
 class Bronze:
     """A chain of its own in the bucket, written through the proxy, looked at past it."""
 
-    def __init__(self, proxy: ProxyProcess) -> None:
+    def __init__(self, proxy: FaultProxy) -> None:
         settings = StoreSettings.load()
         through = settings.model_copy(update={"endpoint": f"http://127.0.0.1:{proxy.port}"})
         self._through = BronzeStore(
@@ -61,7 +58,7 @@ class Bronze:
 
 
 @pytest.fixture
-def bronze(proxy: ProxyProcess) -> Iterator[Bronze]:
+def bronze(proxy: FaultProxy) -> Iterator[Bronze]:
     yield Bronze(proxy)
     proxy.heal()
 
@@ -87,7 +84,7 @@ def bronze(proxy: ProxyProcess) -> Iterator[Bronze]:
 @pytest.mark.integration
 @pytest.mark.timeout(120)
 def test_each_fault_is_done_counted_and_leaves_the_object_whole_or_absent(
-    proxy: ProxyProcess,
+    proxy: FaultProxy,
     bronze: Bronze,
     rule: Rule,
     outcome: PutOutcome,
@@ -105,7 +102,7 @@ def test_each_fault_is_done_counted_and_leaves_the_object_whole_or_absent(
 
 @pytest.mark.integration
 def test_without_rules_a_signed_request_passes_as_it_was_sent(
-    proxy: ProxyProcess, bronze: Bronze
+    proxy: FaultProxy, bronze: Bronze
 ) -> None:
     assert bronze.put() is LANDED
     assert bronze.put() is EXISTS
@@ -116,7 +113,7 @@ def test_without_rules_a_signed_request_passes_as_it_was_sent(
 
 @pytest.mark.integration
 def test_a_late_answer_is_unknown_to_a_client_that_waits_less(
-    proxy: ProxyProcess, bronze: Bronze
+    proxy: FaultProxy, bronze: Bronze
 ) -> None:
     proxy.inject(Rule("slow", Action.DELAY_AFTER, seconds=(QUICK_S * 2, QUICK_S * 2)))
 
@@ -126,7 +123,7 @@ def test_a_late_answer_is_unknown_to_a_client_that_waits_less(
 
 @pytest.mark.integration
 def test_a_rule_is_for_its_method_and_prefix_and_ends_with_its_count(
-    proxy: ProxyProcess, bronze: Bronze
+    proxy: FaultProxy, bronze: Bronze
 ) -> None:
     proxy.inject(
         Rule("other", Action.ANSWER, prefix="/lake/"),
@@ -144,7 +141,7 @@ def test_a_rule_is_for_its_method_and_prefix_and_ends_with_its_count(
 @pytest.mark.integration
 def test_a_store_that_is_away_resets_the_connection(tmp_path: Path, stack: RunningStack) -> None:
     closed, listen, control = list(map(int, scratch.free_ports().values()))[:3]
-    proxy = ProxyProcess.start(closed, (listen, control), tmp_path, dict(os.environ))
+    proxy = FaultProxy.start(closed, (listen, control), tmp_path, {})
     try:
         assert Bronze(proxy).put() is UNKNOWN
         with pytest.raises(StoreUnavailableError):
@@ -154,9 +151,7 @@ def test_a_store_that_is_away_resets_the_connection(tmp_path: Path, stack: Runni
 
 
 @pytest.mark.integration
-def test_refusals_are_told_as_they_are_and_not_repeated(
-    proxy: ProxyProcess, bronze: Bronze
-) -> None:
+def test_refusals_are_told_as_they_are_and_not_repeated(proxy: FaultProxy, bronze: Bronze) -> None:
     proxy.inject(Rule("expired", Action.ANSWER, method="GET", status=403))
 
     with pytest.raises(StoreError, match="refuses"):
@@ -166,11 +161,11 @@ def test_refusals_are_told_as_they_are_and_not_repeated(
 
 @pytest.mark.integration
 def test_a_malformed_rule_is_an_error_and_leaves_the_others_in_force(
-    proxy: ProxyProcess, bronze: Bronze
+    proxy: FaultProxy, bronze: Bronze
 ) -> None:
     proxy.inject(Rule("stays", Action.ANSWER))
 
-    with pytest.raises(StackError, match="refuses its rules"):
+    with pytest.raises(StackError, match="refuses the order"):
         proxy.inject(Rule("bad", "no-such-action"))  # type: ignore[arg-type]
     assert set(proxy.report().tallies) == {"stays"}
 
@@ -186,7 +181,7 @@ def test_a_probability_is_drawn_from_the_rule_s_own_seed() -> None:
 
 def test_a_proxy_that_cannot_listen_says_why(tmp_path: Path) -> None:
     with pytest.raises(StackError, match="did not start"):
-        ProxyProcess.start(1, (99_999, 99_998), tmp_path, dict(os.environ))
+        FaultProxy.start(1, (99_999, 99_998), tmp_path, {})
 
 
 def test_the_moment_of_a_fault_is_within_its_bounds() -> None:
