@@ -27,6 +27,10 @@ class DeliveryError(TapehouseError):
     """Records were handed to Kafka and not confirmed: their outcome is unknown or negative."""
 
 
+class LedgerError(TapehouseError):
+    """The producer's ledger cannot be written; nothing is sent that it does not hold."""
+
+
 class BrokerError(TapehouseError):
     """Kafka does not answer, or refuses the user."""
 

@@ -74,8 +74,9 @@ class Demo:
 
     def _produce(self) -> None:
         self._kill = lander_kill() if self._with_kill else None
-        self._stage(job.produce_bars())
-        self._stage(job.produce_trades())
+        ledger = ("--ledger", str(self.state.state("ledger")))
+        self._stage(job.produce_bars(*ledger))
+        self._stage(job.produce_trades(*ledger))
         if self._kill:
             self._kill_said(self._kill.finish())
 

@@ -6,7 +6,7 @@ import json
 import secrets
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
@@ -47,16 +47,31 @@ def format_storage(layout: Layout) -> None:
         return
     draft = target.with_name("data.new")
     shutil.rmtree(draft, ignore_errors=True)
-    _run_storage_tool(layout, draft)
+    membership = ["--standalone", "--cluster-id", new_id()]
+    run_storage_tool(layout, config.kafka_properties(layout, draft), membership)
     draft.rename(target)
     _remember(layout, passwords(layout))
 
 
-def _run_storage_tool(layout: Layout, draft: Path) -> None:
+def new_id() -> str:
+    """Return an id as Kafka writes them: 16 random bytes in base64 that are no option's name."""
+    text = base64.urlsafe_b64encode(secrets.token_bytes(16)).decode().rstrip("=")
+    return f"A{text[1:]}"
+
+
+def run_storage_tool(layout: Layout, text: str, membership: Sequence[str]) -> None:
+    """Format the storage that a broker's properties name, with the users that the settings give.
+
+    ``membership`` are the tool's options that say whose cluster this is.
+
+    Raises:
+        StackError: Kafka's own tool refused.
+    """
     properties = layout.run / "format.properties"
     arguments = layout.run / "format.args"
-    files.write_private(properties, config.kafka_properties(layout, draft))
-    files.write_private(arguments, "\n".join(_format_arguments(layout, properties)) + "\n")
+    files.write_private(properties, text)
+    words = _format_arguments(layout, properties, membership)
+    files.write_private(arguments, "\n".join(words) + "\n")
     try:
         # java reads the arguments from a file: on the command line every user could see them.
         done = subprocess.run(
@@ -69,10 +84,9 @@ def _run_storage_tool(layout: Layout, draft: Path) -> None:
         raise StackError(f"cannot format Kafka's storage: {(done.stderr or done.stdout).strip()}")
 
 
-def _format_arguments(layout: Layout, properties: Path) -> list[str]:
-    cluster_id = base64.urlsafe_b64encode(secrets.token_bytes(16)).decode().rstrip("=")
+def _format_arguments(layout: Layout, properties: Path, membership: Sequence[str]) -> list[str]:
     words = ["-cp", f"{layout.tool('kafka-jars')}/*", "kafka.tools.StorageTool", "format"]
-    words += ["--standalone", "--cluster-id", f"A{cluster_id[1:]}", "--config", str(properties)]
+    words += [*membership, "--config", str(properties)]
     for user, password in passwords(layout).items():
         words += ["--add-scram", _scram(user, password)]
     return [_quoted(word) for word in words]

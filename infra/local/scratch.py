@@ -27,9 +27,15 @@ def prepare(home: Path, extra: Mapping[str, str] | None = None) -> dict[str, str
 
 def free_ports() -> dict[str, str]:
     """Return ports that nobody listens on, by the variable that sets them."""
+    chosen = choose_ports(len(credentials.PORTS))
+    return {name: str(port) for name, port in zip(credentials.PORTS, chosen, strict=True)}
+
+
+def choose_ports(count: int) -> list[int]:
+    """Return so many different ports that nobody listens on."""
     chosen: list[int] = []
-    while len(chosen) < len(credentials.PORTS):
+    while len(chosen) < count:
         port = random.choice(_PORT_RANGE)  # noqa: S311 - not a secret
         if port not in chosen and ports.is_free(port):
             chosen.append(port)
-    return {name: str(port) for name, port in zip(credentials.PORTS, chosen, strict=True)}
+    return chosen

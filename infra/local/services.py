@@ -63,21 +63,29 @@ def health(one: Service) -> str | None:
     return None
 
 
+def broker_command(layout: Layout, properties: str, memory: Sequence[str]) -> list[str]:
+    """Return the command of a broker; ``properties`` is the name of its file in the run folder.
+
+    Raises:
+        StackError: Java or Kafka is not installed.
+    """
+    return [
+        java(),
+        *memory,
+        "-Djava.awt.headless=true",
+        "-Dorg.slf4j.simpleLogger.showDateTime=true",
+        "-Dorg.slf4j.simpleLogger.dateTimeFormat=yyyy-MM-dd'T'HH:mm:ss.SSSX",
+        "-cp",
+        f"{layout.tool('kafka-jars')}/*",
+        "kafka.Kafka",
+        str(layout.run / properties),
+    ]
+
+
 def _kafka(layout: Layout) -> Service:
     return Service(
         name="kafka",
-        command=[
-            java(),
-            "-Xms256m",
-            "-Xmx512m",
-            "-Djava.awt.headless=true",
-            "-Dorg.slf4j.simpleLogger.showDateTime=true",
-            "-Dorg.slf4j.simpleLogger.dateTimeFormat=yyyy-MM-dd'T'HH:mm:ss.SSSX",
-            "-cp",
-            f"{layout.tool('kafka-jars')}/*",
-            "kafka.Kafka",
-            str(layout.run / "kafka.properties"),
-        ],
+        command=broker_command(layout, "kafka.properties", ("-Xms256m", "-Xmx512m")),
         probe=lambda: kafka.probe(layout),
         files={"kafka.properties": config.kafka_properties(layout, kafka.data_folder(layout))},
         ports={

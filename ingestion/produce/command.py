@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
@@ -17,6 +18,7 @@ from ingestion.clock import Clock, SystemClock
 from ingestion.contracts import topics
 from ingestion.errors import SettingsError
 from ingestion.produce import foreign, kafka
+from ingestion.produce.ledger import Ledger, NoLedger
 from ingestion.produce.outgoing import Outgoing, outgoing
 from ingestion.produce.pacing import Pacer, stop_on_signal
 from ingestion.produce.progress import shown
@@ -54,6 +56,22 @@ RunId = Annotated[
 DeliveryTimeout = Annotated[
     float, typer.Option(min=1, help="Seconds until an unconfirmed record counts as failed.")
 ]
+LedgerFolder = Annotated[
+    Path | None,
+    typer.Option(
+        "--ledger", help="Folder of the write-ahead ledger: a file a run, for the auditor."
+    ),
+]
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """How records are sent, whatever they are."""
+
+    rate: float | None
+    report: Path | None
+    timeout_s: float
+    ledger: Path | None
 
 
 @dataclass(frozen=True)
@@ -64,9 +82,7 @@ class Plan:
     run_id: str
     records: Iterable[Outgoing]
     facts: Callable[[], Mapping[str, object]]
-    rate: float | None
-    report: Path | None
-    delivery_timeout_s: float
+    delivery: Delivery
 
 
 @app.command()
@@ -80,6 +96,7 @@ def recorded(
     report: Report = None,
     run_id: RunId = None,
     delivery_timeout: DeliveryTimeout = kafka.DELIVERY_TIMEOUT_S,
+    ledger: LedgerFolder = None,
 ) -> None:
     """Send real daily bars of 2000 to 2013 and the corporate actions that they prove."""
     run_id = _run_id(run_id, "recorded")
@@ -89,7 +106,7 @@ def recorded(
         run_id,
         _selection(symbol, start, end, last_sessions),
     )
-    _execute(_plan(source, run_id, rate, report, delivery_timeout), SystemClock())
+    _execute(_plan(source, run_id, Delivery(rate, report, delivery_timeout, ledger)), SystemClock())
 
 
 @app.command()
@@ -110,6 +127,7 @@ def simulator(
     report: Report = None,
     run_id: RunId = None,
     delivery_timeout: DeliveryTimeout = kafka.DELIVERY_TIMEOUT_S,
+    ledger: LedgerFolder = None,
 ) -> None:
     """Send simulated trades that honour the recorded bars, and quotes polled from them.
 
@@ -126,7 +144,7 @@ def simulator(
         SimulatorSettings(seed, _fraction(volume_fraction), _interval(quote_interval)),
         run_id,
     )
-    _execute(_plan(source, run_id, rate, report, delivery_timeout), SystemClock())
+    _execute(_plan(source, run_id, Delivery(rate, report, delivery_timeout, ledger)), SystemClock())
 
 
 @app.command()
@@ -137,40 +155,50 @@ def raw(
     report: Report = None,
     run_id: RunId = None,
     delivery_timeout: DeliveryTimeout = kafka.DELIVERY_TIMEOUT_S,
+    ledger: LedgerFolder = None,
 ) -> None:
     """Send JSON lines that others wrote; those that break the contract become dead letters."""
     clock = SystemClock()
     run_id = _run_id(run_id, "raw")
     records = foreign.read(file, source, run_id, clock)
-    plan = Plan(source, run_id, records, dict, rate, report, delivery_timeout)
-    _execute(plan, clock)
+    delivery = Delivery(rate, report, delivery_timeout, ledger)
+    _execute(Plan(source, run_id, records, dict, delivery), clock)
 
 
-def _plan(
-    source: Source, run_id: str, rate: float | None, report: Path | None, delivery_timeout: float
-) -> Plan:
+def _plan(source: Source, run_id: str, delivery: Delivery) -> Plan:
     records = outgoing(source.messages(), source.name, run_id, SystemClock())
-    return Plan(source.name, run_id, records, source.facts, rate, report, delivery_timeout)
+    return Plan(source.name, run_id, records, source.facts, delivery)
 
 
 def _execute(plan: Plan, clock: Clock) -> None:
-    config = kafka.configuration(KafkaSettings.load(), plan.delivery_timeout_s)
+    config = kafka.configuration(KafkaSettings.load(), plan.delivery.timeout_s)
     console = Console(stderr=True)
-    with stop_on_signal() as stop, shown(clock, console) as progress:
-        deliverer = kafka.Deliverer(config, clock, _librdkafka_log(), lambda: stop.requested)
+    with (
+        stop_on_signal() as stop,
+        shown(clock, console) as progress,
+        _ledger(plan, clock) as ledger,
+    ):
+        deliverer = kafka.Deliverer(
+            config, clock, _librdkafka_log(), lambda: stop.requested, ledger
+        )
         try:
             deliverer.check(ALL_TOPICS, CONNECT_TIMEOUT_S)
-            run(plan.records, deliverer, clock, Pacer(clock, plan.rate), stop, progress)
+            run(plan.records, deliverer, clock, Pacer(clock, plan.delivery.rate), stop, progress)
         finally:
             _report(plan, deliverer.summary)
     _print(plan, deliverer.summary)
     deliverer.raise_undelivered()
 
 
+def _ledger(plan: Plan, clock: Clock) -> AbstractContextManager[Ledger | NoLedger]:
+    folder = plan.delivery.ledger
+    return nullcontext(NoLedger()) if folder is None else Ledger(folder, plan.run_id, clock)
+
+
 def _report(plan: Plan, summary: Summary) -> None:
-    if plan.report is not None:
+    if plan.delivery.report is not None:
         facts = {"source": plan.name, "run_id": plan.run_id, **plan.facts()}
-        cli.write_report(plan.report, summary.as_dict(facts))
+        cli.write_report(plan.delivery.report, summary.as_dict(facts))
 
 
 def _print(plan: Plan, summary: Summary) -> None:

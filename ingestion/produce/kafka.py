@@ -2,12 +2,15 @@
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from ingestion.clock import Clock
 from ingestion.errors import BrokerError, DeliveryError
+from ingestion.produce.ledger import Ledger, NoLedger
+from ingestion.produce.outcome import is_refusal
 from ingestion.produce.outgoing import Outgoing
 from ingestion.produce.summary import Summary
 from ingestion.settings import KafkaSettings
@@ -59,8 +62,11 @@ class Deliverer:
         clock: Clock,
         log: logging.Logger,
         give_up: Callable[[], bool] = lambda: False,
+        ledger: Ledger | NoLedger = NoLedger(),  # noqa: B008 - it holds nothing
     ) -> None:
         self.summary = Summary()
+        self._ledger = ledger
+        self._waiting: list[Outgoing] = []
         self._clock = clock
         self._give_up = give_up
         self._servers = str(config["bootstrap.servers"])
@@ -87,27 +93,26 @@ class Deliverer:
     def send(self, record: Outgoing) -> bool:
         """Hand a record over, waiting while the queue is full; False when told to give up.
 
+        With a ledger a record waits for a few others, at most until the next ``poll``.
+
         Raises:
-            DeliveryError: the client refuses the record or can send nothing any more.
+            DeliveryError: the client can send nothing any more.
+            LedgerError: the ledger cannot be written.
         """
-        while not self._handed_over(record):
-            if self._give_up():
-                return False
-            self.summary.queue_full_waits += 1
-            self._producer.poll(_FULL_WAIT_S)
-        self.summary.sent[record.topic] += 1
-        self.summary.refused += record.refused
-        if self.summary.sent.total() % _POLL_EVERY == 0:
-            self._producer.poll(0)
-        return True
+        self._waiting.append(record)
+        return len(self._waiting) < self._ledger.batch or self._send_waiting()
 
     def poll(self) -> None:
-        """Fetch the answers that have arrived."""
-        self._producer.poll(0)
+        """Hand over what waits and fetch the answers that have arrived."""
+        self._send_waiting()
+        self._fetch(0)
 
     def flush(self, timeout_s: float) -> int:
         """Wait at most ``timeout_s`` and return how many records are still without an answer."""
-        return int(self._producer.flush(timeout_s))
+        self._send_waiting()
+        left = int(self._producer.flush(timeout_s))
+        self._ledger.flush()
+        return left
 
     def raise_undelivered(self) -> None:
         """Fail when something that was sent is not confirmed.
@@ -143,6 +148,36 @@ class Deliverer:
             "Is it running (`make status`)?"
         )
 
+    def _send_waiting(self) -> bool:
+        records, self._waiting = self._waiting, []
+        if records:
+            self._ledger.intend(records)
+        for number, record in enumerate(records):
+            if not self._send(record):
+                self._never_sent(records[number:])
+                return False
+        return True
+
+    def _send(self, record: Outgoing) -> bool:
+        while not self._handed_over(record):
+            if self._give_up():
+                return False
+            self.summary.queue_full_waits += 1
+            self._fetch(_FULL_WAIT_S)
+        self.summary.sent[record.topic] += 1
+        self.summary.refused += record.refused
+        if self.summary.sent.total() % _POLL_EVERY == 0:
+            self._fetch(0)
+        return True
+
+    def _never_sent(self, records: Iterable[Outgoing]) -> None:
+        for record in records:
+            self._ledger.failed(record, "stopped before it was sent")
+
+    def _fetch(self, timeout_s: float) -> None:
+        self._producer.poll(timeout_s)
+        self._ledger.flush()
+
     def _handed_over(self, record: Outgoing) -> bool:
         try:
             self._producer.produce(
@@ -150,22 +185,27 @@ class Deliverer:
                 record.value,
                 record.key,
                 headers=record.headers,
-                on_delivery=self._on_delivery,
+                on_delivery=partial(self._on_delivery, record),
             )
         except BufferError:
             return False
         except KafkaException as error:
-            self.summary.sent[record.topic] += 1
-            self.summary.fail(record.topic, error.args[0].str())
-            raise DeliveryError(f"{record.topic}: {error.args[0].str()}") from error
+            self._fail(record, error.args[0])
+            if not is_refusal(error.args[0]):
+                raise DeliveryError(f"{record.topic}: {error.args[0].str()}") from error
         return True
 
-    def _on_delivery(self, error: KafkaError | None, message: Message) -> None:
-        topic = str(message.topic())
-        if error is None:
-            self.summary.delivered[topic] += 1
-        else:
-            self.summary.fail(topic, error.str())
+    def _on_delivery(self, record: Outgoing, error: KafkaError | None, message: Message) -> None:
+        if error is not None:
+            self._fail(record, error)
+            return
+        self.summary.delivered[record.topic] += 1
+        self._ledger.acked(record, int(message.partition() or 0), int(message.offset() or 0))
+
+    def _fail(self, record: Outgoing, error: KafkaError) -> None:
+        self.summary.fail(record.topic, error.str())
+        note = self._ledger.failed if is_refusal(error) else self._ledger.unknown
+        note(record, error.str())
 
     def _on_error(self, error: KafkaError) -> None:
         # That no broker is left says less than why the last one went.

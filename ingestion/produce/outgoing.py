@@ -1,6 +1,7 @@
 """What is handed to Kafka: a message or a dead letter, with everything beside its value."""
 
 from collections.abc import Iterable, Iterator
+from hashlib import sha256
 from typing import NamedTuple
 
 from ingestion.clock import Clock
@@ -14,13 +15,19 @@ Headers = list[tuple[str, str | bytes | None]]
 
 
 class Outgoing(NamedTuple):
-    """One Kafka record before it is sent."""
+    """One Kafka record before it is sent; only a message has an event_id."""
 
     topic: str
     key: bytes | None
     value: bytes
     headers: Headers
     refused: bool = False
+    event_id: str | None = None
+
+    @property
+    def id(self) -> str:
+        """What the record is known by wherever it is sent again; the value's hash without id."""
+        return self.event_id or f"sha256:{sha256(self.value).hexdigest()}"
 
 
 def of_message(message: Message, body: bytes | None = None) -> Outgoing:
@@ -30,6 +37,7 @@ def of_message(message: Message, body: bytes | None = None) -> Outgoing:
         envelope.key_of(message),
         envelope.encode(message) if body is None else body,
         [*envelope.headers_of(message)],
+        event_id=message.event_id,
     )
 
 

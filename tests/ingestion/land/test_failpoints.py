@@ -5,7 +5,8 @@ from ingestion.land.failpoints import Failpoint
 
 
 @pytest.mark.parametrize(
-    "text", ["before-put", "before-put:0", "before-put:x", "elsewhere:1", ":1"]
+    "text",
+    ["before-put", "before-put:0", "before-put:x", "elsewhere:1", ":1", "before-put:1:wait"],
 )
 def test_a_malformed_failpoint_is_refused(text: str) -> None:
     with pytest.raises(SettingsError, match="TAPEHOUSE_FAILPOINT"):

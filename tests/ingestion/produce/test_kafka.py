@@ -15,6 +15,7 @@ from ingestion.contracts.records import Message, QuoteMessage
 from ingestion.errors import BrokerError, DeliveryError, SourceError
 from ingestion.produce import kafka as client
 from ingestion.produce.kafka import Deliverer
+from ingestion.produce.ledger import Ledger, NoLedger
 from ingestion.produce.outgoing import Outgoing, of_message, outgoing
 from ingestion.produce.pacing import Pacer, Stop
 from ingestion.produce.run import run
@@ -27,10 +28,14 @@ CLOCK = SystemClock()
 SYMBOLS = ("AAPL", "FB", "GOOG", "IBM", "MSFT")
 
 
-def deliverer(servers: str, **changes: Any) -> Deliverer:
+def deliverer(
+    servers: str,
+    ledger: Ledger | NoLedger = NoLedger(),  # noqa: B008 - it holds nothing
+    **changes: Any,
+) -> Deliverer:
     settings = KafkaSettings(bootstrap_servers=servers, security_protocol="PLAINTEXT")
     config = client.configuration(settings, delivery_timeout_s=20) | changes
-    return Deliverer(config, CLOCK, quiet())
+    return Deliverer(config, CLOCK, quiet(), ledger=ledger)
 
 
 def quiet() -> logging.Logger:
@@ -131,14 +136,17 @@ def test_what_is_not_confirmed_fails_with_counts_and_reason(kafka: MockKafka) ->
         ours.raise_undelivered()
 
 
-def test_a_record_that_the_client_refuses_is_a_failure(kafka: MockKafka) -> None:
+def test_a_record_that_the_client_refuses_fails_the_run_and_stops_no_other(
+    kafka: MockKafka,
+) -> None:
     ours = deliverer(kafka.servers)
     huge = Outgoing("stock-quotes", b"IBM", b"x" * 2_000_000, [])
 
-    with pytest.raises(DeliveryError, match="stock-quotes"):
-        send_all(ours, iter([of_message(quote("IBM", 1)), huge]))
+    send_all(ours, iter([of_message(quote("IBM", 1)), huge, of_message(quote("IBM", 2))]))
 
-    assert (ours.summary.sent.total(), ours.summary.delivered.total()) == (2, 1)
+    assert (ours.summary.sent.total(), ours.summary.delivered.total()) == (3, 2)
+    with pytest.raises(DeliveryError, match=r"1 of 3 .*stock-quotes 1.*too large"):
+        ours.raise_undelivered()
 
 
 def test_a_stop_sends_no_more_and_delivers_what_was_sent(kafka: MockKafka) -> None:

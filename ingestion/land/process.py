@@ -1,0 +1,132 @@
+"""One lander's process: put together from the settings, run until it is over, left in order."""
+
+import gc
+import signal
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from ingestion.clock import Clock
+from ingestion.contracts.topics import BATCH, DEAD_LETTERS, QUOTES, REALTIME
+from ingestion.land import drain, status
+from ingestion.land.core import Core, Limits
+from ingestion.land.failpoints import Failpoint
+from ingestion.land.kafka import Kafka
+from ingestion.land.once import Targets
+from ingestion.land.requests import Requests, Workers
+from ingestion.land.service import Lander
+from ingestion.land.store import READ_TIMEOUT_S, BronzeStore, connect
+from ingestion.settings import KafkaSettings, LandSettings, ProjectSettings, StoreSettings
+
+TOPICS: Final = [BATCH, QUOTES, REALTIME, DEAD_LETTERS]
+_WORKERS: Final = 8
+_COLLECT_EVERY: Final = 200_000  # containers; a batch of messages makes some 50,000
+_CLOSE_TIMEOUT_S: Final = 2.0
+
+
+@dataclass(frozen=True)
+class Process:
+    """A lander and the parts that it was made of."""
+
+    lander: Lander
+    kafka: Kafka
+    store: BronzeStore
+    file: status.StatusFile
+    clock: Clock
+
+    def run(self, once: bool = False) -> None:
+        """Land until SIGTERM or SIGINT; with ``once`` until what Kafka holds now is landed.
+
+        Raises:
+            BrokerError: the Kafka client can not go on.
+            ChainError: a partition is stalled, and the run could not end.
+            StoreError: storage could not be read.
+        """
+        _calm_collector()
+        try:
+            self.lander.run(TOPICS, self._end() if once else _on_signal())
+        finally:
+            close(self.kafka)
+        self.file.remove()
+
+    def _end(self) -> Callable[[], bool]:
+        stopped = _on_signal()
+        targets = Targets(
+            drain.ends(self.kafka, self.kafka.partitions(TOPICS)),
+            lambda one: self.store.chain_end(one, self.kafka.generation(one.topic)),
+            self.clock,
+        )
+        return lambda: stopped() or targets.are_reached(self.lander)
+
+
+def assemble(
+    name: str,
+    clock: Clock,
+    core: Callable[[Limits], Core] = Core,
+    store: Callable[..., BronzeStore] = BronzeStore,
+) -> Process:
+    """Build the lander called ``name`` from the settings; both sides were asked and answer.
+
+    ``core`` and ``store`` are for whoever wants to see what a broken rule does.
+
+    Raises:
+        SettingsError: a setting is missing or malformed.
+        BrokerError: Kafka refuses or does not answer.
+        StoreError: the store refuses or does not answer.
+    """
+    kafka, bronze = open_sides(clock, store=store)
+    status.sweep(run_folder(), clock)
+    file = status.StatusFile(status.path(run_folder(), name), clock)
+    settings = LandSettings.load()
+    limits = Limits(settings.max_bytes, settings.max_age_s, settings.budget_bytes)
+    failpoint = Failpoint.from_environment()
+    workers = Workers(_WORKERS, Requests(kafka, bronze, failpoint).perform)
+    lander = Lander(core(limits), kafka, workers, file, clock, failpoint)
+    return Process(lander, kafka, bronze, file, clock)
+
+
+def open_sides(
+    clock: Clock,
+    read_timeout_s: float = READ_TIMEOUT_S,
+    store: Callable[..., BronzeStore] = BronzeStore,
+) -> tuple[Kafka, BronzeStore]:
+    """Connect to Kafka and the store as the lander, and make sure that both answer.
+
+    Raises:
+        BrokerError: Kafka refuses or does not answer.
+        StoreError: the store refuses or does not answer.
+    """
+    settings = StoreSettings.load()
+    client = connect(settings, "lander", 2 * _WORKERS, read_timeout_s)
+    bronze = store(client, settings.bronze_bucket)
+    kafka = Kafka(KafkaSettings.load(), clock, LandSettings.load().group_protocol)
+    bronze.check()
+    kafka.check()
+    return kafka, bronze
+
+
+def close(kafka: Kafka) -> None:
+    """Leave the group, but never wait for a broker that is away: its session ends anyway."""
+    closing = threading.Thread(target=kafka.close, name="close", daemon=True)
+    closing.start()
+    closing.join(_CLOSE_TIMEOUT_S)
+
+
+def run_folder() -> Path:
+    """Return the folder of the landers' status files."""
+    return ProjectSettings.load().state("run")
+
+
+def _calm_collector() -> None:
+    """Collect rarely: the containers of a batch die by themselves, looking through them costs."""
+    gc.freeze()
+    gc.set_threshold(_COLLECT_EVERY)
+
+
+def _on_signal() -> Callable[[], bool]:
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    return stop.is_set
