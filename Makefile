@@ -8,7 +8,7 @@ RUN := .venv/bin/python -m
 ARGS ?=
 SEEDS ?= 1000
 
-.PHONY: help setup ready up down status reset demo test simulate lint bench-pipeline audit lock
+.PHONY: help setup ready up down status reset demo test simulate drill lint bench-pipeline audit lock
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -39,6 +39,9 @@ test: ready ## Every test, with a Kafka, store, Spark and dbt of their own
 
 simulate: ready ## Landers in simulated worlds that fail, SEEDS=10000 of them; every step is judged
 	@$(RUN) drill simulate --seeds $(SEEDS) $(ARGS)
+
+drill: ready ## The fault matrix on real brokers, store and landers, audited; some 40 minutes (ARGS="--row 5")
+	@$(RUN) drill run $(ARGS)
 
 lint: ready ## Style and types: ruff, mypy, sqlfluff
 	@$(RUN) ruff check .

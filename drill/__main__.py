@@ -1,11 +1,21 @@
 """``python -m drill``: prove landing by making everything around it fail."""
 
+import sys
+
 import typer
 
+from drill.matrix.command import run
+from drill.matrix.lander import lander
+from drill.matrix.load import load
 from drill.simulation.command import simulate
+from ingestion import cli
+from ingestion.errors import TapehouseError
 
-app = typer.Typer(add_completion=False, no_args_is_help=True)
+app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 app.command()(simulate)
+app.command()(run)
+app.command(hidden=True)(lander)
+app.command(hidden=True)(load)
 
 
 @app.callback()
@@ -13,5 +23,14 @@ def drill() -> None:
     """Make everything around the landers fail, and judge what they did."""
 
 
+def main() -> None:
+    """Run the command line; an expected error is one line and exit code 1."""
+    try:
+        app()
+    except (TapehouseError, OSError) as error:
+        typer.echo(f"error: {cli.one_line(str(error))}", err=True)
+        sys.exit(1)
+
+
 if __name__ == "__main__":
-    app()
+    main()

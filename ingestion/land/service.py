@@ -176,8 +176,11 @@ class Lander:
 
     def _note(self, answer: Answer) -> None:
         put = self._puts.pop(answer.request, None)
-        is_landed = isinstance(answer, PutDone) and answer.outcome is PutOutcome.LANDED
-        if put is None or not is_landed:
+        if put is None or not isinstance(answer, PutDone):
+            return
+        if answer.outcome is not PutOutcome.LANDED:
+            place, outcome = str(put.partition), answer.outcome.value
+            self._log.info("not_landed", partition=place, start=put.start, outcome=outcome)
             return
         count = sum(chunk.count for chunk in put.chunks)
         self._status.objects += 1

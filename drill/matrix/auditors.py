@@ -1,0 +1,90 @@
+"""Two independent auditors, each a process of its own with a memory of its own."""
+
+import json
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from drill.matrix.cluster import Cluster
+from drill.matrix.errors import ViolatedError
+from drill.matrix.process import Process
+
+COUNT: Final = 2
+_AUDIT_S: Final = 180.0
+_STAGES: Final = ("kafka", "bronze")
+_SHOWN: Final = 2
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One auditor's verdict, and the checks that do not hold."""
+
+    verdict: str
+    checks: list[dict[str, Any]] = field(default_factory=list)
+
+    def failed(self) -> list[dict[str, Any]]:
+        """Return the checks that are neither good nor skipped."""
+        return [one for one in self.checks if one["status"] not in ("ok", "skipped")]
+
+    def names(self) -> set[str]:
+        """Return the names of the violated checks."""
+        return {one["name"] for one in self.checks if one["status"] == "violated"}
+
+    def told(self) -> str:
+        """Return it in one line, with the first checks that do not hold."""
+        shown = [f"{c['name']} {_place(c)}: {c['detail']}" for c in self.failed()[:_SHOWN]]
+        more = len(self.failed()) - len(shown)
+        return "; ".join([self.verdict, *shown, *([f"and {more} more"] if more > 0 else [])])
+
+
+class Auditors:
+    """Judges what is there, twice at the same time; both must say the same."""
+
+    def __init__(self, cluster: Cluster, ledger: Path) -> None:
+        self._cluster = cluster
+        self._ledger = ledger
+        self._folders = [cluster.layout.state / f"auditor-{n}" for n in range(1, COUNT + 1)]
+
+    def judge(self, deep: bool = False) -> list[Verdict]:
+        """Return what each of them finds now."""
+        started = [self._start(number, folder, deep) for number, folder in enumerate(self._folders)]
+        return [self._verdict(process, folder) for process, folder in started]
+
+    def require_ok(self, deep: bool = False) -> str:
+        """Return a word on what was found good.
+
+        Raises:
+            ViolatedError: an auditor says anything but ok, or they differ.
+        """
+        found = self.judge(deep)
+        bad = [one for one in found if one.verdict != "ok"]
+        if bad:
+            raise ViolatedError("; ".join(f"auditor: {one.told()}" for one in bad[:1]))
+        return f"{len(found)} auditors: ok, {len(found[0].checks)} checks"
+
+    def _start(self, number: int, folder: Path, deep: bool) -> tuple[Process, Path]:
+        folder.mkdir(exist_ok=True)
+        report = folder / "report.json"
+        report.unlink(missing_ok=True)
+        command = [sys.executable, "-m", "audit", "--report", str(report)]
+        command += [word for stage in _STAGES for word in ("--stage", stage)]
+        command += ["--deep"] if deep else []
+        own = {"TAPEHOUSE_STATE_DIR": str(folder)}
+        process = self._cluster.process(f"auditor-{number + 1}", command, own)
+        process.start()
+        return process, report
+
+    def _verdict(self, process: Process, report: Path) -> Verdict:
+        code = process.wait(_AUDIT_S)
+        if code is None:
+            process.kill()
+            raise ViolatedError(f"{process.name} did not end within {_AUDIT_S:.0f} s")
+        if not report.is_file():
+            raise ViolatedError(f"{process.name} ended with {code} and no verdict: {process.log}")
+        found = json.loads(report.read_text())
+        return Verdict(found["verdict"], found["checks"])
+
+
+def _place(check: dict[str, Any]) -> str:
+    return "" if check["topic"] is None else f"{check['topic']}/{check['partition']}"

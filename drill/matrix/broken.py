@@ -1,0 +1,60 @@
+"""Rules of the protocol, broken on purpose in a lander's process on the real store."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from drill.simulation.mutants import AdoptUnchecked, CommitBeforePut
+from ingestion.land import objects
+from ingestion.land.core import Core, Limits
+from ingestion.land.protocol import Head, Partition, PutOutcome
+from ingestion.land.store import BronzeStore
+
+_SUFFIX: Final = ".jsonl.zst"
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What a lander is built from; as it stands, the product's own rules."""
+
+    core: Callable[[Limits], Core] = Core
+    store: Callable[..., BronzeStore] = BronzeStore
+
+
+class Overwriting(BronzeStore):
+    """Writes whether or not the key is taken."""
+
+    def put(self, key: str, body: bytes, head: Head) -> tuple[PutOutcome, str]:
+        fields = objects.metadata(head)
+        self._client.put_object(Bucket=self._bucket, Key=key, Body=body, Metadata=fields)
+        return PutOutcome.LANDED, ""
+
+
+class EndInKey(BronzeStore):
+    """Names an object by both of its ends: two writers of one range no longer collide."""
+
+    def put(self, key: str, body: bytes, head: Head) -> tuple[PutOutcome, str]:
+        return super().put(f"{key.removesuffix(_SUFFIX)}-{head.next:020d}{_SUFFIX}", body, head)
+
+    def get(self, partition: Partition, generation: str, start: int) -> tuple[Head, bytes] | None:
+        wanted = objects.key(partition, generation, start).removesuffix(_SUFFIX)
+        for key in self._keys(partition, generation, start):
+            if key.startswith(wanted):
+                answer = self._client.get_object(Bucket=self._bucket, Key=key)
+                body = answer["Body"].read()
+                return objects.verify(start, answer["Metadata"], body), body
+        return None
+
+    def last(self, partition: Partition, generation: str, since: int = 0) -> int | None:
+        keys = list(self._keys(partition, generation, since))
+        return int(keys[-1].rsplit("/", 1)[1][:20]) if keys else None
+
+
+RULES: Final[dict[str, Rules]] = {
+    "": Rules(),
+    "commit-before-put": Rules(core=CommitBeforePut),
+    "overwrite": Rules(store=Overwriting),
+    "end-in-key": Rules(store=EndInKey),
+    "adopt-unchecked": Rules(core=AdoptUnchecked),
+}
+BREAKABLE: Final = tuple(name for name in RULES if name)

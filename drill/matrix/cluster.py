@@ -1,0 +1,214 @@
+"""A Kafka cluster and a store of the drill's own, as processes without a supervisor.
+
+Nothing here is started again by itself: what a row kills stays dead until the row heals it. Every
+process carries the mark of ``infra.local.environment``, by which `Cluster.down` also finds what
+lost its parent. Broker 1 leads what coordinates, the others lead the data: either can be taken away
+alone.
+"""
+
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final
+
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from drill.matrix.errors import StuckError
+from drill.matrix.process import Process
+from drill.matrix.waiting import until
+from infra.local import acls, config, files, kafka, processes, scratch, services, store, topics
+from infra.local.layout import Layout
+from infra.local.ports import HOST
+from ingestion.errors import StackError
+from ingestion.settings import ROOT
+
+COORDINATOR: Final = 1
+# Small heaps and one collector thread: three brokers share two cores with what is under test.
+_MEMORY: Final = ("-Xms128m", "-Xmx320m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
+_OFFSETS: Final = "__consumer_offsets"
+_OFFSETS_PARTITIONS: Final = 8
+_START_S: Final = 90.0
+_REQUEST_S: Final = 20.0
+_BROKER: Final = {
+    # Soon after a follower stops, the others go on without it.
+    "replica.lag.time.max.ms": "3000",
+    # The session that classic members ask for by themselves; 45 s by default.
+    "group.consumer.session.timeout.ms": "6000",
+    "group.consumer.min.session.timeout.ms": "6000",
+    "group.consumer.heartbeat.interval.ms": "1500",
+    "group.consumer.min.heartbeat.interval.ms": "1500",
+    # A row that moves leaders moves them back itself.
+    "auto.leader.rebalance.enable": "false",
+}
+
+
+class Cluster:
+    """Some brokers (three, or one for quick rows) and a store, on ports of their own."""
+
+    def __init__(self, home: Path, size: int = 3) -> None:
+        self.size = size
+        self._home = home
+        ports = scratch.choose_ports(2 * size)
+        pairs = zip(ports[:size], ports[size:], strict=True)
+        self._broker_ports = dict(enumerate(pairs, start=1))  # (clients, controllers)
+
+    def up(self) -> None:
+        """Start everything, empty; the settings are in force in this process from here on.
+
+        Raises:
+            StackError: a tool is missing, or something does not become healthy.
+        """
+        self._forget_earlier()
+        os.environ.update(scratch.prepare(self._home, self._settings()))
+        self.layout.make_folders()
+        self.layout.log.mkdir(exist_ok=True)
+        self._format()
+        for process in [self.store, *self.brokers.values()]:
+            process.start()
+        self._wait_until_healthy()
+        self._provision()
+
+    def down(self) -> None:
+        """Stop every process of the cluster, also those that lost their parent."""
+        for process in self.brokers.values():
+            if process.is_running:
+                process.kill()  # the last of three would wait for a quorum for minutes
+        processes.end(processes.of_stack(self.layout.state))
+
+    @cached_property
+    def layout(self) -> Layout:
+        """Settings and folders."""
+        return Layout.load()
+
+    @cached_property
+    def brokers(self) -> dict[int, Process]:
+        """The brokers by their ids."""
+        return {number: self._broker(number) for number in self._broker_ports}
+
+    @cached_property
+    def store(self) -> Process:
+        """The object store."""
+        one = services.service("store", self.layout)
+        for name, text in one.files.items():
+            files.write_private(self.layout.run / name, text)
+        return self.process("store", one.command, one.environment)
+
+    @cached_property
+    def admin(self) -> AdminClient:
+        """A client of the super user."""
+        return kafka.admin(self.layout)
+
+    def process(
+        self, name: str, command: Sequence[str], environment: Mapping[str, str] | None = None
+    ) -> Process:
+        """Return a process that belongs to the cluster; it is not started yet."""
+        own = {"PYTHONPATH": str(ROOT), **(environment or {})}
+        log = self.layout.log / f"{name}.log"
+        return Process(name, command, log, self.layout.child_environment() | own)
+
+    def is_whole(self) -> bool:
+        """Tell whether every broker answers for itself and follows every partition."""
+        try:
+            found = self.admin.list_topics(timeout=_REQUEST_S)
+        except KafkaException:
+            return False
+        replicas = [p for t in found.topics.values() for p in t.partitions.values()]
+        in_sync = all(len(p.isrs) == len(p.replicas) for p in replicas)
+        return len(found.brokers) == self.size and in_sync
+
+    def create_topic(
+        self, name: str, replicas: Sequence[Sequence[int]], settings: Mapping[str, str]
+    ) -> None:
+        """Create a topic with these brokers for its partitions, the leader first."""
+        brokers = [list(one) for one in replicas]
+        new = NewTopic(name, len(brokers), replica_assignment=brokers, config=dict(settings))
+        self.admin.create_topics([new], request_timeout=_REQUEST_S)[name].result(_REQUEST_S)
+
+    def delete_topic(self, name: str) -> None:
+        """Delete a topic."""
+        self.admin.delete_topics([name], request_timeout=_REQUEST_S)[name].result(_REQUEST_S)
+
+    def declared(self) -> list[topics.Topic]:
+        """Return the topics of ``infra/kafka/topics.yml``."""
+        return topics.parse(files.declared("kafka/topics.yml", self.layout))
+
+    def data_replicas(self, partitions: int) -> list[list[int]]:
+        """Return the usual brokers of a topic's partitions: the coordinating one leads none."""
+        if self.size == 1:
+            return [[COORDINATOR]] * partitions
+        others = [number for number in self._broker_ports if number != COORDINATOR]
+        turned = [others[i % len(others) :] + others[: i % len(others)] for i in range(partitions)]
+        return [[*leaders, COORDINATOR] for leaders in turned]
+
+    def _settings(self) -> dict[str, str]:
+        servers = ",".join(f"{HOST}:{port}" for port, _ in self._broker_ports.values())
+        return {"KAFKA_BOOTSTRAP_SERVERS": servers}
+
+    def _forget_earlier(self) -> None:
+        """End what a drill that was killed left behind, and start from nothing."""
+        processes.end(processes.of_stack((self._home / "var").resolve()))
+        shutil.rmtree(self._home, ignore_errors=True)
+
+    def _format(self) -> None:
+        cluster, directories = kafka.new_id(), {n: kafka.new_id() for n in self._broker_ports}
+        voters = ",".join(
+            f"{number}@{HOST}:{controller}:{directories[number]}"
+            for number, (_, controller) in self._broker_ports.items()
+        )
+        membership = ["--cluster-id", cluster, "--initial-controllers", voters]
+        for number in self._broker_ports:
+            text = self._properties(number)
+            files.write_private(self.layout.run / f"broker-{number}.properties", text)
+            kafka.run_storage_tool(self.layout, text, membership)
+
+    def _properties(self, number: int) -> str:
+        port, controller = self._broker_ports[number]
+        own = self.layout.kafka.model_copy(update={"port": port, "controller_port": controller})
+        data = self.layout.state / "kafka" / f"broker-{number}"
+        quorum = ",".join(f"{HOST}:{controller}" for _, controller in self._broker_ports.values())
+        copies, least = str(self.size), str(2 if self.size > 1 else 1)
+        changed = {
+            "node.id": str(number),
+            "controller.quorum.bootstrap.servers": quorum,
+            "offsets.topic.replication.factor": copies,
+            "transaction.state.log.replication.factor": copies,
+            "share.coordinator.state.topic.replication.factor": copies,
+            "min.insync.replicas": least,
+            **_BROKER,
+        }
+        text = config.kafka_properties(replace(self.layout, kafka=own), data)
+        return text + config.properties(changed)
+
+    def _broker(self, number: int) -> Process:
+        name = f"broker-{number}"
+        return self.process(
+            name, services.broker_command(self.layout, f"{name}.properties", _MEMORY)
+        )
+
+    def _wait_until_healthy(self) -> None:
+        try:
+            until(self._answers, _START_S, "every broker and the store answer", StuckError)
+        except StuckError as error:
+            raise StackError(f"the drill's cluster did not start: {error}; {self._logs()}") from (
+                error
+            )
+
+    def _answers(self) -> bool:
+        return self.is_whole() and services.health(services.service("store", self.layout)) is None
+
+    def _logs(self) -> str:
+        ended = [p for p in [self.store, *self.brokers.values()] if not p.is_running]
+        return "; ".join(f"end of {p.log}:\n{files.last_lines(p.log)}" for p in ended)
+
+    def _provision(self) -> None:
+        settings: dict[str, Any] = {"cleanup.policy": "compact"}
+        order = [*self._broker_ports]  # the coordinating broker first
+        self.create_topic(_OFFSETS, [order] * _OFFSETS_PARTITIONS, settings)
+        for topic in self.declared():
+            self.create_topic(topic.name, self.data_replicas(topic.partitions), topic.config)
+        acls.ensure(self.admin, files.declared("kafka/acls.yml", self.layout), self.layout.kafka)
+        store.provision(self.layout)

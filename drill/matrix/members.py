@@ -1,0 +1,74 @@
+"""A lander's process as the drill sees it: its signals, its status file, its log."""
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from drill.matrix.cluster import Cluster
+from ingestion.land import status
+from ingestion.land.failpoints import VARIABLE
+from ingestion.land.protocol import Partition
+
+STOP_S: Final = 10.0  # what a lander has from SIGTERM to its end
+
+
+@dataclass(frozen=True)
+class Orders:
+    """How a lander is to run; as it stands, exactly as the product's own."""
+
+    broken: str = ""
+    failpoint: str = ""
+    protocol: str = "classic"
+    forced: tuple[str, ...] = ()  # topics whose partitions it takes outside the group
+    settings: tuple[tuple[str, str], ...] = ()
+
+
+class Member:
+    """One lander; started when made."""
+
+    def __init__(self, cluster: Cluster, name: str, orders: Orders) -> None:
+        self.name = name
+        self.orders = orders
+        self._file = status.path(cluster.layout.run, name)
+        environment = {"LAND_GROUP_PROTOCOL": orders.protocol, **dict(orders.settings)}
+        if orders.failpoint:
+            environment[VARIABLE] = orders.failpoint
+        self.process = cluster.process(f"lander-{name}", _command(name, orders), environment)
+        self.process.start()
+
+    def status(self) -> dict[str, Any]:
+        """Return what it tells of itself now; empty before it has told anything."""
+        try:
+            found: dict[str, Any] = json.loads(self._file.read_text())
+        except FileNotFoundError:
+            return {}
+        return found if found["pid"] == self.process.pid else {}
+
+    def follows(self) -> set[Partition]:
+        """Return the partitions that it says it reads."""
+        rows = self.status().get("partitions", [])
+        return {Partition(r["topic"], r["partition"]) for r in rows if r["phase"] == "following"}
+
+    def said(self, *events: str) -> list[dict[str, Any]]:
+        """Return the lines of its log with one of these events."""
+        return [line for line in self._lines() if line.get("event") in events]
+
+    def _lines(self) -> list[dict[str, Any]]:
+        found = []
+        for text in self.process.log.read_text(errors="replace").splitlines():
+            try:
+                line = json.loads(text)
+            except json.JSONDecodeError:  # a traceback, or a line that is being written
+                continue
+            if isinstance(line, dict):
+                found.append(line)
+        return found
+
+
+def _command(name: str, orders: Orders) -> Sequence[str]:
+    if not orders.broken and not orders.forced:
+        return [sys.executable, "-m", "ingestion", "land", "--name", name]
+    own = [sys.executable, "-m", "drill", "lander", "--name", name, "--break", orders.broken]
+    return [*own, *(word for topic in orders.forced for word in ("--force", topic))]

@@ -1,0 +1,37 @@
+"""One row of the fault matrix, and what became of it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal
+
+from drill.matrix.stage import Stage
+
+
+@dataclass(frozen=True)
+class Row:
+    """A fault: ``play`` injects it, proves it and heals it; the runner does all the rest.
+
+    ``catches`` names the broken rules that must turn the row red.
+    """
+
+    number: int
+    fault: str
+    play: Callable[[Stage], None]
+    catches: frozenset[str] = frozenset()
+    deep: bool = False
+
+
+@dataclass
+class Outcome:
+    """What became of a row; ``kind`` is one word for why it is red."""
+
+    row: int
+    fault: str
+    verdict: Literal["green", "red"] = "red"
+    kind: str = ""
+    reason: str = ""
+    proofs: list[str] = field(default_factory=list)
+    notes: dict[str, float] = field(default_factory=dict)
+    audit: str = ""
+    recovery_s: float | None = None
+    seconds: float = 0.0

@@ -1,0 +1,195 @@
+"""What a row plays on: the cluster, a loaded producer, landers, watchers, and the proofs."""
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from drill.matrix.auditors import Auditors
+from drill.matrix.cluster import Cluster
+from drill.matrix.errors import RedError, StuckError, UnprovenError, UnsteadyError, ViolatedError
+from drill.matrix.members import Member, Orders
+from drill.matrix.process import Process
+from drill.matrix.sight import Ends, Sight
+from drill.matrix.waiting import until
+
+STEADY_S: Final = 60.0
+PROOF_S: Final = 30.0
+CATCH_UP_S: Final = 90.0
+_ANSWERED_S: Final = 150.0
+_LOADED: Final = 500  # records that are confirmed before a fault may come
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a whole run is played with."""
+
+    rate: float = 1000.0
+    broken: str = ""
+    outage_s: float = 20.0
+    soak_minutes: float = 10.0
+    seed: int = 0
+
+
+@dataclass
+class Stage:
+    """One row's stage; the runner makes it, `play` uses it, the runner clears it."""
+
+    cluster: Cluster
+    sight: Sight
+    auditors: Auditors
+    options: Options
+    folder: Path
+    row: int
+    proofs: list[str] = field(default_factory=list)
+    notes: dict[str, float] = field(default_factory=dict)
+    members: list[Member] = field(default_factory=list)
+    load: Process | None = None
+    healed_at: float | None = None
+
+    # What a row does ----------------------------------------------------------------------------
+
+    def lander(self, orders: Orders | None = None, name: str = "") -> Member:
+        """Start a lander (with the run's rule broken); it is ended after the row."""
+        given = orders or Orders()
+        own = Orders(
+            given.broken or self.options.broken,
+            given.failpoint,
+            given.protocol,
+            given.forced,
+            given.settings,
+        )
+        name = name or f"r{self.row}-{len(self.members) + 1}"
+        self.members.append(Member(self.cluster, name, own))
+        return self.members[-1]
+
+    def landers(self, count: int, orders: Orders | None = None) -> list[Member]:
+        """Start several landers alike."""
+        return [self.lander(orders) for _ in range(count)]
+
+    def steady(self) -> None:
+        """Wait until records flow and bronze has all that Kafka held a moment ago.
+
+        Raises:
+            UnsteadyError: it does not come to that.
+        """
+        until(self._is_loaded, STEADY_S, "the producer's records are confirmed", UnsteadyError)
+        targets = self.require_ends(UnsteadyError)
+        until(
+            lambda: self.sight.missing(targets) == 0,
+            STEADY_S,
+            "bronze follows Kafka",
+            UnsteadyError,
+        )
+
+    def prove(self, what: str, condition: Callable[[], object], timeout_s: float = PROOF_S) -> None:
+        """Wait until it is seen that the fault happened; ``what`` says so in the report.
+
+        Raises:
+            UnprovenError: it was not seen.
+        """
+        until(condition, timeout_s, what, UnprovenError)
+        self.proofs.append(what)
+
+    def expect(
+        self, what: str, condition: Callable[[], object], timeout_s: float = CATCH_UP_S
+    ) -> None:
+        """Wait until landing has done what it has to do after the fault.
+
+        Raises:
+            StuckError: it did not.
+        """
+        until(condition, timeout_s, what, StuckError)
+        self.proofs.append(what)
+
+    def audit_now(self) -> None:
+        """Have the auditors look in the middle of a fault: behind is fine, violated is not.
+
+        Raises:
+            ViolatedError: one of them says so.
+        """
+        for found in self.auditors.judge():
+            if found.verdict == "violated":
+                raise ViolatedError(f"during the fault: {found.told()}")
+        self.proofs.append("auditors in the middle of it: nothing violated")
+
+    def healed(self) -> None:
+        """Say that the fault is over: from here on the time to recover counts."""
+        self.healed_at = time.monotonic()
+
+    # What the runner does -----------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """Start the load and the watchers."""
+        self.load = self._loader()
+        self.load.start()
+
+    def catch_up(self) -> float:
+        """Return the seconds from the heal until bronze had all that Kafka held then.
+
+        Raises:
+            StuckError: that did not come within `CATCH_UP_S`.
+        """
+        began = self.healed_at or time.monotonic()
+        targets = self.require_ends(StuckError)
+        until(lambda: self.sight.missing(targets) == 0, CATCH_UP_S, "bronze catches up", StuckError)
+        return time.monotonic() - began
+
+    def drain(self) -> None:
+        """Stop the load with every record answered, and wait until bronze lacks nothing.
+
+        Raises:
+            StuckError: a record stays unanswered, or bronze does not catch up.
+        """
+        self._stop_load()
+        until(lambda: self.sight.lag() == 0, CATCH_UP_S, "the lag comes to 0", StuckError)
+
+    def clear(self) -> None:
+        """End what the row started."""
+        if self.load is not None:
+            self.load.end()
+        for member in self.members:
+            member.process.end()
+
+    def sent(self) -> dict[str, int]:
+        """Return what the producer has told of itself."""
+        try:
+            found: dict[str, int] = json.loads(self._load_report().read_text())
+        except FileNotFoundError:
+            return {}
+        return found
+
+    def require_ends(self, error: type[RedError]) -> Ends:
+        """Return where Kafka's logs end now, waiting for leaders that are away."""
+        found: list[Ends] = []
+
+        def look() -> bool:
+            ends = self.sight.ends()
+            found.extend([ends] if ends is not None else [])
+            return bool(found)
+
+        until(look, CATCH_UP_S, "Kafka tells where its logs end", error)
+        return found[0]
+
+    def _is_loaded(self) -> bool:
+        return self.sent().get("delivered", 0) >= _LOADED
+
+    def _loader(self) -> Process:
+        command = [sys.executable, "-m", "drill", "load", "--rate", str(self.options.rate)]
+        command += ["--ledger", str(self.folder / "ledger"), "--report", str(self._load_report())]
+        return self.cluster.process(f"load-{self.row}", command)
+
+    def _load_report(self) -> Path:
+        return self.cluster.layout.run / f"load-{self.row}.json"
+
+    def _stop_load(self) -> None:
+        if self.load is None:
+            return
+        self.load.terminate()
+        code = self.load.wait(_ANSWERED_S)
+        if code != 0:
+            said = "still runs" if code is None else f"ended with {code}"
+            raise StuckError(f"the producer {said}: {self.sent()}; see {self.load.log}")
