@@ -38,6 +38,9 @@ def run(
     outage_seconds: Annotated[
         float, typer.Option(min=1, help="How long all brokers are down in row 8.")
     ] = 20.0,
+    store_outage_seconds: Annotated[
+        float, typer.Option(min=1, help="How long the store is down in row 13.")
+    ] = 60.0,
     rate: Annotated[float, typer.Option(min=1, help="Records produced a second.")] = 1000.0,
     brokers: Annotated[int, typer.Option(help="3, or 1 for the rows that need no more.")] = 3,
     seed: Annotated[int, typer.Option(help="Seed of the soak's faults; 0 draws one.")] = 0,
@@ -52,7 +55,14 @@ def run(
     if listing:
         _list()
         return
-    options = Options(rate, broken, outage_seconds, soak_minutes, seed or time.time_ns() % 10**6)
+    options = Options(
+        rate=rate,
+        broken=broken,
+        outage_s=outage_seconds,
+        store_outage_s=store_outage_seconds,
+        soak_minutes=soak_minutes,
+        seed=seed or time.time_ns() % 10**6,
+    )
     paths = [_folder() / "report.json", *([report] if report else [])]
     rows = chosen(row or [], broken)
     if not _play(rows, options, brokers, paths):

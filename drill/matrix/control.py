@@ -1,22 +1,20 @@
 """Helper processes of the drill: a control port that takes a line of JSON and answers with one."""
 
 import json
-import os
 import socket
-import subprocess
 import sys
 import time
 from asyncio import StreamReader, StreamWriter
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
-from typing import Any, Final, Self
+from collections.abc import Callable, Mapping
+from typing import Any, Final
 
 import msgspec
 import typer
 
+from drill.matrix.process import Process
+from infra.local import files
 from infra.local.ports import HOST
 from ingestion.errors import StackError
-from ingestion.settings import ROOT
 
 Address = tuple[str, int]
 
@@ -50,40 +48,20 @@ class Control:
 class Helper:
     """The drill's side: a helper process that answers on its control port."""
 
-    def __init__(self, process: subprocess.Popen[bytes], name: str, control: int) -> None:
-        self._process = process
-        self._name = name
-        self._control = control
-
-    @classmethod
-    def start(
-        cls,
-        name: str,
-        arguments: Sequence[str],
-        control: int,
-        folder: Path,
-        environment: Mapping[str, str],
-    ) -> Self:
-        """Start ``python -m drill.matrix.<name>``; what it says goes to ``folder``.
+    def __init__(self, process: Process, control: int) -> None:
+        """Start the process, which is to serve ``control``, and wait until it answers.
 
         Raises:
-            StackError: it does not come up.
+            StackError: it does not.
         """
-        command = [sys.executable, "-m", f"drill.matrix.{name}", *arguments]
-        command += ["--control", text(HOST, control)]
-        output = folder / f"{name}.log"
-        with output.open("ab") as log:
-            process = subprocess.Popen(
-                command, cwd=ROOT, env=os.environ | environment, stdout=log, stderr=log
-            )
-        helper = cls(process, name, control)
-        helper._wait(output)
-        return helper
+        self._process = process
+        self._control = control
+        process.start()
+        self._wait()
 
     def stop(self) -> None:
         """End the process."""
-        self._process.terminate()
-        self._process.wait()
+        self._process.end()
 
     def order(self, **order: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
         """Send an order; return the answer.
@@ -95,12 +73,12 @@ class Helper:
             connection.sendall(json.dumps(order).encode() + b"\n")
             answer: dict[str, Any] = json.loads(connection.makefile("rb").readline())
         if "error" in answer:
-            raise StackError(f"{self._name} refuses the order {order}: {answer['error']}")
+            raise StackError(f"{self._process.name} refuses the order {order}: {answer['error']}")
         return answer
 
-    def _wait(self, log: Path) -> None:
+    def _wait(self) -> None:
         deadline = time.monotonic() + _START_TIMEOUT_S
-        while time.monotonic() < deadline and self._process.poll() is None:
+        while time.monotonic() < deadline and self._process.is_running:
             try:
                 self.order()
             except OSError:
@@ -108,7 +86,14 @@ class Helper:
             else:
                 return
         self.stop()
-        raise StackError(f"{self._name} did not start; end of {log}:\n{log.read_text()[-800:]}")
+        said = files.last_lines(self._process.log)
+        raise StackError(f"{self._process.name} did not start; end of {self._process.log}:\n{said}")
+
+
+def command(module: str, control: int, *arguments: str) -> list[str]:
+    """Return the command line of ``python -m drill.matrix.<module>``."""
+    own = ["--control", text(HOST, control)]
+    return [sys.executable, "-m", f"drill.matrix.{module}", *arguments, *own]
 
 
 def text(host: str, port: int) -> str:

@@ -4,9 +4,13 @@ from collections.abc import Sequence
 from typing import Final
 
 from drill.matrix.row import Row
-from drill.matrix.rows import deaths, zombies
+from drill.matrix.rows import away, deaths, lies, zombies
 
-ROWS: Final[dict[int, Row]] = {row.number: row for row in (*deaths.ROWS, *zombies.ROWS)}
+_FAMILIES: Final = (deaths, zombies, away, lies)
+ROWS: Final[dict[int, Row]] = {
+    row.number: row
+    for row in sorted((row for family in _FAMILIES for row in family.ROWS), key=lambda r: r.number)
+}
 
 
 def chosen(numbers: Sequence[int], broken: str) -> list[Row]:

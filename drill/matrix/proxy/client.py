@@ -1,13 +1,14 @@
 """The drill's end of the fault proxy: start it, give it rules, read what it did."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import msgspec
 
-from drill.matrix.control import Helper, text
+from drill.matrix.control import Helper, command, text
+from drill.matrix.process import Process
 from drill.matrix.proxy.rules import Rule
 from infra.local.ports import HOST
 
@@ -35,24 +36,10 @@ class FaultProxy:
     helper: Helper
     port: int
 
-    @classmethod
-    def start(
-        cls,
-        store_port: int,
-        ports: tuple[int, int],
-        folder: Path,
-        environment: Mapping[str, str],
-    ) -> Self:
-        """Start a proxy before the store at a port of this machine.
-
-        ``ports`` are those for the store's clients and for control; its logs go to ``folder``.
-
-        Raises:
-            StackError: it does not come up.
-        """
-        arguments = ["--listen", text(HOST, ports[0]), "--store", text(HOST, store_port)]
-        arguments += ["--log", str(folder / "faults.jsonl")]
-        return cls(Helper.start("proxy", arguments, ports[1], folder, environment), ports[0])
+    @property
+    def url(self) -> str:
+        """The endpoint for the store's clients."""
+        return f"http://{HOST}:{self.port}"
 
     def inject(self, *rules: Rule) -> Report:
         """Put rules in force instead of those before; return what those did."""
@@ -73,3 +60,22 @@ class FaultProxy:
 
 def _report(answer: Mapping[str, Any]) -> Report:
     return Report(answer["requests"], {one["rule"]: one for one in answer["tallies"]})
+
+
+def start(
+    processes: Callable[[str, Sequence[str]], Process],
+    store_port: int,
+    ports: tuple[int, int],
+    log: Path,
+) -> FaultProxy:
+    """Start a proxy before the store at a port of this machine.
+
+    ``processes`` makes a process of a name and a command; ``ports`` are those for the store's
+    clients and for control; each fault becomes a line of ``log``.
+
+    Raises:
+        StackError: it does not come up.
+    """
+    own = ["--listen", text(HOST, ports[0]), "--store", text(HOST, store_port), "--log", str(log)]
+    made = processes(f"proxy-{ports[0]}", command("proxy", ports[1], *own))
+    return FaultProxy(Helper(made, ports[1]), ports[0])

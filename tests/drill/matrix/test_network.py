@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from drill.matrix.control import Helper
+from drill.matrix.control import Helper, command
 from drill.matrix.network import NamespaceNetwork, Network, RelayedNetwork, why_no_namespace
 from drill.matrix.relay import Way
 from infra.local import scratch
 from ingestion.errors import StackError
+from tests.drill.matrix.helpers import in_folder
 
 # Says each line that it is given to a server, and prints what that answers.
 CLIENT = """
@@ -61,9 +62,9 @@ class Talk:
     """A client inside a network, connected to a relay."""
 
     def __init__(self, network: Network, port: int) -> None:
-        command = [sys.executable, "-c", CLIENT, network.host("kafka"), str(port)]
+        talk = [sys.executable, "-c", CLIENT, network.host("kafka"), str(port)]
         self._process = subprocess.Popen(
-            [*network.prefix(), *command],
+            [*network.prefix(), *talk],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -91,10 +92,11 @@ class Bench:
     def __init__(self, folder: Path, kind: str) -> None:
         self.server = Server()
         own: Network | None = NamespaceNetwork() if kind == "namespace" else None
-        here, control = list(map(int, scratch.free_ports().values()))[:2]
+        here, control = scratch.choose_ports(2)
         listen = f"{own.host('kafka') if own else '127.0.0.1'}:{here}"
         arguments = ["--kafka", f"{listen}=127.0.0.1:{self.server.port}"]
-        self.relays = Helper.start("relay", arguments, control, folder, {})
+        process = in_folder(folder, "relay", command("relay", control, *arguments))
+        self.relays = Helper(process, control)
         self.network: Network = own or RelayedNetwork(self.relays)
         self.talk = Talk(self.network, here)
 

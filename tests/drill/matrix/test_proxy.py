@@ -2,10 +2,12 @@
 
 import uuid
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from drill.matrix.proxy import client
 from drill.matrix.proxy.client import FaultProxy
 from drill.matrix.proxy.rules import Action, Rule, RuleBook
 from infra.local import scratch
@@ -15,6 +17,7 @@ from ingestion.land.protocol import Kind, Partition, PutOutcome
 from ingestion.land.store import BronzeStore, connect
 from ingestion.settings import StoreSettings
 from tests.conftest import RunningStack
+from tests.drill.matrix.helpers import in_folder
 from tests.ingestion.land.world import chunk
 
 BODY, HEAD = objects.build(0, 2, Kind.DATA, (chunk(0, 1),))
@@ -25,11 +28,15 @@ UNKNOWN, REFUSED = PutOutcome.UNKNOWN, PutOutcome.REFUSED
 
 @pytest.fixture(scope="module")
 def proxy(stack: RunningStack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaultProxy]:
-    ports = list(map(int, scratch.free_ports().values()))
-    folder = tmp_path_factory.mktemp("proxy")
-    started = FaultProxy.start(stack.layout.store.port, (ports[0], ports[1]), folder, {})
+    started = start_proxy(tmp_path_factory.mktemp("proxy"), stack.layout.store.port)
     yield started
     started.stop()
+
+
+def start_proxy(folder: Path, store_port: int) -> FaultProxy:
+    listen, control = scratch.choose_ports(2)
+    processes = partial(in_folder, folder)
+    return client.start(processes, store_port, (listen, control), folder / "faults.jsonl")
 
 
 class Bronze:
@@ -140,8 +147,8 @@ def test_a_rule_is_for_its_method_and_prefix_and_ends_with_its_count(
 
 @pytest.mark.integration
 def test_a_store_that_is_away_resets_the_connection(tmp_path: Path, stack: RunningStack) -> None:
-    closed, listen, control = list(map(int, scratch.free_ports().values()))[:3]
-    proxy = FaultProxy.start(closed, (listen, control), tmp_path, {})
+    (closed,) = scratch.choose_ports(1)
+    proxy = start_proxy(tmp_path, closed)
     try:
         assert Bronze(proxy).put() is UNKNOWN
         with pytest.raises(StoreUnavailableError):
@@ -181,7 +188,7 @@ def test_a_probability_is_drawn_from_the_rule_s_own_seed() -> None:
 
 def test_a_proxy_that_cannot_listen_says_why(tmp_path: Path) -> None:
     with pytest.raises(StackError, match="did not start"):
-        FaultProxy.start(1, (99_999, 99_998), tmp_path, {})
+        client.start(partial(in_folder, tmp_path), 1, (99_999, 99_998), tmp_path / "faults.jsonl")
 
 
 def test_the_moment_of_a_fault_is_within_its_bounds() -> None:
