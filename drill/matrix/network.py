@@ -18,6 +18,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal, Protocol
 
+import psutil
+
 from drill.matrix.relay import Way
 from infra.local.ports import HOST
 from ingestion.errors import StackError
@@ -25,7 +27,20 @@ from ingestion.errors import StackError
 Side = Literal["kafka", "store"]
 SIDES: Final[tuple[Side, ...]] = ("kafka", "store")
 _NEEDED: Final = ("ip", "tc")
+_NAME: Final = "tapehouse-"
 _PRIVATE: Final = "10.231"  # a /30 below it for each pair
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two interfaces that are each other's only neighbours: this machine's, the lander's."""
+
+    ours: str
+    theirs: str
+    subnet: str
+
+    def address(self, end: int) -> str:
+        return f"{self.subnet}.{end}"
 
 
 class Network(Protocol):
@@ -87,31 +102,19 @@ class RelayedNetwork:
         """Leave nothing behind: there is nothing."""
 
 
-@dataclass(frozen=True)
-class _Pair:
-    """Two interfaces that are each other's only neighbours: this machine's, the lander's."""
-
-    ours: str
-    theirs: str
-    subnet: str
-
-    def address(self, end: int) -> str:
-        return f"{self.subnet}.{end}"
-
-
 class NamespaceNetwork:
     """A network namespace. Counts are packets that ``tc`` dropped."""
 
     kind = "network namespace"
 
-    def __init__(self, name: str = "") -> None:
+    def __init__(self, pairs: Mapping[Side, Pair], name: str = "") -> None:
         """Make the namespace and its interfaces.
 
         Raises:
             StackError: the machine refuses.
         """
-        self.name = name or f"tapehouse-{os.getpid()}"
-        self._pairs = {side: _pair(side) for side in SIDES}
+        self.name = name or f"{_NAME}{os.getpid()}"
+        self._pairs = pairs
         _run("ip", "netns", "add", self.name)
         try:
             self._connect()
@@ -168,18 +171,32 @@ def why_no_namespace() -> str | None:
     if os.geteuid() != 0:
         return "not root: network namespaces are not allowed"
     try:
-        NamespaceNetwork(f"tapehouse-probe-{os.getpid()}").close()
+        NamespaceNetwork(choose_pairs(), f"{_NAME}probe-{os.getpid()}").close()
     except StackError as error:
         return str(error)
     return None
 
 
-def _pair(side: Side) -> _Pair:
+def choose_pairs() -> dict[Side, Pair]:
+    """Return names and addresses that nobody on this machine uses."""
+    return {side: _pair(side) for side in SIDES}
+
+
+def forget_abandoned() -> None:
+    """Delete the namespaces of drills that were killed."""
+    for line in _run("ip", "netns", "list").splitlines():
+        name = line.split()[0]
+        owner = name.removeprefix(_NAME).removeprefix("probe-")
+        if name.startswith(_NAME) and owner.isdigit() and not psutil.pid_exists(int(owner)):
+            _run("ip", "netns", "del", name)
+
+
+def _pair(side: Side) -> Pair:
     number = random.randrange(2**16)  # noqa: S311 - a name, not a secret
     subnet = f"{_PRIVATE}.{number % 256}"
     if any(subnet in line for line in _run("ip", "-br", "addr").splitlines()):
         return _pair(side)
-    return _Pair(f"th{number:04x}{side[0]}0", f"th{number:04x}{side[0]}1", subnet)
+    return Pair(f"th{number:04x}{side[0]}0", f"th{number:04x}{side[0]}1", subnet)
 
 
 def _drops(where: Sequence[str], device: str) -> int:

@@ -10,6 +10,8 @@ from drill.matrix.members import Member
 
 _EVERY_S: Final = 0.25
 MIB: Final = 2**20
+# What a lander may take of memory in its default profile, at any backlog.
+RSS_LIMIT: Final = 350_000_000
 
 
 class Sampler:

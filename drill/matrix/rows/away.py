@@ -13,17 +13,19 @@ from drill.matrix.members import Member, Orders
 from drill.matrix.proxy.rules import Action, Rule
 from drill.matrix.row import Row
 from drill.matrix.rows.through import behind_proxy, expect_alarm, fails, heal, prove_done
-from drill.matrix.sampling import MIB, Sampler, rss
+from drill.matrix.sampling import MIB, RSS_LIMIT, Sampler, rss
 from drill.matrix.stage import Stage
 from infra.local import store
+from ingestion.land.kafka import BATCH
 from ingestion.land.store import connect
-from ingestion.settings import StoreSettings
+from ingestion.settings import LandSettings, StoreSettings
 
 _BUDGET: Final = 2 * MIB
 _SMALL: Final = (("LAND_BUDGET_BYTES", str(_BUDGET)), ("LAND_MAX_BYTES", str(_BUDGET // 4)))
-# What a lander holds beyond its budget for records: the client's queue (16 MiB), a batch that was
-# fetched when the budget was spent, one compressed body a worker.
-_BESIDE: Final = 48 * MIB
+# A batch may come in when all but a byte of the budget is used.
+_HELD: Final = _BUDGET + BATCH * 2**10
+# The product's bound at its default budget, less what this budget is smaller.
+_RSS: Final = RSS_LIMIT - (LandSettings.model_fields["budget_bytes"].default - _BUDGET)
 _SLOW_S: Final = (2.0, 30.0)
 _SLOW_PUTS: Final = 20
 _HALF_OPEN: Final = 2
@@ -47,8 +49,12 @@ def down(stage: Stage) -> None:
         stage.healed()
         stage.catch_up()
     _told_memory(stage, samples, before)
-    stage.expect("none holds more than its budget", lambda: samples.buffered <= 2 * _BUDGET, 0)
-    stage.expect("memory stayed in bounds", lambda: samples.rss <= before + _BESIDE, 0)
+    stage.expect(
+        f"no lander held more than {_HELD / MIB:.1f} MiB of records",
+        lambda: samples.buffered <= _HELD,
+        0,
+    )
+    stage.expect(f"nor {_RSS / MIB:.0f} MiB of memory", lambda: samples.rss <= _RSS, 0)
     stage.expect("no lander is paused any more", lambda: not any(map(_pauses, landers)))
 
 

@@ -12,7 +12,14 @@ from pathlib import Path
 import pytest
 
 from drill.matrix.control import Helper, command
-from drill.matrix.network import NamespaceNetwork, Network, RelayedNetwork, why_no_namespace
+from drill.matrix.network import (
+    NamespaceNetwork,
+    Network,
+    RelayedNetwork,
+    choose_pairs,
+    forget_abandoned,
+    why_no_namespace,
+)
 from drill.matrix.relay import Way
 from infra.local import scratch
 from ingestion.errors import StackError
@@ -91,7 +98,7 @@ class Bench:
 
     def __init__(self, folder: Path, kind: str) -> None:
         self.server = Server()
-        own: Network | None = NamespaceNetwork() if kind == "namespace" else None
+        own: Network | None = NamespaceNetwork(choose_pairs()) if kind == "namespace" else None
         here, control = scratch.choose_ports(2)
         listen = f"{own.host('kafka') if own else '127.0.0.1'}:{here}"
         arguments = ["--kafka", f"{listen}=127.0.0.1:{self.server.port}"]
@@ -178,3 +185,18 @@ def test_a_machine_without_the_tools_says_which_are_missing(
     monkeypatch.setenv("PATH", str(tmp_path))
 
     assert why_no_namespace() == "ip and tc missing: install iproute2"
+
+
+def test_the_namespace_of_a_killed_drill_is_deleted_and_a_living_one_s_stays() -> None:
+    if reason := why_no_namespace():
+        pytest.skip(reason)
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    left = NamespaceNetwork(choose_pairs(), f"tapehouse-{ended.pid}")
+    own = NamespaceNetwork(choose_pairs())
+
+    forget_abandoned()
+
+    with pytest.raises(StackError, match="No such file"):
+        left.close()
+    own.close()
