@@ -1,12 +1,15 @@
 """``python -m audit``: reconcile every stage, write the verdict, exit 0, 1 (gap) or 2 (unknown)."""
 
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from audit import watch as watching
 from audit.errors import AuditError
 from audit.model import Verdict
 from audit.report import render, write
@@ -16,6 +19,7 @@ from audit.settings import Settings
 EXIT = {"ok": 0, "violated": 1, "unknown": 2, "behind": 3}
 
 # The coloured traceback of an unexpected error prints local variables, secrets among them.
+_DEBUG = "Show tracebacks."
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
@@ -30,8 +34,9 @@ class Stage(StrEnum):
     gold = "gold"
 
 
-@app.command()
+@app.callback(invoke_without_command=True)
 def audit(
+    context: typer.Context,
     stage: Annotated[
         list[Stage] | None, typer.Option(help="Judge only this stage; may be repeated.")
     ] = None,
@@ -43,7 +48,7 @@ def audit(
         bool, typer.Option("--allow-behind", help="Exit 0 where records are only on their way.")
     ] = False,
     report: Annotated[Path | None, typer.Option(help="Write the verdict to this file too.")] = None,
-    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help=_DEBUG)] = False,
 ) -> None:
     """Count every stage from its own storage, from Kafka to published gold.
 
@@ -51,24 +56,69 @@ def audit(
     be read, and 3 when nothing is lost but a stage has not come to the newest records yet. The
     verdict goes to var/audit/verdict.json.
     """
+    if context.invoked_subcommand:
+        return
     settings = Settings.load()
     path = settings.state("audit", "verdict.json")
     path.unlink(missing_ok=True)  # a crash must not leave an earlier verdict standing
     options = Options([str(item) for item in stage or STAGES], full, deep)
-    try:
-        for warning in settings.check():
-            _say(f"warning: {warning}")
+    with _errors_are_unknown(debug):
+        _check(settings)
         verdict = Audit(settings, options, _say).run()
+    _publish(verdict, [path, *([report] if report else [])])
+    is_excused = allow_behind and verdict.verdict == "behind"
+    raise typer.Exit(0 if is_excused else EXIT[verdict.verdict])
+
+
+@app.command()
+def watch(
+    seconds: Annotated[float | None, typer.Option(help="End after so long.", min=0)] = None,
+    until_file: Annotated[
+        Path | None, typer.Option(help="End as soon as this file is there.")
+    ] = None,
+    every: Annotated[float, typer.Option(help="Seconds between two samples.", min=0.05)] = 1.0,
+    group: Annotated[
+        str | None, typer.Option(help="Whose commits; KAFKA_LANDERS_GROUP by default.")
+    ] = None,
+    report: Annotated[Path | None, typer.Option(help="Write what was seen here too.")] = None,
+    debug: Annotated[bool, typer.Option("--debug", help=_DEBUG)] = False,
+) -> None:
+    """Sample every second that no object changes or vanishes (I3) and no commit is ahead (I4).
+
+    Without --seconds and --until-file it samples until Ctrl+C. Exits 0 when all samples are in
+    order, 1 when one is not, and 2 when an invariant was never sampled or the end was not seen.
+    A storage that does not answer makes a sample unknown. What was seen goes to
+    var/audit/watch.json.
+    """
+    settings = Settings.load()
+    path = settings.state("audit", "watch.json")
+    path.unlink(missing_ok=True)
+    with _errors_are_unknown(debug):
+        _check(settings)
+        watched = group or settings.get("KAFKA_LANDERS_GROUP", "landers")
+        seen = watching.run(settings, watching.Options(watched, every, seconds, until_file), _say)
+    for target in [path, *([report] if report else [])]:
+        watching.write(seen, target)
+    typer.echo(seen.text())
+    raise typer.Exit(EXIT[seen.verdict])
+
+
+def _check(settings: Settings) -> None:
+    for warning in settings.check():
+        _say(f"warning: {warning}")
+
+
+@contextmanager
+def _errors_are_unknown(debug: bool) -> Iterator[None]:
+    """Exit with 2: Python would with 1, which says that something was found."""
+    try:
+        yield
     except Exception as error:
-        # Python would exit with 1, which says that something was found.
         kind = "" if isinstance(error, AuditError) else f"{type(error).__name__}: "
         _say(f"error: {kind}{error}")
         if debug:
             traceback.print_exc()
         raise typer.Exit(EXIT["unknown"]) from error
-    _publish(verdict, [path, *([report] if report else [])])
-    is_excused = allow_behind and verdict.verdict == "behind"
-    raise typer.Exit(0 if is_excused else EXIT[verdict.verdict])
 
 
 def _say(text: str) -> None:

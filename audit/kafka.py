@@ -50,7 +50,8 @@ class _Reading:
 class Kafka:
     """The broker, read with the auditor's user."""
 
-    def __init__(self, config: Mapping[str, str]) -> None:
+    def __init__(self, config: Mapping[str, str], timeout_s: float = _TIMEOUT) -> None:
+        self._timeout = timeout_s
         self._cause: KafkaError | None = None
         shared: dict[str, Any] = {**config, "error_cb": self._note, "log_level": 2}
         self._admin = AdminClient(dict(shared))
@@ -75,11 +76,11 @@ class Kafka:
     def partitions(self, topics: Iterable[str]) -> list[Partition]:
         """Return the partitions of those topics that exist, with their present generation."""
         with self._answers("topics"):
-            existing = self._admin.list_topics(timeout=_TIMEOUT).topics.keys() & set(topics)
+            existing = self._admin.list_topics(timeout=self._timeout).topics.keys() & set(topics)
             if not existing:
                 return []
             asked = self._admin.describe_topics(
-                TopicCollection(sorted(existing)), request_timeout=_TIMEOUT
+                TopicCollection(sorted(existing)), request_timeout=self._timeout
             )
             described = [answer.result() for answer in asked.values()]
         return [
@@ -93,7 +94,7 @@ class Kafka:
         with self._answers("offsets"):
             return {
                 place: self._consumer.get_watermark_offsets(
-                    TopicPartition(place.topic, place.partition), timeout=_TIMEOUT
+                    TopicPartition(place.topic, place.partition), timeout=self._timeout
                 )
                 for place in partitions
             }
@@ -102,7 +103,7 @@ class Kafka:
         """Return what a group has committed, per topic and partition."""
         with self._answers(f"the offsets of group {group}"):
             asked = self._admin.list_consumer_group_offsets(
-                [ConsumerGroupTopicPartitions(group)], request_timeout=_TIMEOUT
+                [ConsumerGroupTopicPartitions(group)], request_timeout=self._timeout
             )
             answer = asked[group].result()
         return {

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import boto3
 from botocore.config import Config
@@ -13,7 +13,11 @@ from audit import hints
 from audit.errors import UnreadableError
 from audit.settings import Settings
 
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
 _CHUNK = 1 << 20
+_CONNECTIONS = 8
 _UNSUPPORTED = {"NotImplemented", "MethodNotAllowed", "InvalidArgument"}
 
 
@@ -34,28 +38,41 @@ class Version:
         return f"{self.version} {self.etag} {self.size} {self.modified}"
 
 
+@dataclass(frozen=True)
+class Patience:
+    """How long one request may take."""
+
+    connect_s: float = 5
+    answer_s: float = 30
+    attempts: int = 4
+
+
+def client(settings: Settings, patience: Patience) -> "S3Client":
+    """Return an S3 client with the auditor's identity."""
+    access, secret = settings.store_keys()
+    return boto3.client(
+        "s3",
+        endpoint_url=settings.store_url(),
+        region_name=settings.store_region(),
+        aws_access_key_id=access,
+        aws_secret_access_key=secret,
+        config=Config(
+            max_pool_connections=_CONNECTIONS,
+            connect_timeout=patience.connect_s,
+            read_timeout=patience.answer_s,
+            retries={"mode": "standard", "total_max_attempts": patience.attempts},
+            s3={"addressing_style": "path"},
+            response_checksum_validation="when_required",
+        ),
+    )
+
+
 class Store:
     """The landing bucket, read with the auditor's identity."""
 
-    def __init__(self, settings: Settings, connections: int = 8) -> None:
-        access, secret = settings.store_keys()
+    def __init__(self, settings: Settings, patience: Patience = Patience()) -> None:
         self.bucket = settings.bronze_bucket()
-        self.url = settings.store_url()
-        self._client = boto3.client(
-            "s3",
-            endpoint_url=self.url,
-            region_name=settings.store_region(),
-            aws_access_key_id=access,
-            aws_secret_access_key=secret,
-            config=Config(
-                max_pool_connections=connections,
-                connect_timeout=5,
-                read_timeout=30,
-                retries={"mode": "standard", "max_attempts": 3},
-                s3={"addressing_style": "path"},
-                response_checksum_validation="when_required",
-            ),
-        )
+        self._client = client(settings, patience)
 
     def versioned(self) -> bool | None:
         """Return whether the bucket keeps versions; None where the store does not know them."""
@@ -66,20 +83,27 @@ class Store:
             return None
         return answer.get("Status") == "Enabled"
 
-    def versions(self) -> Iterator[Version]:
-        """Return every version and delete marker in the bucket, in key order."""
+    def versions(self, prefix: str = "", after: str = "") -> Iterator[Version]:
+        """Return every version and delete marker in key order, of the keys behind ``after``."""
         pages = self._client.get_paginator("list_object_versions")
+        behind: dict[str, Any] = {"KeyMarker": after}  # boto3's types do not know it here
         with _readable(f"bucket {self.bucket}"):
-            for page in pages.paginate(Bucket=self.bucket):
+            for page in pages.paginate(Bucket=self.bucket, Prefix=prefix, **behind):
                 yield from (_version(item) for item in page.get("Versions", []))
                 yield from (_marker(item) for item in page.get("DeleteMarkers", []))
 
-    def objects(self) -> Iterator[Version]:
-        """Return what a store without versions holds."""
+    def objects(self, prefix: str = "", after: str = "") -> Iterator[Version]:
+        """Return what a store without versions holds, of the keys behind ``after``."""
         pages = self._client.get_paginator("list_objects_v2")
         with _readable(f"bucket {self.bucket}"):
-            for page in pages.paginate(Bucket=self.bucket):
+            for page in pages.paginate(Bucket=self.bucket, Prefix=prefix, StartAfter=after):
                 yield from (_version(item) for item in page.get("Contents", []))
+
+    def metadata(self, key: str) -> Mapping[str, str]:
+        """Return what an object's metadata says of it; its bytes are not fetched."""
+        with _readable(f"object {key}"):
+            answer = self._client.head_object(Bucket=self.bucket, Key=key)
+            return dict(answer["Metadata"])
 
     @contextmanager
     def open(self, version: Version) -> Iterator[tuple[Mapping[str, str], Iterator[bytes]]]:

@@ -24,8 +24,9 @@ class Verdict:
     checks: list[dict[str, Any]] = field(default_factory=list)
 
     def failed(self) -> list[dict[str, Any]]:
-        """Return the checks that are neither good nor skipped."""
-        return [one for one in self.checks if one["status"] not in ("ok", "skipped")]
+        """Return the checks that are neither good nor skipped, the violated first."""
+        failed = [one for one in self.checks if one["status"] not in ("ok", "skipped")]
+        return sorted(failed, key=lambda one: one["status"] != "violated")
 
     def names(self) -> set[str]:
         """Return the names of the violated checks."""

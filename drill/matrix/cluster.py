@@ -14,9 +14,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
-from confluent_kafka import KafkaException
+from confluent_kafka import ElectionType, KafkaException
 from confluent_kafka.admin import AdminClient, NewTopic
 
+from drill.matrix.detour import Detour
 from drill.matrix.errors import StuckError
 from drill.matrix.process import Process
 from drill.matrix.waiting import until
@@ -24,12 +25,12 @@ from infra.local import acls, config, files, kafka, processes, scratch, services
 from infra.local.layout import Layout
 from infra.local.ports import HOST
 from ingestion.errors import StackError
-from ingestion.settings import ROOT
+from ingestion.settings import ROOT, known
 
 COORDINATOR: Final = 1
 # Small heaps and one collector thread: three brokers share two cores with what is under test.
 _MEMORY: Final = ("-Xms128m", "-Xmx320m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
-_OFFSETS: Final = "__consumer_offsets"
+OFFSETS: Final = "__consumer_offsets"
 _OFFSETS_PARTITIONS: Final = 8
 _START_S: Final = 90.0
 _REQUEST_S: Final = 20.0
@@ -41,9 +42,17 @@ _BROKER: Final = {
     "group.consumer.min.session.timeout.ms": "6000",
     "group.consumer.heartbeat.interval.ms": "1500",
     "group.consumer.min.heartbeat.interval.ms": "1500",
-    # A row that moves leaders moves them back itself.
+    # A row that moves leaders has them moved back.
     "auto.leader.rebalance.enable": "false",
+    # Long enough to stand still, be left behind by the data and still be the coordinator.
+    "broker.session.timeout.ms": "18000",
 }
+
+
+def forget(home: Path) -> None:
+    """End what is left of an earlier cluster in this folder, and delete it."""
+    processes.end(processes.of_stack((home / "var").resolve()))
+    shutil.rmtree(home, ignore_errors=True)
 
 
 class Cluster:
@@ -55,6 +64,7 @@ class Cluster:
         ports = scratch.choose_ports(2 * size)
         pairs = zip(ports[:size], ports[size:], strict=True)
         self._broker_ports = dict(enumerate(pairs, start=1))  # (clients, controllers)
+        self.detour = Detour.plan([*self._broker_ports])
 
     def up(self) -> None:
         """Start everything, empty; the settings are in force in this process from here on.
@@ -62,7 +72,8 @@ class Cluster:
         Raises:
             StackError: a tool is missing, or something does not become healthy.
         """
-        self._forget_earlier()
+        for name in known() & os.environ.keys():
+            del os.environ[name]  # an exported setting would take the place of the cluster's own
         os.environ.update(scratch.prepare(self._home, self._settings()))
         self.layout.make_folders()
         self.layout.log.mkdir(exist_ok=True)
@@ -120,6 +131,17 @@ class Cluster:
         in_sync = all(len(p.isrs) == len(p.replicas) for p in replicas)
         return len(found.brokers) == self.size and in_sync
 
+    def settle(self) -> None:
+        """Wait until every broker follows, and give each the partitions back that it led first.
+
+        Raises:
+            StuckError: one does not come back.
+        """
+        until(self.is_whole, _START_S, "every broker follows every partition", StuckError)
+        moved = self.admin.elect_leaders(ElectionType.PREFERRED, request_timeout=_REQUEST_S)
+        moved.result(_REQUEST_S)
+        until(self._is_led_as_created, _START_S, "every broker leads what it did", StuckError)
+
     def create_topic(
         self, name: str, replicas: Sequence[Sequence[int]], settings: Mapping[str, str]
     ) -> None:
@@ -144,14 +166,13 @@ class Cluster:
         turned = [others[i % len(others) :] + others[: i % len(others)] for i in range(partitions)]
         return [[*leaders, COORDINATOR] for leaders in turned]
 
+    def _is_led_as_created(self) -> bool:
+        found = self.admin.list_topics(timeout=_REQUEST_S).topics.values()
+        return all(p.leader == p.replicas[0] for t in found for p in t.partitions.values())
+
     def _settings(self) -> dict[str, str]:
         servers = ",".join(f"{HOST}:{port}" for port, _ in self._broker_ports.values())
         return {"KAFKA_BOOTSTRAP_SERVERS": servers}
-
-    def _forget_earlier(self) -> None:
-        """End what a drill that was killed left behind, and start from nothing."""
-        processes.end(processes.of_stack((self._home / "var").resolve()))
-        shutil.rmtree(self._home, ignore_errors=True)
 
     def _format(self) -> None:
         cluster, directories = kafka.new_id(), {n: kafka.new_id() for n in self._broker_ports}
@@ -178,6 +199,7 @@ class Cluster:
             "transaction.state.log.replication.factor": copies,
             "share.coordinator.state.topic.replication.factor": copies,
             "min.insync.replicas": least,
+            **self.detour.properties(number, own),
             **_BROKER,
         }
         text = config.kafka_properties(replace(self.layout, kafka=own), data)
@@ -207,7 +229,7 @@ class Cluster:
     def _provision(self) -> None:
         settings: dict[str, Any] = {"cleanup.policy": "compact"}
         order = [*self._broker_ports]  # the coordinating broker first
-        self.create_topic(_OFFSETS, [order] * _OFFSETS_PARTITIONS, settings)
+        self.create_topic(OFFSETS, [order] * _OFFSETS_PARTITIONS, settings)
         for topic in self.declared():
             self.create_topic(topic.name, self.data_replicas(topic.partitions), topic.config)
         acls.ensure(self.admin, files.declared("kafka/acls.yml", self.layout), self.layout.kafka)

@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
@@ -14,8 +15,8 @@ from rich.console import Console
 
 from drill.matrix import report as reports
 from drill.matrix.broken import BREAKABLE
-from drill.matrix.cluster import Cluster
-from drill.matrix.errors import RedError
+from drill.matrix.cluster import Cluster, forget
+from drill.matrix.errors import CAUGHT, RedError
 from drill.matrix.matrix import ROWS, chosen
 from drill.matrix.row import Outcome, Row
 from drill.matrix.run import Run
@@ -94,15 +95,43 @@ def _folder() -> Path:
 
 def _play(rows: list[Row], options: Options, brokers: int, paths: list[Path]) -> bool:
     console, began, folder = Console(), time.monotonic(), _folder()
-    with _alone(folder), _cluster(folder / "cluster", brokers) as cluster:
-        console.print(f"cluster is up after {time.monotonic() - began:.0f} s", highlight=False)
-        played = Run(cluster, options, folder / "cluster")
-        outcomes = played.play(rows, lambda one: _tell(one, console))
-        deep = _deep(played) if not options.broken else ""
-    reports.show(outcomes, console)
+    with _alone(folder):
+        played = Played(folder, options, brokers, console)
+        while rows:
+            rows = played.on_a_new_cluster(rows)
+    reports.show(played.outcomes, console)
     for path in paths:
-        reports.write(path, outcomes, options, deep, time.monotonic() - began)
-    return _conclude(outcomes, options.broken, deep, console)
+        reports.write(path, played.outcomes, options, played.deep, time.monotonic() - began)
+    return _conclude(played, options.broken, console)
+
+
+@dataclass
+class Played:
+    """What has been played so far; a row that is red leaves its cluster to nobody."""
+
+    folder: Path
+    options: Options
+    brokers: int
+    console: Console
+    outcomes: list[Outcome] = field(default_factory=list)
+    deep: list[str] = field(default_factory=list)
+    clusters: int = 0
+
+    def on_a_new_cluster(self, rows: Sequence[Row]) -> list[Row]:
+        """Play until a row is red; return the rows that are left."""
+        self.clusters += 1
+        home, began = self.folder / f"cluster-{self.clusters}", time.monotonic()
+        with _cluster(home, self.brokers) as cluster:
+            said = f"cluster {self.clusters} is up after {time.monotonic() - began:.0f} s"
+            self.console.print(said, highlight=False)
+            run = Run(cluster, self.options, home)
+            for number, row in enumerate(rows, start=1):
+                self.outcomes.append(run.play(row))
+                _tell(self.outcomes[-1], self.console)
+                if self.outcomes[-1].verdict == "red":
+                    return list(rows[number:])
+            self.deep.append(_deep(run))
+        return []
 
 
 def _deep(played: Run) -> str:
@@ -119,14 +148,18 @@ def _tell(one: Outcome, console: Console) -> None:
     console.print(text, highlight=False, markup=False)
 
 
-def _conclude(outcomes: list[Outcome], broken: str, deep: str, console: Console) -> bool:
+def _conclude(played: Played, broken: str, console: Console) -> bool:
+    outcomes = played.outcomes
     if broken:
-        stayed = [one.row for one in outcomes if one.kind not in ("violated", "stuck")]
+        stayed = [one.row for one in outcomes if one.kind not in CAUGHT]
         text = f"not caught in row {', '.join(map(str, stayed))}" if stayed else "caught as wanted"
-        console.print(f"rule {broken!r} broken on purpose: {text}", highlight=False)
-        return not stayed
-    console.print(f"every byte compared with Kafka's: {deep}", highlight=False, markup=False)
-    return all(one.verdict == "green" for one in outcomes) and not deep.startswith("red")
+        rows = ", ".join(str(one.row) for one in outcomes)
+        console.print(f"rule {broken!r} broken on purpose in row {rows}: {text}", highlight=False)
+        return bool(outcomes) and not stayed
+    for found in played.deep:
+        console.print(f"every byte compared with Kafka's: {found}", highlight=False, markup=False)
+    is_deep = not any(found.startswith("red") for found in played.deep)
+    return is_deep and all(one.verdict == "green" for one in outcomes)
 
 
 @contextmanager
@@ -134,6 +167,8 @@ def _alone(folder: Path) -> Iterator[None]:
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(folder / "drill.lock", timeout=0):
+            for home in folder.glob("cluster-*"):
+                forget(home)
             yield
     except Timeout as error:
         raise StackError(f"another drill holds {folder / 'drill.lock'}") from error

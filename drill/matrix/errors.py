@@ -1,6 +1,11 @@
 """Why a row is red."""
 
+from typing import Final
+
 from ingestion.errors import TapehouseError
+
+# With a rule broken on purpose these are the verdicts wanted: of landing, not of the drill.
+CAUGHT: Final = ("violated", "stuck")
 
 
 class RedError(TapehouseError):

@@ -4,13 +4,10 @@ from collections.abc import Sequence
 from typing import Final
 
 from drill.matrix.row import Row
-from drill.matrix.rows import away, deaths, lies, zombies
+from drill.matrix.rows import away, brokers, cuts, deaths, lies, rebalances, topics, zombies
 
-_FAMILIES: Final = (deaths, zombies, away, lies)
-ROWS: Final[dict[int, Row]] = {
-    row.number: row
-    for row in sorted((row for family in _FAMILIES for row in family.ROWS), key=lambda r: r.number)
-}
+_FAMILIES: Final = (deaths, zombies, rebalances, brokers, topics, away, lies, cuts)
+ROWS: Final[dict[int, Row]] = {row.number: row for family in _FAMILIES for row in family.ROWS}
 
 
 def chosen(numbers: Sequence[int], broken: str) -> list[Row]:

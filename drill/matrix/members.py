@@ -23,6 +23,7 @@ class Orders:
     protocol: str = "classic"
     forced: tuple[str, ...] = ()  # topics whose partitions it takes outside the group
     settings: tuple[tuple[str, str], ...] = ()
+    prefix: tuple[str, ...] = ()  # what its command line begins with
 
 
 class Member:
@@ -35,7 +36,8 @@ class Member:
         environment = {"LAND_GROUP_PROTOCOL": orders.protocol, **dict(orders.settings)}
         if orders.failpoint:
             environment[VARIABLE] = orders.failpoint
-        self.process = cluster.process(f"lander-{name}", _command(name, orders), environment)
+        command = [*orders.prefix, *_command(name, orders)]
+        self.process = cluster.process(f"lander-{name}", command, environment)
         self.process.start()
 
     def status(self) -> dict[str, Any]:

@@ -108,11 +108,12 @@ class NamespaceNetwork:
     kind = "network namespace"
 
     def __init__(self, pairs: Mapping[Side, Pair], name: str = "") -> None:
-        """Make the namespace and its interfaces.
+        """Make the namespace and its interfaces, and delete what killed drills left of theirs.
 
         Raises:
             StackError: the machine refuses.
         """
+        forget_abandoned()
         self.name = name or f"{_NAME}{os.getpid()}"
         self._pairs = pairs
         _run("ip", "netns", "add", self.name)

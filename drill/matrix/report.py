@@ -28,7 +28,7 @@ def show(outcomes: Sequence[Outcome], console: Console) -> None:
 
 
 def write(
-    path: Path, outcomes: Sequence[Outcome], options: Options, deep: str, seconds: float
+    path: Path, outcomes: Sequence[Outcome], options: Options, deep: Sequence[str], seconds: float
 ) -> None:
     """Write the report."""
     is_green = all(one.verdict == "green" for one in outcomes)
@@ -38,7 +38,7 @@ def write(
             "verdict": "green" if is_green else "red",
             "seconds": round(seconds, 1),
             "options": asdict(options),
-            "deep_audit": deep,
+            "deep_audits": list(deep),
             "rows": [asdict(one) for one in outcomes],
         },
     )

@@ -33,5 +33,6 @@ class Outcome:
     proofs: list[str] = field(default_factory=list)
     notes: dict[str, float] = field(default_factory=dict)
     audit: str = ""
+    watched: str = ""
     recovery_s: float | None = None
     seconds: float = 0.0

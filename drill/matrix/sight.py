@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
 from confluent_kafka import KafkaException, TopicCollection, TopicPartition
-from confluent_kafka.admin import OffsetSpec
+from confluent_kafka.admin import OffsetSpec, PartitionMetadata, TopicMetadata
 
 from drill.matrix.cluster import Cluster
 from ingestion.land import objects
@@ -55,6 +55,29 @@ class Sight:
         except (KafkaException, TimeoutError, BotoCoreError, ClientError):
             return None
 
+    def landed_in_all(self) -> int:
+        """Return how many offsets of all topics bronze has; 0 where that cannot be seen."""
+        ends = self.ends()
+        return sum((self.landed(ends) or {}).values()) if ends else 0
+
+    def landed_to(self, place: Partition) -> int | None:
+        """Return where one chain ends; None where that cannot be seen."""
+        return (self.landed([place]) or {}).get(place)
+
+    def log(self, place: Partition) -> tuple[int, int] | None:
+        """Return where one log starts and ends; None where its leader does not answer."""
+        specs = (OffsetSpec.earliest(), OffsetSpec.latest())  # type: ignore[no-untyped-call]
+        try:
+            low, high = (self._offset(place, spec) for spec in specs)
+        except (KafkaException, TimeoutError):
+            return None
+        return low, high
+
+    def is_landed(self, place: Partition) -> bool:
+        """Tell whether one chain ends where its log does."""
+        log = self.log(place)
+        return log is not None and self.landed_to(place) == log[1]
+
     def lag(self) -> int | None:
         """Return the offsets that bronze lacks; None where that cannot be seen."""
         ends = self.ends()
@@ -75,16 +98,24 @@ class Sight:
         high, low = uuid.get_most_significant_bits(), uuid.get_least_significant_bits()
         return f"{high % 2**64:016x}{low % 2**64:016x}"
 
+    def exists(self, topic: str) -> bool:
+        """Tell whether the cluster has a topic."""
+        return topic in self._admin.list_topics(timeout=_TIMEOUT_S).topics
+
     def leaders(self, topic: str) -> dict[int, tuple[int, list[int]]]:
         """Return each partition's (leader, brokers in sync)."""
         found = self._admin.list_topics(topic, timeout=_TIMEOUT_S).topics[topic].partitions
         return {number: (one.leader, list(one.isrs)) for number, one in found.items()}
 
-    def objects(self, topic: str) -> int:
-        """Return how many objects bronze has of all generations of a topic."""
-        pages = self._client.get_paginator("list_objects_v2")
-        found = pages.paginate(Bucket=self._bucket, Prefix=f"{topic}/")
-        return sum(len(page.get("Contents", [])) for page in found)
+    def is_in_sync(self, broker: int) -> bool:
+        """Tell whether a broker leads or follows anything."""
+        found = self._admin.list_topics(timeout=_TIMEOUT_S).topics.values()
+        return any(broker in p.isrs or p.leader == broker for t in found for p in _parts(t))
+
+    def _offset(self, place: Partition, spec: OffsetSpec) -> int:
+        asked = TopicPartition(*place)
+        found = self._admin.list_offsets({asked: spec}, request_timeout=_TIMEOUT_S)
+        return int(found[asked].result(_TIMEOUT_S).offset)
 
     def _partitions(self, topic: str) -> list[Partition]:
         found = self._admin.list_topics(topic, timeout=_TIMEOUT_S).topics[topic]
@@ -106,3 +137,7 @@ class Sight:
         self._last[place, generation] = last
         found = self._client.head_object(Bucket=self._bucket, Key=last)
         return int(found["Metadata"]["next"])
+
+
+def _parts(topic: TopicMetadata) -> Iterable[PartitionMetadata]:
+    return topic.partitions.values()

@@ -3,7 +3,7 @@
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,6 +16,7 @@ from drill.matrix.members import Member, Orders
 from drill.matrix.process import Process
 from drill.matrix.sight import Ends, Sight
 from drill.matrix.waiting import until
+from drill.matrix.watchers import Watchers
 
 STEADY_S: Final = 60.0
 PROOF_S: Final = 30.0
@@ -50,6 +51,7 @@ class Stage:
     notes: dict[str, float] = field(default_factory=dict)
     members: list[Member] = field(default_factory=list)
     load: Process | None = None
+    watchers: Watchers | None = None
     healed_at: float | None = None
     closing: ExitStack = field(default_factory=ExitStack)
 
@@ -102,6 +104,24 @@ class Stage:
         until(condition, timeout_s, what, StuckError)
         self.proofs.append(what)
 
+    def expect_progress(self, what: str) -> None:
+        """Wait until bronze has what Kafka holds now, whatever is still broken.
+
+        Raises:
+            StuckError: it does not come to that.
+        """
+        targets = self.require_ends(StuckError)
+        self.expect(what, lambda: self.sight.missing(targets) == 0)
+
+    def renew(
+        self, topic: str, replicas: Sequence[Sequence[int]], settings: Mapping[str, str]
+    ) -> None:
+        """Delete a topic and create it again."""
+        self.cluster.delete_topic(topic)
+        until(lambda: not self.sight.exists(topic), PROOF_S, f"{topic} is gone", UnprovenError)
+        self.cluster.create_topic(topic, replicas, settings)
+        until(lambda: self.sight.leaders(topic), PROOF_S, f"{topic} is back", UnprovenError)
+
     def audit_now(self) -> None:
         """Have the auditors look in the middle of a fault: behind is fine, violated is not.
 
@@ -123,6 +143,8 @@ class Stage:
         """Start the load and the watchers."""
         self.load = self._loader()
         self.load.start()
+        self.watchers = Watchers(self.cluster, self.row)
+        self.watchers.start()
 
     def catch_up(self) -> float:
         """Return the seconds from the heal until bronze had all that Kafka held then.
@@ -144,10 +166,21 @@ class Stage:
         self._stop_load()
         until(lambda: self.sight.lag() == 0, CATCH_UP_S, "the lag comes to 0", StuckError)
 
+    def watched(self) -> str:
+        """End the watch; return a word on what was sampled.
+
+        Raises:
+            ViolatedError: something changed, a commit was ahead, or nobody looked.
+        """
+        if self.watchers is None:
+            raise ViolatedError("nobody watched")
+        return self.watchers.require_ok()
+
     def clear(self) -> None:
         """End what the row started."""
-        if self.load is not None:
-            self.load.end()
+        for started in (self.load, self.watchers):
+            if started is not None:
+                started.end()
         for member in self.members:
             member.process.end()
         self.closing.close()
