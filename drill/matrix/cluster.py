@@ -138,7 +138,8 @@ class Cluster:
             StuckError: one does not come back.
         """
         until(self.is_whole, _START_S, "every broker follows every partition", StuckError)
-        moved = self.admin.elect_leaders(ElectionType.PREFERRED, request_timeout=_REQUEST_S)
+        # Without a timeout of its own: the client refuses each of its keywords for one.
+        moved = self.admin.elect_leaders(ElectionType.PREFERRED)
         moved.result(_REQUEST_S)
         until(self._is_led_as_created, _START_S, "every broker leads what it did", StuckError)
 
