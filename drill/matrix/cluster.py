@@ -100,6 +100,10 @@ class Cluster:
         """The brokers by their ids."""
         return {number: self._broker(number) for number in self._broker_ports}
 
+    def data(self, number: int) -> Path:
+        """Return where a broker keeps its logs."""
+        return self.layout.state / "kafka" / f"broker-{number}"
+
     @cached_property
     def store(self) -> Process:
         """The object store."""
@@ -190,7 +194,6 @@ class Cluster:
     def _properties(self, number: int) -> str:
         port, controller = self._broker_ports[number]
         own = self.layout.kafka.model_copy(update={"port": port, "controller_port": controller})
-        data = self.layout.state / "kafka" / f"broker-{number}"
         quorum = ",".join(f"{HOST}:{controller}" for _, controller in self._broker_ports.values())
         copies, least = str(self.size), str(2 if self.size > 1 else 1)
         changed = {
@@ -203,7 +206,7 @@ class Cluster:
             **self.detour.properties(number, own),
             **_BROKER,
         }
-        text = config.kafka_properties(replace(self.layout, kafka=own), data)
+        text = config.kafka_properties(replace(self.layout, kafka=own), self.data(number))
         return text + config.properties(changed)
 
     def _broker(self, number: int) -> Process:

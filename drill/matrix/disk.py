@@ -2,7 +2,10 @@
 
 import errno
 import os
+import shutil
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, Self
 
@@ -10,11 +13,12 @@ from ingestion.errors import StackError
 
 _BALLAST: Final = ".ballast"
 _BLOCK: Final = 4096
+_SECTOR: Final = 512  # what st_blocks counts
 _MOUNTS: Final = Path("/proc/self/mounts")
 
 
 class SmallDisk:
-    """A tmpfs of a few MiB at a folder of this machine; needs root."""
+    """A tmpfs of some MiB at a folder of this machine; needs root."""
 
     def __init__(self, folder: Path, mebibytes: int) -> None:
         """Mount it over ``folder``, which is made where it is not there.
@@ -56,6 +60,28 @@ class SmallDisk:
         _run("umount", "--lazy", str(self.folder))
 
 
+@contextmanager
+def on_small_disk(folder: Path, spare_mebibytes: int) -> Iterator[SmallDisk]:
+    """Have what a folder holds on a disk of its own, with some room to spare, for a while.
+
+    Nobody may use the folder when it goes there and when it comes back.
+    """
+    kept = folder.with_name(f"{folder.name}.kept")
+    folder.rename(kept)
+    disk = SmallDisk(folder, _mebibytes(kept) + spare_mebibytes)
+    try:
+        _copy(kept, folder)
+        yield disk
+        back = folder.with_name(f"{folder.name}.back")
+        _copy(folder, back)
+        shutil.rmtree(kept)
+        back.rename(kept)
+    finally:
+        disk.close()
+        folder.rmdir()
+        kept.rename(folder)
+
+
 def why_no_disk() -> str | None:
     """Return why this machine mounts no small file system; None where it does."""
     if os.geteuid() != 0:
@@ -69,6 +95,15 @@ def unmount_below(folder: Path) -> None:
     points = [line.split()[1] for line in _MOUNTS.read_text().splitlines()]
     for point in reversed([one for one in points if one.startswith(inside)]):
         _run("umount", "--lazy", point)
+
+
+def _mebibytes(folder: Path) -> int:
+    sizes = (path.stat().st_blocks * _SECTOR for path in folder.rglob("*"))
+    return sum(sizes) // 2**20 + 1
+
+
+def _copy(source: Path, target: Path) -> None:
+    _run("cp", "--archive", "--sparse=always", f"{source}/.", str(target))
 
 
 def _run(*command: str) -> None:

@@ -36,3 +36,7 @@ class ViolatedError(RedError):
     """An auditor found an invariant violated, or could not judge it."""
 
     kind = "violated"
+
+
+class SkippedError(TapehouseError):
+    """This machine does not allow the fault; the text says why."""

@@ -4,9 +4,20 @@ from collections.abc import Sequence
 from typing import Final
 
 from drill.matrix.row import Row
-from drill.matrix.rows import away, brokers, cuts, deaths, lies, rebalances, topics, zombies
+from drill.matrix.rows import (
+    away,
+    brokers,
+    cuts,
+    deaths,
+    full,
+    lies,
+    rebalances,
+    topics,
+    volume,
+    zombies,
+)
 
-_FAMILIES: Final = (deaths, zombies, rebalances, brokers, topics, away, lies, cuts)
+_FAMILIES: Final = (deaths, zombies, rebalances, brokers, topics, away, lies, cuts, full, volume)
 ROWS: Final[dict[int, Row]] = {row.number: row for family in _FAMILIES for row in family.ROWS}
 
 

@@ -1,11 +1,12 @@
 """Plays rows one after another on one cluster, and judges each."""
 
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from drill.matrix.auditors import Auditors
 from drill.matrix.cluster import Cluster
-from drill.matrix.errors import RedError
+from drill.matrix.errors import RedError, SkippedError
 from drill.matrix.row import Outcome, Row
 from drill.matrix.sight import Sight
 from drill.matrix.stage import Options, Stage
@@ -31,9 +32,8 @@ class Run:
 
     def play(self, row: Row) -> Outcome:
         """Return what became of a row."""
-        stage = Stage(
-            self._cluster, self._sight, self._auditors, self._options, self._folder, row.number
-        )
+        options = replace(self._options, rate=row.rate or self._options.rate)
+        stage = Stage(self._cluster, self._sight, self._auditors, options, self._folder, row.number)
         outcome = Outcome(row.number, row.fault, proofs=stage.proofs, notes=stage.notes)
         began = time.monotonic()
         try:
@@ -42,6 +42,8 @@ class Run:
             outcome.verdict = "green"
         except RedError as error:
             outcome.verdict, outcome.kind, outcome.reason = "red", error.kind, str(error)
+        except SkippedError as error:
+            outcome.verdict, outcome.kind, outcome.reason = "skipped", "not here", str(error)
         finally:
             stage.clear()
             outcome.seconds = round(time.monotonic() - began, 1)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from drill.matrix.disk import SmallDisk, unmount_below, why_no_disk
+from drill.matrix.disk import SmallDisk, on_small_disk, unmount_below, why_no_disk
 from ingestion.errors import StackError
 
 
@@ -41,3 +41,21 @@ def test_what_a_killed_drill_left_mounted_is_found_by_its_folder(tmp_path: Path)
     assert list(left.folder.iterdir()) == []
     with pytest.raises(StackError, match="umount"):
         left.close()
+
+
+def test_a_folder_goes_to_a_small_disk_and_comes_back_with_what_was_written(tmp_path: Path) -> None:
+    if reason := why_no_disk():
+        pytest.skip(reason)
+    folder = tmp_path / "data"
+    folder.mkdir()
+    (folder / "old").write_text("before")
+
+    with on_small_disk(folder, spare_mebibytes=1) as disk:
+        assert (folder / "old").read_text() == "before"
+        (folder / "new").write_text("on the small disk")
+        assert disk.fill() <= 2 * 2**20
+        disk.free()
+
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["data"]
+    assert (folder / "old").read_text() == "before"
+    assert (folder / "new").read_text() == "on the small disk"
