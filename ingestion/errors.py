@@ -27,6 +27,14 @@ class DeliveryError(TapehouseError):
     """Records were handed to Kafka and not confirmed: their outcome is unknown or negative."""
 
 
+class SpoolError(DeliveryError):
+    """The producer's spool cannot be used: another process has it, or its file is damaged."""
+
+
+class SpoolFullError(SpoolError):
+    """Kafka is away and the spool holds all that it may; all of it is still there."""
+
+
 class LedgerError(TapehouseError):
     """The producer's ledger cannot be written; nothing is sent that it does not hold."""
 
@@ -35,6 +43,10 @@ class BrokerError(TapehouseError):
     """Kafka does not answer, or refuses the user."""
 
     transient = True
+
+
+class BrokerAwayError(BrokerError):
+    """Kafka does not answer at all."""
 
 
 class StoreError(TapehouseError):

@@ -131,6 +131,19 @@ class KafkaSettings(Section):
         }
 
 
+class ProduceSettings(Section):
+    """Where a producer keeps what Kafka has not confirmed, and how much of it."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_prefix="produce_")
+
+    spool_dir: Path | None = None
+    spool_max_bytes: int = Field(default=2**30, gt=0)
+
+    def spool(self) -> Path | None:
+        """Return the folder of the spool, absolute; None where none is configured."""
+        return ROOT / self.spool_dir if self.spool_dir else None
+
+
 class StoreSettings(Section):
     """How to reach the object store, as which identity."""
 
@@ -221,6 +234,7 @@ class WarehouseSettings(Section):
 SECTIONS: tuple[type[Section], ...] = (
     ProjectSettings,
     KafkaSettings,
+    ProduceSettings,
     StoreSettings,
     LandSettings,
     LakeSettings,

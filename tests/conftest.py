@@ -19,6 +19,10 @@ from ingestion.settings import ROOT
 # Set on every process that the tests start: the pid of the test run that it belongs to.
 OWNER = "TAPEHOUSE_TEST_RUN"
 
+_SETTINGS = (
+    "KAFKA_", "STORE_", "TAPEHOUSE_", "PRODUCE_", "LAND_", "LAKE_", "WAREHOUSE_"
+)  # fmt: skip
+
 # Fixtures that take long to make: what uses one runs in one worker. The longest come first.
 SHARED_FIXTURES = ("root_session", "stack", "world", "two_batches")
 
@@ -158,7 +162,7 @@ def _no_settings_of_the_checkout(tmp_path_factory: pytest.TempPathFactory) -> It
     empty.write_text(f"TAPEHOUSE_STATE_DIR={state}\n")
     with pytest.MonkeyPatch.context() as patch:
         for name in list(os.environ):
-            if name.startswith(("KAFKA_", "STORE_", "TAPEHOUSE_", "LAND_", "LAKE_", "WAREHOUSE_")):
+            if name.startswith(_SETTINGS):
                 patch.delenv(name)
         patch.setenv("TAPEHOUSE_ENV_FILE", str(empty))
         yield

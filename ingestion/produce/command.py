@@ -1,9 +1,5 @@
 """The command ``python -m ingestion produce``."""
 
-import logging
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
@@ -11,20 +7,16 @@ from typing import Annotated
 from uuid import uuid4
 
 import typer
-from rich.console import Console
 
-from ingestion import calendar, cli
-from ingestion.clock import Clock, SystemClock
-from ingestion.contracts import topics
+from ingestion import calendar
+from ingestion.clock import SystemClock
 from ingestion.errors import SettingsError
 from ingestion.produce import foreign, kafka
-from ingestion.produce.ledger import Ledger, NoLedger
-from ingestion.produce.outgoing import Outgoing, outgoing
-from ingestion.produce.pacing import Pacer, stop_on_signal
-from ingestion.produce.progress import shown
-from ingestion.produce.run import run
-from ingestion.produce.summary import Summary
-from ingestion.settings import KafkaSettings, ProjectSettings
+from ingestion.produce.execute import Delivery, Plan, execute
+from ingestion.produce.outgoing import outgoing
+from ingestion.produce.spool import contents
+from ingestion.produce.ticks import ticking
+from ingestion.settings import ProduceSettings, ProjectSettings
 from ingestion.sources import stocks_csv
 from ingestion.sources.daily_bar import daily_bars
 from ingestion.sources.recorded import Recorded
@@ -33,9 +25,9 @@ from ingestion.sources.simulator import Simulator, SimulatorSettings
 from ingestion.sources.source import Source
 
 app = typer.Typer(help="Send messages of a source to Kafka.", no_args_is_help=True)
+spool_app = typer.Typer(help="What waits on disk for Kafka.", no_args_is_help=True)
+app.add_typer(spool_app, name="spool")
 
-ALL_TOPICS = (topics.BATCH, topics.QUOTES, topics.REALTIME, topics.DEAD_LETTERS)
-CONNECT_TIMEOUT_S = 10.0
 MAX_RUN_ID = 64
 
 Symbols = Annotated[
@@ -54,7 +46,12 @@ RunId = Annotated[
     str | None, typer.Option(help="Name of this run in every message; made up without.")
 ]
 DeliveryTimeout = Annotated[
-    float, typer.Option(min=1, help="Seconds until an unconfirmed record counts as failed.")
+    float,
+    typer.Option(
+        min=1,
+        help="Seconds until an unconfirmed record is given up as unknown, all attempts included; "
+        "with a spool: how long the end waits for an answer.",
+    ),
 ]
 LedgerFolder = Annotated[
     Path | None,
@@ -62,27 +59,12 @@ LedgerFolder = Annotated[
         "--ledger", help="Folder of the write-ahead ledger: a file a run, for the auditor."
     ),
 ]
-
-
-@dataclass(frozen=True)
-class Delivery:
-    """How records are sent, whatever they are."""
-
-    rate: float | None
-    report: Path | None
-    timeout_s: float
-    ledger: Path | None
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What to send, as which run, and how."""
-
-    name: str
-    run_id: str
-    records: Iterable[Outgoing]
-    facts: Callable[[], Mapping[str, object]]
-    delivery: Delivery
+SpoolFolder = Annotated[
+    Path | None,
+    typer.Option(
+        "--spool", help="Folder of the spool: what Kafka has not confirmed is kept on disk."
+    ),
+]
 
 
 @app.command()
@@ -97,6 +79,7 @@ def recorded(
     run_id: RunId = None,
     delivery_timeout: DeliveryTimeout = kafka.DELIVERY_TIMEOUT_S,
     ledger: LedgerFolder = None,
+    spool: SpoolFolder = None,
 ) -> None:
     """Send real daily bars of 2000 to 2013 and the corporate actions that they prove."""
     run_id = _run_id(run_id, "recorded")
@@ -106,7 +89,8 @@ def recorded(
         run_id,
         _selection(symbol, start, end, last_sessions),
     )
-    _execute(_plan(source, run_id, Delivery(rate, report, delivery_timeout, ledger)), SystemClock())
+    delivery = Delivery(rate, report, delivery_timeout, ledger, spool or _configured_spool())
+    execute(_plan(source, run_id, delivery), SystemClock())
 
 
 @app.command()
@@ -128,6 +112,7 @@ def simulator(
     run_id: RunId = None,
     delivery_timeout: DeliveryTimeout = kafka.DELIVERY_TIMEOUT_S,
     ledger: LedgerFolder = None,
+    spool: SpoolFolder = None,
 ) -> None:
     """Send simulated trades that honour the recorded bars, and quotes polled from them.
 
@@ -144,7 +129,8 @@ def simulator(
         SimulatorSettings(seed, _fraction(volume_fraction), _interval(quote_interval)),
         run_id,
     )
-    _execute(_plan(source, run_id, Delivery(rate, report, delivery_timeout, ledger)), SystemClock())
+    delivery = Delivery(rate, report, delivery_timeout, ledger, spool or _configured_spool())
+    execute(_plan(source, run_id, delivery), SystemClock())
 
 
 @app.command()
@@ -156,65 +142,62 @@ def raw(
     run_id: RunId = None,
     delivery_timeout: DeliveryTimeout = kafka.DELIVERY_TIMEOUT_S,
     ledger: LedgerFolder = None,
+    spool: SpoolFolder = None,
 ) -> None:
-    """Send JSON lines that others wrote; those that break the contract become dead letters."""
+    """Send JSON lines that others wrote; those that break the contract become dead letters.
+
+    What comes through a pipe cannot be read again: it always has a spool.
+    """
     clock = SystemClock()
     run_id = _run_id(run_id, "raw")
     records = foreign.read(file, source, run_id, clock)
-    delivery = Delivery(rate, report, delivery_timeout, ledger)
-    _execute(Plan(source, run_id, records, dict, delivery), clock)
+    is_live = _is_live(file)
+    spool = spool or _configured_spool() or (_default_spool() if is_live else None)
+    delivery = Delivery(rate, report, delivery_timeout, ledger, spool)
+    execute(Plan(source, run_id, ticking(records) if is_live else records, dict, delivery), clock)
+
+
+@spool_app.command()
+def status(spool: SpoolFolder = None) -> None:
+    """Show what a spool holds."""
+    folder = spool or _configured_spool() or _default_spool()
+    found = contents(folder)
+    since = f", the oldest since {found.oldest_at}" if found.oldest_at else ""
+    typer.echo(f"{folder}: {found.records:,} records, {found.size_bytes:,} bytes{since}")
+
+
+@spool_app.command()
+def drain(
+    spool: SpoolFolder = None,
+    report: Report = None,
+    run_id: RunId = None,
+    delivery_timeout: DeliveryTimeout = kafka.DELIVERY_TIMEOUT_S,
+    ledger: LedgerFolder = None,
+) -> None:
+    """Send what a spool holds, and fail unless Kafka confirms all of it."""
+    folder = spool or _configured_spool() or _default_spool()
+    contents(folder)
+    run_id = _run_id(run_id, "drain")
+    delivery = Delivery(None, report, delivery_timeout, ledger, folder)
+    execute(Plan("spool", run_id, (), dict, delivery, can_wait=True), SystemClock())
+
+
+def _configured_spool() -> Path | None:
+    return ProduceSettings.load().spool()
+
+
+def _default_spool() -> Path:
+    return ProjectSettings.load().state("spool")
+
+
+def _is_live(file: Path) -> bool:
+    """Tell a pipe or a terminal from a file, which can be read again."""
+    return file.exists() and not file.is_file() and not file.is_dir()
 
 
 def _plan(source: Source, run_id: str, delivery: Delivery) -> Plan:
     records = outgoing(source.messages(), source.name, run_id, SystemClock())
     return Plan(source.name, run_id, records, source.facts, delivery)
-
-
-def _execute(plan: Plan, clock: Clock) -> None:
-    config = kafka.configuration(KafkaSettings.load(), plan.delivery.timeout_s)
-    console = Console(stderr=True)
-    with (
-        stop_on_signal() as stop,
-        shown(clock, console) as progress,
-        _ledger(plan, clock) as ledger,
-    ):
-        deliverer = kafka.Deliverer(
-            config, clock, _librdkafka_log(), lambda: stop.requested, ledger
-        )
-        try:
-            deliverer.check(ALL_TOPICS, CONNECT_TIMEOUT_S)
-            run(plan.records, deliverer, clock, Pacer(clock, plan.delivery.rate), stop, progress)
-        finally:
-            _report(plan, deliverer.summary)
-    _print(plan, deliverer.summary)
-    deliverer.raise_undelivered()
-
-
-def _ledger(plan: Plan, clock: Clock) -> AbstractContextManager[Ledger | NoLedger]:
-    folder = plan.delivery.ledger
-    return nullcontext(NoLedger()) if folder is None else Ledger(folder, plan.run_id, clock)
-
-
-def _report(plan: Plan, summary: Summary) -> None:
-    if plan.delivery.report is not None:
-        facts = {"source": plan.name, "run_id": plan.run_id, **plan.facts()}
-        cli.write_report(plan.delivery.report, summary.as_dict(facts))
-
-
-def _print(plan: Plan, summary: Summary) -> None:
-    for name, value in plan.facts().items():
-        typer.echo(f"{name:<24} {_text(value)}")
-    for topic in sorted(summary.sent):
-        typer.echo(f"{topic:<24} {summary.delivered[topic]:>10,} of {summary.sent[topic]:,}")
-    ended = "stopped early" if summary.interrupted else "done"
-    typer.echo(
-        f"{ended}: sent {summary.sent.total():,}, delivered {summary.delivered.total():,}, "
-        f"refused {summary.refused:,} in {summary.seconds:.1f} s (run {plan.run_id})"
-    )
-
-
-def _text(value: object) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _selection(
@@ -246,14 +229,3 @@ def _run_id(given: str | None, source: str) -> str:
     if len(run_id) > MAX_RUN_ID:
         raise SettingsError(f"--run-id: expected at most {MAX_RUN_ID} characters, found {run_id}")
     return run_id
-
-
-def _librdkafka_log() -> logging.Logger:
-    """Return a logger that keeps librdkafka's own lines off standard error.
-
-    What they say reaches us through callbacks and delivery reports, once, with its consequence.
-    """
-    log = logging.getLogger("tapehouse.librdkafka")
-    log.addHandler(logging.NullHandler())
-    log.propagate = False
-    return log

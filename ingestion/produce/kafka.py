@@ -1,25 +1,36 @@
-"""The idempotent producer: what is handed over is confirmed by Kafka, or the run fails."""
+"""Delivery: every record is confirmed by Kafka, or the run fails and says what became of it.
+
+A record goes from the backlog into the ledger, then to the client, and stays with us until it is
+answered. An answer that leaves its fate open (see ``outcome``) makes us start again: the client is
+replaced, and all that is unanswered is sent once more, in its old order and with its old bytes.
+Kafka may then have a record twice, never out of order: the first of each is where it belongs.
+"""
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
+from math import inf
 from typing import Any
 
-from confluent_kafka import KafkaError, KafkaException, Message, Producer
+from confluent_kafka import KafkaError, KafkaException, Message
 
 from ingestion.clock import Clock
-from ingestion.errors import BrokerError, DeliveryError
+from ingestion.errors import DeliveryError, SpoolFullError
+from ingestion.produce.backlog import Backlog, Entry, Memory
+from ingestion.produce.client import Client
 from ingestion.produce.ledger import Ledger, NoLedger
-from ingestion.produce.outcome import is_refusal
+from ingestion.produce.outcome import is_fatal, is_of_the_record, is_refusal
 from ingestion.produce.outgoing import Outgoing
 from ingestion.produce.summary import Summary
 from ingestion.settings import KafkaSettings
 
 Config = Mapping[str, str | int | float | bool]
 
-# With idempotence librdkafka forces acks=all and endless retries inside message.timeout.ms, after
-# which the outcome is unknown, not negative: the same command again sends the same event_ids.
 DELIVERY_TIMEOUT_S = 300.0
+# With idempotence librdkafka forces acks=all and retries inside message.timeout.ms for ever. Only
+# then is a record in doubt, and another client sends it: so often within the delivery timeout.
+ATTEMPTS = 3
 _TUNING: Config = {
     "enable.idempotence": True,
     "linger.ms": 20,
@@ -28,33 +39,36 @@ _TUNING: Config = {
     "compression.type": "lz4",
     # The Java clients' partitioner: a symbol keeps its partition whichever client sends it.
     "partitioner": "murmur2_random",
-    "queue.buffering.max.messages": 500_000,
+    # What is unanswered is also held here, to be sent again: about 1 kB a record. It is half a
+    # second at full speed, and a longer queue was no faster.
+    "queue.buffering.max.messages": 100_000,
     "queue.buffering.max.kbytes": 256 * 1024,
 }
+# Librdkafka's word for never: what is unanswered lies in the spool, and waits for the broker.
+_NO_TIMEOUT: Config = {"message.timeout.ms": 0}
 _FULL_WAIT_S = 0.05
-_PROBE_S = 1.0
+# Without any answer for so long the broker is away: a source is then not kept waiting for it.
+AWAY_S = 3.0
 # Delivery reports are fetched every so many records: the call costs more than handing one over.
 _POLL_EVERY = 500
-_REFUSALS = (
-    KafkaError._AUTHENTICATION,
-    KafkaError.SASL_AUTHENTICATION_FAILED,
-    KafkaError.TOPIC_AUTHORIZATION_FAILED,
-    KafkaError.CLUSTER_AUTHORIZATION_FAILED,
-)
+BATCH = 256
+_BATCH_BYTES = 2**20
 
 
-def configuration(settings: KafkaSettings, delivery_timeout_s: float) -> dict[str, Any]:
-    """Return librdkafka's settings of the producer.
+def configuration(
+    settings: KafkaSettings, delivery_timeout_s: float, outlives: bool = False
+) -> dict[str, Any]:
+    """Return librdkafka's settings of the producer; ``outlives`` where a spool keeps the records.
 
     Raises:
         SettingsError: the producer's password is not set.
     """
-    timeout = {"message.timeout.ms": int(delivery_timeout_s * 1000)}
-    return {**settings.client("producer"), **_TUNING, **timeout}
+    attempt = {"message.timeout.ms": int(delivery_timeout_s * 1000 / ATTEMPTS)}
+    return {**settings.client("producer"), **_TUNING, **(_NO_TIMEOUT if outlives else attempt)}
 
 
 class Deliverer:
-    """Hands records to Kafka and counts its answers."""
+    """Hands records to Kafka in the order given, and counts its answers."""
 
     def __init__(
         self,
@@ -63,153 +77,219 @@ class Deliverer:
         log: logging.Logger,
         give_up: Callable[[], bool] = lambda: False,
         ledger: Ledger | NoLedger = NoLedger(),  # noqa: B008 - it holds nothing
+        backlog: Backlog | None = None,
     ) -> None:
         self.summary = Summary()
-        self._ledger = ledger
-        self._waiting: list[Outgoing] = []
         self._clock = clock
         self._give_up = give_up
-        self._servers = str(config["bootstrap.servers"])
-        self._user = config.get("sasl.username")
-        self._last_error: KafkaError | None = None
-        self._refusal: KafkaError | None = None
-        # librdkafka writes to standard error by itself unless it is given a logger.
-        self._producer = Producer({**config, "error_cb": self._on_error}, logger=log)
+        self._ledger = ledger
+        self._backlog = Memory() if backlog is None else backlog
+        self._client = Client(config, log)
+        self._attempt_s = int(config["message.timeout.ms"]) / 1000
+        self._batch: list[Outgoing] = []
+        self._batch_bytes = 0
+        self._ready: deque[Entry] = deque()  # in the ledger, not yet handed over
+        self._unanswered: dict[int, Entry] = {}
+        self._is_in_doubt = False
+        self._heard_at = clock.monotonic()
 
     def check(self, topics: Iterable[str], timeout_s: float) -> None:
         """Make sure that Kafka answers, takes the user, and has the topics.
 
         Raises:
-            BrokerError: one of these does not hold; the text says which.
+            BrokerAwayError: Kafka does not answer.
+            BrokerError: it refuses the user, or lacks a topic; the text says which.
         """
-        found = self._visible_topics(self._clock.monotonic() + timeout_s, timeout_s)
-        missing = sorted(set(topics) - found)
-        if missing:
-            raise BrokerError(
-                f"Kafka at {self._servers} shows no topic {', '.join(missing)} to user "
-                f"{self._user}: create the topics (`make up`) or grant DESCRIBE"
-            )
+        self._client.check(topics, timeout_s, self._clock)
 
     def send(self, record: Outgoing) -> bool:
-        """Hand a record over, waiting while the queue is full; False when told to give up.
+        """Take a record, waiting while too many are under way; False when told to give up.
 
-        With a ledger a record waits for a few others, at most until the next ``poll``.
+        It waits for a few others, at most until the next ``poll``: they share the writes to ledger
+        and spool.
 
         Raises:
-            DeliveryError: the client can send nothing any more.
+            DeliveryError: the client can send nothing any more, or the spool is full.
             LedgerError: the ledger cannot be written.
         """
-        self._waiting.append(record)
-        return len(self._waiting) < self._ledger.batch or self._send_waiting()
+        self._batch.append(record)
+        self._batch_bytes += len(record.value)
+        if len(self._batch) < BATCH and self._batch_bytes < _BATCH_BYTES:
+            return True
+        self._put()
+        return self._has_room()
 
     def poll(self) -> None:
         """Hand over what waits and fetch the answers that have arrived."""
-        self._send_waiting()
-        self._fetch(0)
+        self._put()
+        self._advance(0)
 
     def flush(self, timeout_s: float) -> int:
-        """Wait at most ``timeout_s`` and return how many records are still without an answer."""
-        self._send_waiting()
-        left = int(self._producer.flush(timeout_s))
+        """Wait for answers at most ``timeout_s``; return how many records are still without one."""
+        self._put()
+        self._advance(timeout_s)
+        return len(self._unanswered) + len(self._ready) + self._backlog.n_waiting
+
+    def end(self) -> None:
+        """Note what this run leaves behind: it will ask for no more answers."""
+        for entry in self._ready:
+            if not entry.was_sent:
+                self._ledger.failed(entry.record, "the run ended before it was sent")
         self._ledger.flush()
-        return left
+        left = len(self._unanswered) + len(self._ready) + self._backlog.n_waiting
+        if self._backlog.outlives:
+            self.summary.spooled, self.summary.spool = left, str(self._backlog)
 
     def raise_undelivered(self) -> None:
-        """Fail when something that was sent is not confirmed.
+        """Fail when something that was sent is not confirmed, or lies in the spool.
 
         Raises:
             DeliveryError: with counts by topic and the first reasons.
         """
-        if self.summary.undelivered:
-            hint = f"; last broker error: {self._last_error.str()}" if self._last_error else ""
+        if self.summary.undelivered or self.summary.spooled:
+            complaint = self._client.complaint()
+            hint = f"; last broker error: {complaint}" if complaint else ""
             raise DeliveryError(self.summary.explain() + hint)
 
-    def _visible_topics(self, deadline: float, timeout_s: float) -> set[str]:
-        while True:
-            try:
-                return set(self._producer.list_topics(timeout=_PROBE_S).topics)
-            except KafkaException as error:
-                self._producer.poll(0)
-                self._raise_refusal()
-                if self._clock.monotonic() >= deadline:
-                    raise BrokerError(self._unreachable(timeout_s, error)) from error
+    def _put(self) -> None:
+        if self._batch:
+            records, self._batch, self._batch_bytes = self._batch, [], 0
+            self._backlog.put(records)
+            self._feed()
 
-    def _raise_refusal(self) -> None:
-        if self._refusal is not None:
-            raise BrokerError(
-                f"Kafka at {self._servers} refuses user {self._user}: {self._refusal.str()}. "
-                "Check KAFKA_PRODUCER_USERNAME and KAFKA_PRODUCER_PASSWORD"
-            )
-
-    def _unreachable(self, timeout_s: float, error: KafkaException) -> str:
-        cause = self._last_error or error.args[0]
-        return (
-            f"Kafka at {self._servers} does not answer within {timeout_s:g} s: {cause.str()}. "
-            "Is it running (`make status`)?"
-        )
-
-    def _send_waiting(self) -> bool:
-        records, self._waiting = self._waiting, []
-        if records:
-            self._ledger.intend(records)
-        for number, record in enumerate(records):
-            if not self._send(record):
-                self._never_sent(records[number:])
-                return False
-        return True
-
-    def _send(self, record: Outgoing) -> bool:
-        while not self._handed_over(record):
+    def _has_room(self) -> bool:
+        while self._must_wait():
             if self._give_up():
                 return False
             self.summary.queue_full_waits += 1
-            self._fetch(_FULL_WAIT_S)
-        self.summary.sent[record.topic] += 1
-        self.summary.refused += record.refused
-        if self.summary.sent.total() % _POLL_EVERY == 0:
-            self._fetch(0)
+            self._advance(_FULL_WAIT_S)
         return True
 
-    def _never_sent(self, records: Iterable[Outgoing]) -> None:
-        for record in records:
-            self._ledger.failed(record, "stopped before it was sent")
+    def _must_wait(self) -> bool:
+        """Tell whether the source has to wait; while the broker is away only a full spool stops it.
 
-    def _fetch(self, timeout_s: float) -> None:
-        self._producer.poll(timeout_s)
-        self._ledger.flush()
+        Raises:
+            SpoolFullError: the broker is away and the spool is full.
+        """
+        if self._backlog.is_full:
+            self._refuse_more()
+            return True
+        is_behind = bool(self._ready) or self._backlog.n_waiting > 0
+        return is_behind and not (self._backlog.outlives and self._is_away())
 
-    def _handed_over(self, record: Outgoing) -> bool:
-        try:
-            self._producer.produce(
-                record.topic,
-                record.value,
-                record.key,
-                headers=record.headers,
-                on_delivery=partial(self._on_delivery, record),
+    def _refuse_more(self) -> None:
+        if self._is_away():
+            raise SpoolFullError(
+                f"{self._backlog} is full and Kafka has not answered for {AWAY_S:g} s "
+                f"({self._client.complaint() or 'no reason given'}): the source is read no "
+                "further; raise PRODUCE_SPOOL_MAX_BYTES or bring Kafka back, then start again"
             )
-        except BufferError:
-            return False
+
+    def _is_away(self) -> bool:
+        return bool(self._unanswered) and self._clock.monotonic() - self._heard_at > AWAY_S
+
+    def _advance(self, timeout_s: float) -> None:
+        self._client.poll(timeout_s)
+        if self._is_in_doubt:
+            self._start_again()
+        self._ledger.flush()
+        self._backlog.flush()
+        self._feed()
+
+    def _feed(self) -> None:
+        """Hand over until the client is full or nothing is left."""
+        if not self._unanswered:
+            self._heard_at = self._clock.monotonic()
+        while self._ready or self._take():
+            if self._is_in_doubt or not self._handed_over(self._ready[0]):
+                return
+            self._ready.popleft()
+
+    def _take(self) -> bool:
+        entries = self._backlog.take(BATCH)
+        self._make_ready(entries)
+        return bool(entries)
+
+    def _make_ready(self, entries: Sequence[Entry]) -> None:
+        if not entries:
+            return
+        self._ledger.intend([entry.record for entry in entries])
+        now = self._clock.monotonic()
+        for entry in entries:
+            entry.since = entry.since or now
+        self._ready.extend(entries)
+
+    def _handed_over(self, entry: Entry) -> bool:
+        try:
+            if not self._client.hand_over(entry.record, partial(self._answered, entry)):
+                return False
         except KafkaException as error:
-            self._fail(record, error.args[0])
-            if not is_refusal(error.args[0]):
-                raise DeliveryError(f"{record.topic}: {error.args[0].str()}") from error
+            return self._refused(entry, error.args[0])
+        self._unanswered[entry.number] = entry
+        self._count(entry)
+        if len(self._unanswered) % _POLL_EVERY == 0:
+            self._client.poll(0)
         return True
 
-    def _on_delivery(self, record: Outgoing, error: KafkaError | None, message: Message) -> None:
-        if error is not None:
-            self._fail(record, error)
+    def _refused(self, entry: Entry, error: KafkaError) -> bool:
+        """Judge what the client would not take; False when it must be handed over again."""
+        if is_fatal(error):
+            self._is_in_doubt = True
+            return False
+        if not is_refusal(error):
+            raise DeliveryError(f"{entry.record.topic}: {error.str()}")
+        self._count(entry)
+        self._fail(entry, error)
+        return True
+
+    def _count(self, entry: Entry) -> None:
+        if entry.was_sent:
+            self.summary.resent += 1
             return
-        self.summary.delivered[record.topic] += 1
-        self._ledger.acked(record, int(message.partition() or 0), int(message.offset() or 0))
+        entry.was_sent = True
+        self.summary.sent[entry.record.topic] += 1
+        self.summary.refused += entry.record.refused
 
-    def _fail(self, record: Outgoing, error: KafkaError) -> None:
-        self.summary.fail(record.topic, error.str())
-        note = self._ledger.failed if is_refusal(error) else self._ledger.unknown
-        note(record, error.str())
+    def _answered(self, entry: Entry, error: KafkaError | None, message: Message) -> None:
+        if error is None:
+            self._confirm(entry, message)
+        elif is_refusal(error):
+            self._fail(entry, error)
+        else:
+            self.summary.add_reason(error.str())
+            self._ledger.unknown(entry.record, error.str())
+            self._is_in_doubt = True
 
-    def _on_error(self, error: KafkaError) -> None:
-        # That no broker is left says less than why the last one went.
-        if error.code() != KafkaError._ALL_BROKERS_DOWN or self._last_error is None:
-            self._last_error = error
-        if error.code() in _REFUSALS:
-            self._refusal = error
+    def _confirm(self, entry: Entry, message: Message) -> None:
+        self._heard_at = self._clock.monotonic()
+        self._ledger.acked(entry.record, int(message.partition() or 0), int(message.offset() or 0))
+        if self._unanswered.pop(entry.number, None):
+            self.summary.delivered[entry.record.topic] += 1
+            self._backlog.forget(entry)
+
+    def _fail(self, entry: Entry, error: KafkaError) -> None:
+        self._unanswered.pop(entry.number, None)
+        self.summary.fail(entry.record.topic, error.str())
+        self._ledger.failed(entry.record, error.str())
+        if is_of_the_record(error):
+            self._backlog.forget(entry)
+
+    def _start_again(self) -> None:
+        """Send all that is unanswered once more, by another client, as long as it has time."""
+        self._client.renew()
+        self._is_in_doubt = False
+        again = [*self._unanswered.values()]
+        waiting = [*self._ready]
+        self._unanswered.clear()
+        self._ready.clear()
+        self._make_ready([entry for entry in again if self._has_time(entry)])
+        self._ready.extend(entry for entry in waiting if self._has_time(entry))
+
+    def _has_time(self, entry: Entry) -> bool:
+        age = self._clock.monotonic() - entry.since
+        limit = self._attempt_s * (ATTEMPTS - 1) if self._attempt_s else inf
+        # An attempt may end a little late: half a one is no reason for one more.
+        if age < limit + self._attempt_s / 2:
+            return True
+        self.summary.unknown[entry.record.topic] += entry.was_sent
+        return False

@@ -61,8 +61,6 @@ class _Unknown(msgspec.Struct, tag_field="op", tag="unknown"):
 class NoLedger:
     """Where none is kept."""
 
-    batch = 1
-
     def intend(self, records: Sequence[Outgoing]) -> None: ...
     def acked(self, record: Outgoing, partition: int, offset: int) -> None: ...
     def failed(self, record: Outgoing, reason: str) -> None: ...
@@ -75,12 +73,7 @@ class Ledger:
 
     ``intend`` is written at once, by one write(2); outcomes wait for ``flush``, since one that is
     missing only says what the auditor assumes anyway: unknown.
-
-    Attributes:
-        batch: how many records share a write; none is handed over before it.
     """
-
-    batch = 256
 
     def __init__(self, folder: Path, run_id: str, clock: Clock) -> None:
         if not _RUN_ID.fullmatch(run_id):

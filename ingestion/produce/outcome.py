@@ -4,9 +4,8 @@ from typing import Final
 
 from confluent_kafka import KafkaError
 
-# A broker or the client has looked at the record and refused it. Everything else (a time-out, a
-# purge, a lost connection, too few replicas after the append) may have left it in the log.
-_REFUSALS: Final = frozenset(
+# The record itself is at fault: no broker will ever take it.
+_OF_THE_RECORD: Final = frozenset(
     {
         KafkaError.MSG_SIZE_TOO_LARGE,
         KafkaError.RECORD_LIST_TOO_LARGE,
@@ -14,6 +13,12 @@ _REFUSALS: Final = frozenset(
         KafkaError.INVALID_RECORD,
         KafkaError.INVALID_TIMESTAMP,
         KafkaError.POLICY_VIOLATION,
+        KafkaError._INVALID_ARG,
+    }
+)
+# The topic or the user is: another record would fare no better, and this one may later.
+_OF_THE_PLACE: Final = frozenset(
+    {
         KafkaError.UNKNOWN_TOPIC_OR_PART,
         KafkaError.TOPIC_EXCEPTION,
         KafkaError.TOPIC_AUTHORIZATION_FAILED,
@@ -22,11 +27,24 @@ _REFUSALS: Final = frozenset(
         KafkaError.UNSUPPORTED_FOR_MESSAGE_FORMAT,
         KafkaError._UNKNOWN_TOPIC,
         KafkaError._UNKNOWN_PARTITION,
-        KafkaError._INVALID_ARG,
     }
 )
 
 
 def is_refusal(error: KafkaError) -> bool:
-    """Tell whether a record is certainly not in the log, and would be refused again."""
-    return error.code() in _REFUSALS
+    """Tell whether a record is certainly not in the log.
+
+    Every other error (a time-out, a purge, a lost connection, too few replicas after the append)
+    may have left it there.
+    """
+    return error.code() in _OF_THE_RECORD | _OF_THE_PLACE
+
+
+def is_of_the_record(error: KafkaError) -> bool:
+    """Tell whether a refused record would be refused at any time."""
+    return error.code() in _OF_THE_RECORD
+
+
+def is_fatal(error: KafkaError) -> bool:
+    """Tell whether the client that says so can send nothing any more (fenced, out of order)."""
+    return error.fatal() or error.code() == KafkaError._FATAL

@@ -1,9 +1,11 @@
 """One run of the producer: pace, send, flush, whatever happens on the way."""
 
 from collections.abc import Callable, Iterable
+from math import inf
 
 from ingestion.clock import Clock
-from ingestion.produce.kafka import Deliverer
+from ingestion.errors import SpoolFullError
+from ingestion.produce.kafka import DELIVERY_TIMEOUT_S, Deliverer
 from ingestion.produce.outgoing import Outgoing
 from ingestion.produce.pacing import Pacer, Stop
 from ingestion.produce.summary import Summary
@@ -16,14 +18,20 @@ Progress = Callable[[Summary], None]
 
 
 def run(
-    records: Iterable[Outgoing],
+    records: Iterable[Outgoing | None],
     deliverer: Deliverer,
     clock: Clock,
     pacer: Pacer,
     stop: Stop,
     progress: Progress,
+    wait_s: float = DELIVERY_TIMEOUT_S,
 ) -> Summary:
     """Send all records and wait for Kafka's answers; on a stop, send no more and wait briefly.
+
+    None among them is the source's silence: what waits is sent meanwhile.
+
+    ``wait_s`` is how long the end waits without any answer. Within the delivery timeout each record
+    has one, unless a spool keeps it until the broker is back.
 
     Raises:
         DeliveryError: the client can send nothing any more.
@@ -33,11 +41,17 @@ def run(
     summary = deliverer.summary
     try:
         for record in records:
-            if not _sent(record, deliverer, pacer, stop):
+            if record is None:
+                deliverer.poll()
+            elif not _sent(record, deliverer, pacer, stop):
                 break
             progress(summary)
+    except SpoolFullError:
+        wait_s = 0.0  # the broker is away, and all that was read lies on disk
+        raise
     finally:
-        _flush(deliverer, clock, stop, progress)
+        _flush(deliverer, clock, wait_s, stop, progress)
+        deliverer.end()
         summary.interrupted = stop.requested
         summary.seconds = clock.monotonic() - started
     return summary
@@ -49,13 +63,17 @@ def _sent(record: Outgoing, deliverer: Deliverer, pacer: Pacer, stop: Stop) -> b
     return not stop.requested and deliverer.send(record)
 
 
-def _flush(deliverer: Deliverer, clock: Clock, stop: Stop, progress: Progress) -> None:
-    """Wait for all answers: each record has one within the delivery timeout, a stop is shorter."""
-    deadline = None
-    while deliverer.flush(_FLUSH_SLICE_S):
+def _flush(
+    deliverer: Deliverer, clock: Clock, wait_s: float, stop: Stop, progress: Progress
+) -> None:
+    """Wait for all answers, at most ``wait_s`` without a new one; after a stop only briefly."""
+    least, since, stopped_at = inf, clock.monotonic(), inf
+    while left := deliverer.flush(_FLUSH_SLICE_S):
         progress(deliverer.summary)
         now = clock.monotonic()
+        if left < least:
+            least, since = left, now
         if stop.requested:
-            deadline = deadline or now + STOP_FLUSH_S
-            if now >= deadline:
-                return
+            stopped_at = min(stopped_at, now)
+        if now - since >= wait_s or now - stopped_at >= STOP_FLUSH_S:
+            return

@@ -13,6 +13,7 @@ import pytest
 
 from ingestion.clock import SystemClock
 from ingestion.errors import LedgerError, SettingsError
+from ingestion.produce.kafka import BATCH
 from ingestion.produce.ledger import Ledger
 from ingestion.produce.outgoing import Outgoing
 from tests.ingestion.produce.conftest import MockKafka
@@ -71,13 +72,13 @@ def test_a_record_is_in_the_ledger_before_the_client_has_it(tmp_path: Path) -> N
     """Against no broker at all, so that no outcome can come first."""
     with Ledger(tmp_path, "run", CLOCK) as ledger:
         ours = deliverer("127.0.0.1:1", ledger)
-        for number in range(Ledger.batch + 1):
+        for number in range(BATCH + 1):
             ours.send(record(number))
 
         on_disk = [line["id"] for line in lines(ledger.path) if line["op"] == "intend"]
 
-    assert on_disk == [f"id-{n}" for n in range(Ledger.batch)]
-    assert ours.summary.sent.total() == Ledger.batch
+    assert on_disk == [f"id-{n}" for n in range(BATCH)]
+    assert ours.summary.sent.total() == BATCH
 
 
 def test_a_refused_record_is_failed_in_the_ledger(kafka: MockKafka, tmp_path: Path) -> None:
@@ -129,7 +130,7 @@ def test_a_full_disk_is_told_before_the_record_is_sent(kafka: MockKafka, tmp_pat
     with Ledger(tmp_path, "run", CLOCK) as ledger:
         ours = deliverer(kafka.servers, ledger)
         with largest_file(ledger.path.stat().st_size + 50), pytest.raises(LedgerError):
-            send_all(ours, (record(n) for n in range(Ledger.batch)))
+            send_all(ours, (record(n) for n in range(BATCH)))
 
     assert len(lines(ledger.path)) == 1, "a torn line is left"
     assert ours.summary.sent.total() == 0

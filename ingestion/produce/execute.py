@@ -1,0 +1,140 @@
+"""One run of the producer as a command: opens what it needs, reports, and fails where it must."""
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+import typer
+from rich.console import Console
+
+from ingestion import cli
+from ingestion.clock import Clock
+from ingestion.contracts import topics
+from ingestion.errors import BrokerAwayError
+from ingestion.produce import kafka
+from ingestion.produce.backlog import Backlog, Memory
+from ingestion.produce.ledger import Ledger, NoLedger
+from ingestion.produce.outgoing import Outgoing
+from ingestion.produce.pacing import Pacer, stop_on_signal
+from ingestion.produce.progress import shown
+from ingestion.produce.run import run
+from ingestion.produce.spool import Spool
+from ingestion.produce.summary import Summary
+from ingestion.settings import KafkaSettings, ProduceSettings
+
+ALL_TOPICS = (topics.BATCH, topics.QUOTES, topics.REALTIME, topics.DEAD_LETTERS)
+CONNECT_TIMEOUT_S = 10.0
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """How records are sent, whatever they are; None is without a rate, report, ledger or spool."""
+
+    rate: float | None
+    report: Path | None
+    timeout_s: float
+    ledger: Path | None
+    spool: Path | None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to send, as which run, and how.
+
+    A source that cannot wait is read while Kafka is away, as far as a spool keeps what it gives.
+    """
+
+    name: str
+    run_id: str
+    records: Iterable[Outgoing | None]
+    facts: Callable[[], Mapping[str, object]]
+    delivery: Delivery
+    can_wait: bool = False
+
+
+def execute(plan: Plan, clock: Clock) -> None:
+    """Send what is planned and tell what became of it.
+
+    Raises:
+        BrokerError: Kafka does not answer, and there is nothing that a spool could keep.
+        DeliveryError: something is not confirmed by Kafka.
+        LedgerError: the ledger cannot be written.
+    """
+    delivery = plan.delivery
+    has_spool = delivery.spool is not None
+    config = kafka.configuration(KafkaSettings.load(), delivery.timeout_s, has_spool)
+    with (
+        stop_on_signal() as stop,
+        shown(clock, Console(stderr=True)) as progress,
+        _ledger(plan, clock) as ledger,
+        _backlog(plan, clock) as backlog,
+    ):
+        deliverer = kafka.Deliverer(
+            config, clock, _librdkafka_log(), lambda: stop.requested, ledger, backlog
+        )
+        try:
+            _check(deliverer, plan)
+            pacer = Pacer(clock, delivery.rate)
+            run(plan.records, deliverer, clock, pacer, stop, progress, delivery.timeout_s)
+        finally:
+            _report(plan, deliverer.summary)
+    _print(plan, deliverer.summary)
+    deliverer.raise_undelivered()
+
+
+def _ledger(plan: Plan, clock: Clock) -> AbstractContextManager[Ledger | NoLedger]:
+    folder = plan.delivery.ledger
+    return nullcontext(NoLedger()) if folder is None else Ledger(folder, plan.run_id, clock)
+
+
+def _backlog(plan: Plan, clock: Clock) -> AbstractContextManager[Backlog]:
+    folder = plan.delivery.spool
+    if folder is None:
+        return nullcontext(Memory())
+    return Spool(folder, ProduceSettings.load().spool_max_bytes, clock)
+
+
+def _check(deliverer: kafka.Deliverer, plan: Plan) -> None:
+    try:
+        deliverer.check(ALL_TOPICS, CONNECT_TIMEOUT_S)
+    except BrokerAwayError as error:
+        if plan.can_wait or plan.delivery.spool is None:
+            raise
+        note = f"warning: {error} Records are kept in {plan.delivery.spool} until it is back"
+        typer.echo(cli.one_line(note), err=True)
+
+
+def _report(plan: Plan, summary: Summary) -> None:
+    if plan.delivery.report is not None:
+        facts = {"source": plan.name, "run_id": plan.run_id, **plan.facts()}
+        cli.write_report(plan.delivery.report, summary.as_dict(facts))
+
+
+def _print(plan: Plan, summary: Summary) -> None:
+    for name, value in plan.facts().items():
+        typer.echo(f"{name:<24} {_text(value)}")
+    for topic in sorted(summary.sent):
+        typer.echo(f"{topic:<24} {summary.delivered[topic]:>10,} of {summary.sent[topic]:,}")
+    ended = "stopped early" if summary.interrupted else "done"
+    typer.echo(
+        f"{ended}: sent {summary.sent.total():,}, delivered {summary.delivered.total():,}, "
+        f"refused {summary.refused:,}, sent again {summary.resent:,} in "
+        f"{summary.seconds:.1f} s (run {plan.run_id})"
+    )
+
+
+def _text(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _librdkafka_log() -> logging.Logger:
+    """Return a logger that keeps librdkafka's own lines off standard error.
+
+    What they say reaches us through callbacks and delivery reports, once, with its consequence.
+    """
+    log = logging.getLogger("tapehouse.librdkafka")
+    log.addHandler(logging.NullHandler())
+    log.propagate = False
+    return log

@@ -1,0 +1,226 @@
+"""The spool: records on disk from before they are handed over until Kafka has confirmed them.
+
+One SQLite file in a folder (see ADR 0006). What a killed process leaves there is sent by the next
+one, first and in the old order; what Kafka had confirmed and the spool not yet forgotten is sent
+twice and deduplicated downstream.
+"""
+
+import sqlite3
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+from urllib.parse import quote
+from zlib import crc32
+
+import msgspec
+from filelock import FileLock, Timeout
+
+from ingestion.clock import Clock, rfc3339
+from ingestion.errors import SpoolError
+from ingestion.produce.backlog import Entry
+from ingestion.produce.outgoing import Outgoing
+
+FILE: Final = "spool.db"
+# `autoincrement` never gives a number again, so the order holds over any number of runs.
+_TABLE: Final = """
+create table if not exists records (
+    number integer primary key autoincrement,
+    spooled_at text not null,
+    size_bytes integer not null,
+    crc32 integer not null,
+    body blob not null
+)
+"""
+_INSERT: Final = "insert into records (spooled_at, size_bytes, crc32, body) values (?, ?, ?, ?)"
+_SELECT: Final = (
+    "select number, body, size_bytes, crc32 from records where number > ? order by number limit ?"
+)
+_TOTALS: Final = "select count(*), coalesce(sum(size_bytes), 0), min(spooled_at) from records"
+
+
+class _Body(msgspec.Struct, array_like=True):
+    """A record as it lies in the file."""
+
+    topic: str
+    key: bytes | None
+    value: bytes
+    headers: list[tuple[str, bytes | None]]
+    refused: bool
+    event_id: str | None
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(_Body).decode
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a spool holds; ``oldest_at`` is when its first record was put there."""
+
+    records: int
+    size_bytes: int
+    oldest_at: str | None
+
+
+class Spool:
+    """The backlog of a source that cannot be read again; one process at a time has it open.
+
+    ``max_bytes`` bounds the records, not the file, which SQLite keeps a little larger. A batch that
+    has been read is always put, so that nothing is lost at the bound.
+    """
+
+    outlives = True
+
+    def __init__(self, folder: Path, max_bytes: int, clock: Clock) -> None:
+        self.path = folder / FILE
+        self._max_bytes = max_bytes
+        self._clock = clock
+        folder.mkdir(parents=True, exist_ok=True)
+        self._lock = _locked(folder / "spool.lock")
+        with _told(self.path):
+            self._db = _opened(self.path)
+            self._db.execute(_TABLE)
+            totals = Contents(*self._db.execute(_TOTALS).fetchone())
+        self.n_records, self._size_bytes = totals.records, totals.size_bytes
+        self.n_waiting = self.n_records
+        self._taken = 0  # number of the last entry taken
+        self._fresh: deque[Entry] = deque()  # put just now, with nothing before them on disk
+        self._done: list[Entry] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
+    ) -> None:
+        try:
+            self.flush()
+        finally:
+            self._db.close()
+            self._lock.release()
+
+    def __str__(self) -> str:
+        return f"the spool {self.path} ({self.n_records:,} records, {self._size_bytes:,} bytes)"
+
+    @property
+    def is_full(self) -> bool:
+        return self._size_bytes >= self._max_bytes
+
+    def put(self, records: Sequence[Outgoing]) -> None:
+        """Add records behind all others; on return they are on disk.
+
+        Raises:
+            SpoolError: they could not be written; none of them is there.
+        """
+        now = rfc3339(self._clock.now())
+        bodies = [_encode(_body(record)) for record in records]
+        rows = [(now, len(body), crc32(body), body) for body in bodies]
+        with _told(self.path, f"the last {len(rows)} records read are not in it"), self._db:
+            self._db.executemany(_INSERT, rows)
+            (last,) = self._db.execute("select last_insert_rowid()").fetchone()
+        self.n_records += len(rows)
+        self._size_bytes += sum(map(len, bodies))
+        if not self.n_waiting:
+            numbers = range(last - len(rows) + 1, last + 1)
+            self._fresh.extend(map(Entry, numbers, records, map(len, bodies)))
+        self.n_waiting += len(rows)
+
+    def take(self, limit: int) -> Sequence[Entry]:
+        """Return the next records, from memory where they have just been put.
+
+        Raises:
+            SpoolError: a record is not what was written.
+        """
+        if self._fresh:
+            entries = [self._fresh.popleft() for _ in range(min(limit, len(self._fresh)))]
+        else:
+            entries = self._read(limit) if self.n_waiting else []
+        if entries:
+            self._taken = entries[-1].number
+            self.n_waiting -= len(entries)
+        return entries
+
+    def forget(self, entry: Entry) -> None:
+        self._done.append(entry)
+
+    def flush(self) -> None:
+        """Delete what needs no sending any more.
+
+        Raises:
+            SpoolError: it could not be deleted: it will be sent once more.
+        """
+        if not self._done:
+            return
+        done, self._done = self._done, []
+        with _told(self.path), self._db:
+            self._db.executemany(
+                "delete from records where number = ?", [(entry.number,) for entry in done]
+            )
+        self.n_records -= len(done)
+        self._size_bytes -= sum(entry.size_bytes for entry in done)
+
+    def _read(self, limit: int) -> list[Entry]:
+        with _told(self.path):
+            rows = self._db.execute(_SELECT, (self._taken, limit)).fetchall()
+        return [Entry(number, self._whole(*row), row[1]) for number, *row in rows]
+
+    def _whole(self, body: bytes, size: int, checksum: int) -> Outgoing:
+        if len(body) != size or crc32(body) != checksum:
+            raise SpoolError(
+                f"{self.path}: expected a record of {size} bytes with checksum {checksum}, found "
+                f"{len(body)} bytes with {crc32(body)}: the file is damaged, nothing was deleted"
+            )
+        found = _decode(body)
+        return Outgoing(
+            found.topic, found.key, found.value, [*found.headers], found.refused, found.event_id
+        )
+
+
+def contents(folder: Path) -> Contents:
+    """Return what a spool holds, also while a producer uses it.
+
+    Raises:
+        SpoolError: there is none, or it cannot be read.
+    """
+    path = folder / FILE
+    if not path.is_file():
+        raise SpoolError(f"expected a spool in {folder}, found no file {FILE}")
+    with _told(path), closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True)) as db:
+        return Contents(*db.execute(_TOTALS).fetchone())
+
+
+def _opened(path: Path) -> sqlite3.Connection:
+    db = sqlite3.connect(path)
+    # Readers are never in the way, and a commit is on the disk before its records are sent.
+    db.execute("pragma journal_mode = wal")
+    db.execute("pragma synchronous = full")
+    return db
+
+
+def _locked(path: Path) -> FileLock:
+    lock = FileLock(path)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        raise SpoolError(
+            f"expected the spool {path.parent} for this producer alone, found it in use by another "
+            "process: wait for its end, or give this one a --spool of its own"
+        ) from None
+    return lock
+
+
+@contextmanager
+def _told(path: Path, consequence: str = "what it holds is still there") -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise SpoolError(f"{path}: the spool fails: {error}; {consequence}") from error
+
+
+def _body(record: Outgoing) -> _Body:
+    headers = [(name, v.encode() if isinstance(v, str) else v) for name, v in record.headers]
+    return _Body(record.topic, record.key, record.value, headers, record.refused, record.event_id)
