@@ -7,17 +7,23 @@ from drill.matrix.row import Row
 from drill.matrix.rows import (
     away,
     brokers,
+    copies,
     cuts,
     deaths,
+    disorder,
     full,
     lies,
+    poison,
     rebalances,
     topics,
     volume,
     zombies,
 )
 
-_FAMILIES: Final = (deaths, zombies, rebalances, brokers, topics, away, lies, cuts, full, volume)
+_FAMILIES: Final = (
+    *(deaths, zombies, rebalances, brokers, topics),
+    *(away, lies, cuts, full, copies, disorder, poison, volume),
+)
 ROWS: Final[dict[int, Row]] = {row.number: row for family in _FAMILIES for row in family.ROWS}
 
 

@@ -28,7 +28,7 @@ class Cut:
 
     def words(self) -> str:
         """Return it for the report."""
-        return f"{' and '.join(self.dropped)} of {self.side}"
+        return f"{self.way} to {self.side}"
 
 
 CUTS: Final = (
@@ -66,7 +66,7 @@ def _cut(stage: Stage, victim: Member, network: Network, cut: Cut, number: int) 
     network.set(cut.side, cut.way)
     began = time.monotonic()
     stage.prove(
-        f"{cut.words()}: dropped, no other",
+        f"{cut.words()} for {_HELD_S:.0f} s: something was dropped",
         lambda: _is_dropping(network, cut) and time.monotonic() - began >= _HELD_S,
         3 * _HELD_S,
     )
