@@ -14,7 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
-from confluent_kafka import ElectionType, KafkaException
+from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from drill.matrix.detour import Detour
@@ -34,6 +34,7 @@ OFFSETS: Final = "__consumer_offsets"
 _OFFSETS_PARTITIONS: Final = 8
 _START_S: Final = 90.0
 _REQUEST_S: Final = 20.0
+_PROBE_S: Final = 5.0
 _BROKER: Final = {
     # Soon after a follower stops, the others go on without it.
     "replica.lag.time.max.ms": "3000",
@@ -42,8 +43,9 @@ _BROKER: Final = {
     "group.consumer.min.session.timeout.ms": "6000",
     "group.consumer.heartbeat.interval.ms": "1500",
     "group.consumer.min.heartbeat.interval.ms": "1500",
-    # A row that moves leaders has them moved back.
-    "auto.leader.rebalance.enable": "false",
+    # Soon after a broker is back, it leads again what it did.
+    "leader.imbalance.check.interval.seconds": "2",
+    "leader.imbalance.per.broker.percentage": "0",
     # Long enough to stand still, be left behind by the data and still be the coordinator.
     "broker.session.timeout.ms": "18000",
 }
@@ -112,10 +114,17 @@ class Cluster:
             files.write_private(self.layout.run / name, text)
         return self.process("store", one.command, one.environment)
 
-    @cached_property
+    @property
     def admin(self) -> AdminClient:
-        """A client of the super user."""
-        return kafka.admin(self.layout)
+        """A new client of the super user: an old one may wait for a broker that is gone."""
+        return AdminClient(self.connection())
+
+    def connection(self, via: int | None = None) -> dict[str, Any]:
+        """Return a client's settings as the super user, who knows all brokers or asks one first."""
+        known = {**self.layout.kafka.client("admin"), "log_level": 0}
+        if via is None:
+            return known
+        return known | {"bootstrap.servers": f"{HOST}:{self._broker_ports[via][0]}"}
 
     def process(
         self, name: str, command: Sequence[str], environment: Mapping[str, str] | None = None
@@ -126,26 +135,22 @@ class Cluster:
         return Process(name, command, log, self.layout.child_environment() | own)
 
     def is_whole(self) -> bool:
-        """Tell whether every broker answers for itself and follows every partition."""
+        """Tell whether every broker is there, in sync, and leads what it was created to lead."""
         try:
-            found = self.admin.list_topics(timeout=_REQUEST_S)
+            found = self.admin.list_topics(timeout=_PROBE_S)
         except KafkaException:
             return False
-        replicas = [p for t in found.topics.values() for p in t.partitions.values()]
-        in_sync = all(len(p.isrs) == len(p.replicas) for p in replicas)
-        return len(found.brokers) == self.size and in_sync
+        parts = [p for t in found.topics.values() for p in t.partitions.values()]
+        is_usual = all(len(p.isrs) == len(p.replicas) and p.leader == p.replicas[0] for p in parts)
+        return len(found.brokers) == self.size and is_usual
 
     def settle(self) -> None:
-        """Wait until every broker follows, and give each the partitions back that it led first.
+        """Wait until every broker follows everything, and leads again what it led first.
 
         Raises:
-            StuckError: one does not come back.
+            StuckError: one does not.
         """
-        until(self.is_whole, _START_S, "every broker follows every partition", StuckError)
-        # Without a timeout of its own: the client refuses each of its keywords for one.
-        moved = self.admin.elect_leaders(ElectionType.PREFERRED)
-        moved.result(_REQUEST_S)
-        until(self._is_led_as_created, _START_S, "every broker leads what it did", StuckError)
+        until(self.is_whole, _START_S, "every broker is in sync and leads as before", StuckError)
 
     def create_topic(
         self, name: str, replicas: Sequence[Sequence[int]], settings: Mapping[str, str]
@@ -153,11 +158,13 @@ class Cluster:
         """Create a topic with these brokers for its partitions, the leader first."""
         brokers = [list(one) for one in replicas]
         new = NewTopic(name, len(brokers), replica_assignment=brokers, config=dict(settings))
-        self.admin.create_topics([new], request_timeout=_REQUEST_S)[name].result(_REQUEST_S)
+        client = self.admin  # the request dies with its client
+        client.create_topics([new], request_timeout=_REQUEST_S)[name].result(_REQUEST_S)
 
     def delete_topic(self, name: str) -> None:
         """Delete a topic."""
-        self.admin.delete_topics([name], request_timeout=_REQUEST_S)[name].result(_REQUEST_S)
+        client = self.admin
+        client.delete_topics([name], request_timeout=_REQUEST_S)[name].result(_REQUEST_S)
 
     def declared(self) -> list[topics.Topic]:
         """Return the topics of ``infra/kafka/topics.yml``."""
@@ -170,10 +177,6 @@ class Cluster:
         others = [number for number in self._broker_ports if number != COORDINATOR]
         turned = [others[i % len(others) :] + others[: i % len(others)] for i in range(partitions)]
         return [[*leaders, COORDINATOR] for leaders in turned]
-
-    def _is_led_as_created(self) -> bool:
-        found = self.admin.list_topics(timeout=_REQUEST_S).topics.values()
-        return all(p.leader == p.replicas[0] for t in found for p in t.partitions.values())
 
     def _settings(self) -> dict[str, str]:
         servers = ",".join(f"{HOST}:{port}" for port, _ in self._broker_ports.values())
@@ -231,10 +234,11 @@ class Cluster:
         return "; ".join(f"end of {p.log}:\n{files.last_lines(p.log)}" for p in ended)
 
     def _provision(self) -> None:
-        settings: dict[str, Any] = {"cleanup.policy": "compact"}
+        settings = {"cleanup.policy": "compact"}
         order = [*self._broker_ports]  # the coordinating broker first
         self.create_topic(OFFSETS, [order] * _OFFSETS_PARTITIONS, settings)
         for topic in self.declared():
             self.create_topic(topic.name, self.data_replicas(topic.partitions), topic.config)
-        acls.ensure(self.admin, files.declared("kafka/acls.yml", self.layout), self.layout.kafka)
+        client = self.admin
+        acls.ensure(client, files.declared("kafka/acls.yml", self.layout), self.layout.kafka)
         store.provision(self.layout)

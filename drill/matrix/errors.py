@@ -38,5 +38,11 @@ class ViolatedError(RedError):
     kind = "violated"
 
 
+class UnseenError(RedError):
+    """The one asked did not answer; who waits for something asks again."""
+
+    kind = "unseen"
+
+
 class SkippedError(TapehouseError):
     """This machine does not allow the fault; the text says why."""

@@ -118,9 +118,13 @@ class Stage:
     ) -> None:
         """Delete a topic and create it again."""
         self.cluster.delete_topic(topic)
-        until(lambda: not self.sight.exists(topic), PROOF_S, f"{topic} is gone", UnprovenError)
+        until(lambda: not self.sight.leaders(topic), PROOF_S, f"{topic} is gone", UnprovenError)
         self.cluster.create_topic(topic, replicas, settings)
         until(lambda: self.sight.leaders(topic), PROOF_S, f"{topic} is back", UnprovenError)
+
+    def look_via(self, broker: int) -> None:
+        """Ask Kafka through this broker from here on, since another one will stand still."""
+        self.sight = Sight(self.cluster, broker)
 
     def audit_now(self) -> None:
         """Have the auditors look in the middle of a fault: behind is fine, violated is not.
@@ -195,15 +199,14 @@ class Stage:
 
     def require_ends(self, error: type[RedError]) -> Ends:
         """Return where Kafka's logs end now, waiting for leaders that are away."""
-        found: list[Ends] = []
-
-        def look() -> bool:
-            ends = self.sight.ends()
-            found.extend([ends] if ends is not None else [])
-            return bool(found)
-
-        until(look, CATCH_UP_S, "Kafka tells where its logs end", error)
-        return found[0]
+        found: Ends = {}
+        until(
+            lambda: found.update(self.sight.ends()) or found,
+            CATCH_UP_S,
+            "Kafka tells where its logs end",
+            error,
+        )
+        return found
 
     def _is_loaded(self) -> bool:
         return self.sent().get("delivered", 0) >= _LOADED

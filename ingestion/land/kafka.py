@@ -31,6 +31,7 @@ from ingestion.settings import KafkaSettings
 BATCH: Final = 5_000  # messages; beyond some hundreds only memory grows
 CONSUME_TIMEOUT_S: Final = 0.1  # consume() waits this out whenever less than a batch is there
 REQUEST_TIMEOUT_S: Final = 10.0
+_DESCRIBE_TIMEOUT_S: Final = 3.0  # some milliseconds are usual; each PUT waits for it
 _LOG_ERRORS_EVERY_S: Final = 10.0  # the client reports each of its attempts to reconnect
 
 _CONSUMER: Final[dict[str, str | int | bool]] = {
@@ -99,6 +100,7 @@ class Kafka:
         )
         # A member's connections are busy with long fetches, which held answers up for seconds.
         self._asker = Consumer({**connection, "group.id": settings.landers_group})
+        self._connection = connection
         self._admin = AdminClient(connection)
         self._joined = False  # before that, an error is the caller's to tell
         self.failed_commits = 0
@@ -284,13 +286,25 @@ class Kafka:
         return list(self._consumer.assignment())
 
     def _describe_topic(self, topic: str) -> Any:  # noqa: ANN401 - the client's TopicDescription
-        def ask() -> Any:  # noqa: ANN401
-            futures = self._admin.describe_topics(
-                TopicCollection([topic]), request_timeout=REQUEST_TIMEOUT_S
-            )
-            return futures[topic].result(REQUEST_TIMEOUT_S + 1)
+        admin = self._admin
 
-        return self._ask(ask)
+        def ask() -> Any:  # noqa: ANN401
+            futures = admin.describe_topics(
+                TopicCollection([topic]), request_timeout=_DESCRIBE_TIMEOUT_S
+            )
+            return futures[topic].result(_DESCRIBE_TIMEOUT_S + 1)
+
+        try:
+            return self._ask(ask)
+        except BrokerError:
+            self._replace(admin)
+            raise
+
+    def _replace(self, admin: AdminClient) -> None:
+        # A client asks the broker that it once took for the controller, for minutes, whether that
+        # one is dead or stands still and whatever the others could tell; a new one looks again.
+        if self._admin is admin:
+            self._admin = AdminClient(self._connection)
 
     def _ask(self, question: Callable[[], Any]) -> Any:  # noqa: ANN401 - whatever is asked for
         try:

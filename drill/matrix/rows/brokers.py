@@ -83,6 +83,7 @@ def silent_coordinator(stage: Stage) -> None:
     stage.steady()
     broker = stage.cluster.brokers[COORDINATOR]
     stage.prove(f"broker {COORDINATOR} alone coordinates", lambda: _coordinates(stage))
+    stage.look_via(_LEADER)
     broker.freeze()
     stage.prove(f"broker {COORDINATOR} stands still", lambda: broker.is_frozen)
     stage.prove("the data's brokers go on without it", lambda: _data_is_free(stage))
@@ -130,7 +131,7 @@ def forgotten(stage: Stage) -> None:
 
 
 def _leader(stage: Stage) -> tuple[int, list[int]]:
-    return stage.sight.leaders(DEAD_LETTERS)[0]
+    return stage.sight.leaders(DEAD_LETTERS).get(0, (-1, []))
 
 
 def _expect_page(stage: Stage) -> None:

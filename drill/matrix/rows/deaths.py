@@ -85,7 +85,7 @@ def _untold(stage: Stage, one: Member) -> bool:
         told[line["partition"]] = max(line["next"], told.get(line["partition"], 0))
     places = {Partition(*_split(name)): end for name, end in told.items()}
     landed = stage.sight.landed(places)
-    return landed is not None and any(landed[place] > end for place, end in places.items())
+    return any(landed[place] > end for place, end in places.items())
 
 
 def _split(name: str) -> tuple[str, int]:

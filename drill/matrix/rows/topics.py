@@ -38,25 +38,21 @@ def retained(stage: Stage) -> None:
     write(DEAD_LETTERS, 100)
     stage.prove("there is a chain to break", lambda: stage.sight.is_landed(_PLACE))
     first.process.end()
-    landed = stage.sight.landed_to(_PLACE) or 0
+    landed = stage.sight.landed_to(_PLACE)
     write(DEAD_LETTERS, 200)
     low = landed + 150
     place = TopicPartition(*_PLACE, low)
-    stage.cluster.admin.delete_records([place])[place].result(_TIMEOUT_S)
+    client = stage.cluster.admin
+    client.delete_records([place])[place].result(_TIMEOUT_S)
     stage.prove(
         f"the log starts at {low}, bronze ends at {landed}",
-        lambda: _starts_at(stage, low) and stage.sight.landed_to(_PLACE) == landed,
+        lambda: (stage.sight.log(_PLACE)[0], stage.sight.landed_to(_PLACE)) == (low, landed),
     )
     second = stage.lander()
     stage.healed()
     stage.expect("the lander raises the alarm", lambda: second.said("retention_gap"))
     stage.expect("what is left is landed", lambda: stage.sight.is_landed(_PLACE))
     stage.expect("every auditor notes the gap", lambda: _noted(stage, landed, low), 0)
-
-
-def _starts_at(stage: Stage, low: int) -> bool:
-    log = stage.sight.log(_PLACE)
-    return log is not None and log[0] == low
 
 
 def _noted(stage: Stage, landed: int, low: int) -> bool:
