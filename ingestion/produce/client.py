@@ -8,6 +8,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from ingestion.clock import Clock
 from ingestion.errors import BrokerAwayError, BrokerError
+from ingestion.produce.outcome import is_fatal
 from ingestion.produce.outgoing import Outgoing
 
 Answer = Callable[[KafkaError | None, Message], None]
@@ -53,15 +54,32 @@ class Client:
             return False
         return True
 
-    def poll(self, timeout_s: float) -> None:
-        """Wait for answers at most ``timeout_s`` and call back for those that are there."""
-        self._producer.poll(timeout_s)
+    def poll(self, timeout_s: float) -> bool:
+        """Wait for answers at most ``timeout_s`` and call back for those that are there.
+
+        Returns:
+            Whether the client is fit for more: after a fatal error only ``renew`` helps.
+        """
+        return self._is_served(self._producer.poll, timeout_s)
 
     def renew(self) -> None:
         """Answer all that is open with what is known, then go on as another idempotent producer."""
         self._producer.purge()
-        self._producer.flush(_PURGE_S)
+        # Telling a fatal error ends a call early: then the answers are still to be fetched.
+        self._is_served(self._producer.flush, _PURGE_S)
+        self._is_served(self._producer.flush, _PURGE_S)
         self._producer = Producer(self._config, logger=self._log)
+
+    def _is_served(self, fetch: Callable[[float], int], timeout_s: float) -> bool:
+        try:
+            fetch(timeout_s)
+        except (KafkaException, SystemError) as error:
+            fatal = _fatal_cause(error)
+            if fatal is None:
+                raise
+            self._last_error = fatal
+            return False
+        return True
 
     def check(self, topics: Iterable[str], timeout_s: float, clock: Clock) -> None:
         """Make sure that Kafka answers, takes the user, and has the topics.
@@ -113,3 +131,16 @@ class Client:
             self._last_error = error
         if error.code() in _REFUSALS:
             self._refusal = error
+
+
+def _fatal_cause(error: BaseException) -> KafkaError | None:
+    """Return the fatal error of a client that could not be polled, None where it is another one.
+
+    The client raises it whatever ``error_cb`` is; a callback that comes after it in the same call
+    then runs with an exception set, which Python tells as a SystemError with that cause.
+    """
+    cause = error if isinstance(error, KafkaException) else error.__cause__
+    if not isinstance(cause, KafkaException):
+        return None
+    found: KafkaError = cause.args[0]
+    return found if is_fatal(found) else None

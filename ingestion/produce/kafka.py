@@ -10,6 +10,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
+from itertools import filterfalse
 from math import inf
 from typing import Any
 
@@ -20,19 +21,21 @@ from ingestion.errors import DeliveryError, SpoolFullError
 from ingestion.produce.backlog import Backlog, Entry, Memory
 from ingestion.produce.client import Client
 from ingestion.produce.ledger import Ledger, NoLedger
-from ingestion.produce.outcome import is_fatal, is_of_the_record, is_refusal
+from ingestion.produce.outcome import Places, is_fatal, is_of_the_record, is_refusal
 from ingestion.produce.outgoing import Outgoing
 from ingestion.produce.summary import Summary
 from ingestion.settings import KafkaSettings
 
 Config = Mapping[str, str | int | float | bool]
 
+# With idempotence librdkafka forces acks=all and tries again by itself for so long: the whole time
+# that a record has, after which its outcome is unknown, not negative.
 DELIVERY_TIMEOUT_S = 300.0
-# With idempotence librdkafka forces acks=all and retries inside message.timeout.ms for ever. Only
-# then is a record in doubt, and another client sends it: so often within the delivery timeout.
-ATTEMPTS = 3
 _TUNING: Config = {
     "enable.idempotence": True,
+    # A batch that fails for good stops the client at once. Without it the next batch of the same
+    # partition is already on its way, and what is sent again comes behind it: out of order.
+    "enable.gapless.guarantee": True,
     "linger.ms": 20,
     "batch.size": 1_000_000,
     "batch.num.messages": 50_000,
@@ -63,8 +66,8 @@ def configuration(
     Raises:
         SettingsError: the producer's password is not set.
     """
-    attempt = {"message.timeout.ms": int(delivery_timeout_s * 1000 / ATTEMPTS)}
-    return {**settings.client("producer"), **_TUNING, **(_NO_TIMEOUT if outlives else attempt)}
+    timeout = _NO_TIMEOUT if outlives else {"message.timeout.ms": int(delivery_timeout_s * 1000)}
+    return {**settings.client("producer"), **_TUNING, **timeout}
 
 
 class Deliverer:
@@ -85,11 +88,12 @@ class Deliverer:
         self._ledger = ledger
         self._backlog = Memory() if backlog is None else backlog
         self._client = Client(config, log)
-        self._attempt_s = int(config["message.timeout.ms"]) / 1000
+        self._timeout_s = int(config["message.timeout.ms"]) / 1000 or inf
         self._batch: list[Outgoing] = []
         self._batch_bytes = 0
         self._ready: deque[Entry] = deque()  # in the ledger, not yet handed over
         self._unanswered: dict[int, Entry] = {}
+        self._places = Places()
         self._is_in_doubt = False
         self._heard_at = clock.monotonic()
 
@@ -189,12 +193,16 @@ class Deliverer:
         return bool(self._unanswered) and self._clock.monotonic() - self._heard_at > AWAY_S
 
     def _advance(self, timeout_s: float) -> None:
-        self._client.poll(timeout_s)
-        if self._is_in_doubt:
+        self._poll(timeout_s)
+        if self._is_in_doubt or self._is_overdue():
             self._start_again()
         self._ledger.flush()
         self._backlog.flush()
         self._feed()
+
+    def _poll(self, timeout_s: float) -> None:
+        if not self._client.poll(timeout_s):
+            self._is_in_doubt = True
 
     def _feed(self) -> None:
         """Hand over until the client is full or nothing is left."""
@@ -228,7 +236,7 @@ class Deliverer:
         self._unanswered[entry.number] = entry
         self._count(entry)
         if len(self._unanswered) % _POLL_EVERY == 0:
-            self._client.poll(0)
+            self._poll(0)
         return True
 
     def _refused(self, entry: Entry, error: KafkaError) -> bool:
@@ -262,10 +270,17 @@ class Deliverer:
 
     def _confirm(self, entry: Entry, message: Message) -> None:
         self._heard_at = self._clock.monotonic()
-        self._ledger.acked(entry.record, int(message.partition() or 0), int(message.offset() or 0))
+        self._note_place(entry.record, message)
         if self._unanswered.pop(entry.number, None):
             self.summary.delivered[entry.record.topic] += 1
             self._backlog.forget(entry)
+
+    def _note_place(self, record: Outgoing, message: Message) -> None:
+        partition, offset = int(message.partition() or 0), self._places.offset(message)
+        if offset is None:
+            self._ledger.unknown(record, "confirmed as a duplicate of itself, no offset was told")
+        else:
+            self._ledger.acked(record, partition, offset)
 
     def _fail(self, entry: Entry, error: KafkaError) -> None:
         self._unanswered.pop(entry.number, None)
@@ -274,22 +289,21 @@ class Deliverer:
         if is_of_the_record(error):
             self._backlog.forget(entry)
 
-    def _start_again(self) -> None:
-        """Send all that is unanswered once more, by another client, as long as it has time."""
-        self._client.renew()
-        self._is_in_doubt = False
-        again = [*self._unanswered.values()]
-        waiting = [*self._ready]
-        self._unanswered.clear()
-        self._ready.clear()
-        self._make_ready([entry for entry in again if self._has_time(entry)])
-        self._ready.extend(entry for entry in waiting if self._has_time(entry))
+    def _is_overdue(self) -> bool:
+        oldest = next(iter(self._unanswered.values()), None)
+        return oldest is not None and not self._has_time(oldest)
 
     def _has_time(self, entry: Entry) -> bool:
-        age = self._clock.monotonic() - entry.since
-        limit = self._attempt_s * (ATTEMPTS - 1) if self._attempt_s else inf
-        # An attempt may end a little late: half a one is no reason for one more.
-        if age < limit + self._attempt_s / 2:
-            return True
-        self.summary.unknown[entry.record.topic] += entry.was_sent
-        return False
+        return self._clock.monotonic() - entry.since < self._timeout_s
+
+    def _start_again(self) -> None:
+        """Send all that is unanswered once more, by another client; give up what has no time."""
+        self._client.renew()
+        self._is_in_doubt = False
+        again, waiting = [*self._unanswered.values()], [*self._ready]
+        self._unanswered.clear()
+        self._ready.clear()
+        for entry in filterfalse(self._has_time, again + waiting):
+            self.summary.unknown[entry.record.topic] += entry.was_sent
+        self._make_ready([*filter(self._has_time, again)])
+        self._ready.extend(filter(self._has_time, waiting))

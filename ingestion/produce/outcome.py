@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from confluent_kafka import KafkaError
+from confluent_kafka import KafkaError, Message
 
 # The record itself is at fault: no broker will ever take it.
 _OF_THE_RECORD: Final = frozenset(
@@ -48,3 +48,27 @@ def is_of_the_record(error: KafkaError) -> bool:
 def is_fatal(error: KafkaError) -> bool:
     """Tell whether the client that says so can send nothing any more (fenced, out of order)."""
     return error.fatal() or error.code() == KafkaError._FATAL
+
+
+class Places:
+    """Which of the confirmed records have an offset.
+
+    A batch that the broker knows from before and no longer remembers where (an answer of
+    DUPLICATE_SEQUENCE_NUMBER) counts as written, and librdkafka numbers its records from -1, which
+    is read as None: None, 0, 1, and so on. The true ones are larger, and so is all that follows.
+    """
+
+    def __init__(self) -> None:
+        self._made_up: dict[tuple[str, int], int] = {}
+
+    def offset(self, message: Message) -> int | None:
+        """Return a confirmed record's offset, None where the broker did not tell it."""
+        place, offset = (str(message.topic()), int(message.partition() or 0)), message.offset()
+        if offset is None:
+            self._made_up[place] = 0
+            return None
+        if self._made_up.get(place) == offset:
+            self._made_up[place] += 1
+            return None
+        self._made_up.pop(place, None)
+        return int(offset)
