@@ -2,6 +2,7 @@
 
 import json
 import sys
+from pathlib import Path
 from typing import Final
 
 from drill.matrix.disk import SmallDisk, why_no_disk
@@ -26,7 +27,7 @@ def again(stage: Stage) -> None:
     stage.steady()
     first = _producer(stage, "first", "--rate", "1000")
     first.start()
-    stage.prove("the producer is in the middle", lambda: _acked(stage, "first"), _SENT_S)
+    stage.prove("the producer is in the middle", lambda: _is_in_the_middle(stage), _SENT_S)
     first.kill()
     stage.prove("the producer is gone by signal 9", first.was_killed)
     second = _producer(stage, "second")
@@ -36,7 +37,10 @@ def again(stage: Stage) -> None:
     stage.expect_progress("bronze has both")
     lake = Lake(stage)
     _full_temporary(stage, lake)
-    _judge_copies(stage, lake.job("compact")["compact"]["duplicates"])
+    found = lake.job("compact")["compact"]["duplicates"]
+    least, most = judge_copies(_ledger(stage, "first"), _ledger(stage, "second"), found)
+    stage.notes |= {"duplicates": found, "at_least": least, "at_most": most}
+    stage.proofs.append(f"the lake reports {found} copies, of {least} to {most} sent twice")
     lake.require_sound("behind")
 
 
@@ -50,29 +54,34 @@ def _run_id(stage: Stage, name: str) -> str:
     return f"r{stage.row}-{name}"
 
 
-def _acked(stage: Stage, name: str) -> bool:
-    return len(_ids(stage, name, "acked")) >= _KILLED_AFTER
+def _ledger(stage: Stage, name: str) -> Path:
+    return stage.folder / "ledger" / f"{_run_id(stage, name)}.jsonl"
 
 
-def _ids(stage: Stage, name: str, op: str) -> set[str]:
-    """Return the ids that a run's ledger has with an outcome; its last line may be torn."""
-    path = stage.folder / "ledger" / f"{_run_id(stage, name)}.jsonl"
-    if not path.exists():
-        return set()
+def _is_in_the_middle(stage: Stage) -> bool:
+    path = _ledger(stage, "first")
+    return path.exists() and len(_ids(path, "acked")) >= _KILLED_AFTER
+
+
+def _ids(path: Path, op: str) -> set[str]:
+    """Return the ids that a ledger has with an outcome; its last line may be torn."""
     lines = path.read_bytes().split(b"\n")[:-1]
     return {one["id"] for one in map(json.loads, lines) if one["op"] == op}
 
 
-def _judge_copies(stage: Stage, found: int) -> None:
-    """Compare the copies that the lake reports with what both runs have promised."""
-    sent = _ids(stage, "second", "acked")
-    least = len(_ids(stage, "first", "acked") & sent)
-    most = len(_ids(stage, "first", "intend") & sent)
-    stage.notes["sent_twice_at_least"], stage.notes["sent_twice_at_most"] = least, most
-    stage.notes["duplicates"] = found
+def judge_copies(first: Path, second: Path, found: int) -> tuple[int, int]:
+    """Compare the copies that the lake reports with what two runs' ledgers make of it.
+
+    Returns the bounds: what the first run had confirmed, and what it had only intended as well.
+
+    Raises:
+        ViolatedError: there were none, or the lake reports another number.
+    """
+    sent = _ids(second, "acked")
+    least, most = (len(_ids(first, op) & sent) for op in ("acked", "intend"))
     if not 0 < least <= found <= most:
         raise ViolatedError(f"{least} to {most} records were sent twice, the lake reports {found}")
-    stage.proofs.append(f"the lake reports the {found} records that were sent twice")
+    return least, most
 
 
 def _full_temporary(stage: Stage, lake: Lake) -> None:
