@@ -8,7 +8,7 @@ RUN := .venv/bin/python -m
 ARGS ?=
 SEEDS ?= 1000
 
-.PHONY: help setup ready up down status reset demo test simulate drill lint bench-pipeline audit lock
+.PHONY: help setup ready up down status reset demo test simulate drill lint bench-pipeline audit audit-self-test lock
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -54,6 +54,9 @@ bench-pipeline: ready ## Time the batch job stage by stage, three runs, each on 
 
 audit: ready ## Reconcile every stage with every other; fails on any gap
 	@$(RUN) audit $(ARGS)
+
+audit-self-test: ready ## Plant six violations in what the audit reads; fails where one is not seen
+	@$(RUN) audit --self-test $(ARGS)
 
 lock: ready ## Compile requirements.txt from pyproject.toml
 	@$(RUN) uv pip compile pyproject.toml --all-extras --universal --generate-hashes --python-version 3.11 -o requirements.txt

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from audit import selftest
 from audit import watch as watching
 from audit.errors import AuditError
 from audit.model import Verdict
@@ -26,6 +27,7 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 class Stage(StrEnum):
     """What can be judged alone."""
 
+    ledger = "ledger"
     kafka = "kafka"
     bronze = "bronze"
     lake = "lake"
@@ -44,6 +46,24 @@ def audit(
     deep: Annotated[
         bool, typer.Option("--deep", help="Compare every record's bytes with Kafka's.")
     ] = False,
+    ledger: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the producers' ledgers; var/ledger where it exists."),
+    ] = None,
+    ledger_is_complete: Annotated[
+        bool,
+        typer.Option("--ledger-is-complete", help="No record may be there that it does not name."),
+    ] = False,
+    secrets: Annotated[
+        bool,
+        typer.Option("--secrets", help="Search logs and bronze for the settings' secrets."),
+    ] = False,
+    self_test: Annotated[
+        bool,
+        typer.Option(
+            "--self-test", help="Plant six violations in what is read; be red on each of them."
+        ),
+    ] = False,
     allow_behind: Annotated[
         bool, typer.Option("--allow-behind", help="Exit 0 where records are only on their way.")
     ] = False,
@@ -59,15 +79,33 @@ def audit(
     if context.invoked_subcommand:
         return
     settings = Settings.load()
+    if self_test:
+        folder = _ledger(settings, ledger, is_asked=ledger_is_complete)
+        _self_test(settings, Options(ledger=folder, is_complete=ledger_is_complete), report, debug)
     path = settings.state("audit", "verdict.json")
     path.unlink(missing_ok=True)  # a crash must not leave an earlier verdict standing
-    options = Options([str(item) for item in stage or STAGES], full, deep)
+    stages = [str(item) for item in stage or STAGES]
+    folder = _ledger(settings, ledger, is_asked="ledger" in (stage or ()) or ledger_is_complete)
+    options = Options(stages, full, deep, folder, ledger_is_complete, secrets)
     with _errors_are_unknown(debug):
         _check(settings)
         verdict = Audit(settings, options, _say).run()
     _publish(verdict, [path, *([report] if report else [])])
     is_excused = allow_behind and verdict.verdict == "behind"
     raise typer.Exit(0 if is_excused else EXIT[verdict.verdict])
+
+
+def _self_test(settings: Settings, options: Options, report: Path | None, debug: bool) -> None:
+    """Exit with 0 where all six turned red, 1 where one stayed green, 2 where one had no place."""
+    path = settings.state("audit", "self-test.json")
+    path.unlink(missing_ok=True)
+    with _errors_are_unknown(debug):
+        _check(settings)
+        told = selftest.run(settings, options, _say)
+    for target in [path, *([report] if report else [])]:
+        write(told.document(), target)
+    typer.echo(told.text())
+    raise typer.Exit(told.exit_code)
 
 
 @app.command()
@@ -98,9 +136,15 @@ def watch(
         watched = group or settings.get("KAFKA_LANDERS_GROUP", "landers")
         seen = watching.run(settings, watching.Options(watched, every, seconds, until_file), _say)
     for target in [path, *([report] if report else [])]:
-        watching.write(seen, target)
+        write(seen.document(), target)
     typer.echo(seen.text())
     raise typer.Exit(EXIT[seen.verdict])
+
+
+def _ledger(settings: Settings, folder: Path | None, is_asked: bool) -> Path | None:
+    """Return the ledgers' folder: the one named, or the usual one where there is or must be one."""
+    usual = settings.state("ledger")
+    return folder or (usual if is_asked or usual.is_dir() else None)
 
 
 def _check(settings: Settings) -> None:
@@ -127,7 +171,7 @@ def _say(text: str) -> None:
 
 def _publish(verdict: Verdict, paths: list[Path]) -> None:
     for path in paths:
-        write(verdict, path)
+        write(verdict.document(), path)
     typer.echo(render(verdict))
 
 

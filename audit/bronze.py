@@ -6,12 +6,15 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
 
+import numpy as np
+
 from audit.chain import parse_key
 from audit.listing import Store, Version
 from audit.memory import Memory
-from audit.model import Holdings, Partition
+from audit.model import Holdings, Partition, Valued
 from audit.objects import Bronze, examine
 from audit.offsets import expand
+from audit.wanted import NOBODY, Wanted
 
 _READERS = 4  # each holds about a megabyte of a body; the two cores are busy with fewer
 
@@ -41,6 +44,11 @@ class State:
             for place, items in self.objects.items()
         }
 
+    @cached_property
+    def valued(self) -> dict[Partition, Valued]:
+        """Return the values that were asked for, sorted by offset."""
+        return {place: _joined(items) for place, items in self.objects.items()}
+
     def ends(self) -> dict[Partition, int]:
         """Return where each partition's chain ends (exclusive)."""
         return {
@@ -49,13 +57,22 @@ class State:
         }
 
 
-def read(store: Store, memory: Memory, full: bool = False, deep: bool = False) -> State:
-    """List the bucket, read what no earlier audit verified (everything if ``full``)."""
+def read(
+    store: Store,
+    memory: Memory,
+    full: bool = False,
+    deep: bool = False,
+    wanted: Wanted = NOBODY,
+) -> State:
+    """List the bucket, read what no earlier audit verified (everything if ``full``).
+
+    An object that may hold a value that is ``wanted`` is read in any case.
+    """
     versioned = store.versioned()
     listed = list(store.objects() if versioned is None else store.versions())
     current = [item for item in listed if item.latest and not item.marker]
     known = [item for item in current if parse_key(item.key)]
-    found = _examine(store, known, memory, full or deep, deep)
+    found = _examine(store, known, memory, full or deep, deep, wanted)
     state = State(versioned, _by_partition(item for item, _ in found))
     state.read = sum(fresh for _, fresh in found)
     state.strangers = sorted({item.key for item in listed if not parse_key(item.key)})
@@ -68,24 +85,38 @@ def read(store: Store, memory: Memory, full: bool = False, deep: bool = False) -
 
 
 def _examine(
-    store: Store, listed: list[Version], memory: Memory, again: bool, deep: bool
+    store: Store,
+    listed: list[Version],
+    memory: Memory,
+    again: bool,
+    deep: bool,
+    wanted: Wanted,
 ) -> list[tuple[Bronze, bool]]:
     """Return every object with whether it was read now."""
 
     def one(version: Version) -> tuple[Bronze, bool]:
         before = None if again else memory.recall(version.key, version.identity())
-        return (before, False) if before else (_open(store, version, deep), True)
+        if before and not wanted.touches(before.partition, before.start, before.next):
+            return before, False
+        return _open(store, version, deep, wanted), True
 
     with ThreadPoolExecutor(_READERS) as pool:
         return list(pool.map(one, listed))
 
 
-def _open(store: Store, version: Version, deep: bool) -> Bronze:
+def _open(store: Store, version: Version, deep: bool, wanted: Wanted) -> Bronze:
     parsed = parse_key(version.key)
     if parsed is None:
         raise ValueError(f"expected a bronze key, found {version.key!r}")
     with store.open(version) as (metadata, chunks):
-        return examine(version.key, *parsed, metadata, chunks, deep)
+        return examine(version.key, *parsed, metadata, chunks, deep, wanted)
+
+
+def _joined(items: list[Bronze]) -> Valued:
+    offsets = np.concatenate([item.valued.offsets for item in items])
+    values = np.concatenate([item.valued.values for item in items])
+    order = np.argsort(offsets, kind="stable")
+    return Valued(offsets[order], values[order])
 
 
 def _by_partition(found: Iterable[Bronze]) -> dict[Partition, list[Bronze]]:

@@ -52,6 +52,15 @@ def line_digest(text: bytes) -> tuple[int, int]:
     return line.offset, digest(line.timestamp, key, headers, _value(text, line))
 
 
+def line_value(text: bytes) -> bytes | None:
+    """Return the value of the record that a bronze line holds, byte for byte.
+
+    Raises:
+        msgspec.MsgspecError: it is not a bronze line.
+    """
+    return _value(text, _decoder.decode(text))
+
+
 def _feed(state: Any, part: bytes | None) -> None:  # noqa: ANN401 - hashlib's object has no public type
     state.update(_ABSENT if part is None else len(part).to_bytes(4, "big") + part)
 

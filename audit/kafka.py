@@ -22,7 +22,9 @@ from confluent_kafka.admin import AdminClient
 from audit import hints
 from audit.content import Header, digest
 from audit.errors import UnreadableError
-from audit.model import NOTHING, Holdings, Offsets, Partition
+from audit.ledger import value_hash
+from audit.model import NO_VALUES, NOTHING, Holdings, Offsets, Partition, Valued
+from audit.wanted import NOBODY, Wanted
 
 _TIMEOUT = 10.0  # seconds for one answer of the broker
 _STALL = 30.0  # seconds without a single record before reading is given up
@@ -38,13 +40,28 @@ class Log:
     end: int
     offsets: Offsets = field(default_factory=lambda: NOTHING)
     hashes: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.uint64))
+    valued: Valued = NO_VALUES
+    """The values that were asked for."""
 
 
 @dataclass
 class _Reading:
+    low: int
     end: int
+    wanted: bytes
+    """One byte for each offset, not 0 where its value is asked for; empty where none is."""
+
     offsets: "array[int]" = field(default_factory=lambda: array("q"))
     hashes: "array[int]" = field(default_factory=lambda: array("Q"))
+    valued: "array[int]" = field(default_factory=lambda: array("q"))
+    values: "array[int]" = field(default_factory=lambda: array("Q"))
+
+    def keep_into(self, log: Log) -> None:
+        log.end = self.end
+        log.offsets = np.array(self.offsets, dtype=np.int64)
+        log.hashes = np.array(self.hashes, dtype=np.uint64)
+        values = np.array(self.values, dtype=np.uint64)
+        log.valued = Valued(np.array(self.valued, dtype=np.int64), values)
 
 
 class Kafka:
@@ -112,7 +129,9 @@ class Kafka:
             if item.offset >= 0
         }
 
-    def read(self, partitions: Iterable[Partition], deep: bool = False) -> dict[Partition, Log]:
+    def read(
+        self, partitions: Iterable[Partition], deep: bool = False, wanted: Wanted = NOBODY
+    ) -> dict[Partition, Log]:
         """Read every record between the watermarks of now.
 
         Transaction markers and what compaction removed are no records: the offsets that come
@@ -120,20 +139,22 @@ class Kafka:
         """
         marks = self.watermarks(partitions)
         logs = {place: Log(low, high) for place, (low, high) in marks.items()}
-        wanted = {place: log for place, log in logs.items() if log.low < log.end}
+        readings = {
+            place: _Reading(log.low, log.end, _picked(wanted, place, log))
+            for place, log in logs.items()
+            if log.low < log.end
+        }
         with self._answers("records"):
-            for place, found in self._consume(wanted, deep).items():
-                logs[place].end = found.end
-                logs[place].offsets = np.array(found.offsets, dtype=np.int64)
-                logs[place].hashes = np.array(found.hashes, dtype=np.uint64)
+            self._consume(readings, deep)
+        for place, found in readings.items():
+            found.keep_into(logs[place])
         return logs
 
-    def _consume(self, wanted: Mapping[Partition, Log], deep: bool) -> dict[Partition, _Reading]:
-        names = {(place.topic, place.partition): place for place in wanted}
-        readings = {place: _Reading(log.end) for place, log in wanted.items()}
-        pending = set(wanted)
+    def _consume(self, readings: Mapping[Partition, _Reading], deep: bool) -> None:
+        names = {(place.topic, place.partition): place for place in readings}
+        pending = set(readings)
         self._consumer.assign(
-            [TopicPartition(p.topic, p.partition, log.low) for p, log in wanted.items()]
+            [TopicPartition(p.topic, p.partition, found.low) for p, found in readings.items()]
         )
         deadline = time.monotonic() + _STALL
         while pending:
@@ -147,7 +168,6 @@ class Kafka:
                 if place in pending and _take(message, readings[place], deep):
                     pending.discard(place)
         self._consumer.unassign()
-        return readings
 
     def _note(self, error: KafkaError) -> None:
         """Keep the connection's own error: a request says no more than that it failed."""
@@ -179,7 +199,15 @@ def _take(message: Message, reading: _Reading, deep: bool) -> bool:
         reading.offsets.append(offset)
         if deep:
             reading.hashes.append(_digest(message))
+        if reading.wanted and reading.wanted[offset - reading.low]:
+            reading.valued.append(offset)
+            reading.values.append(value_hash(message.value()))
     return offset >= reading.end - 1
+
+
+def _picked(wanted: Wanted, place: Partition, log: Log) -> bytes:
+    mask = wanted.mask(place, np.arange(log.low, log.end))
+    return mask.tobytes() if mask.any() else b""
 
 
 def _digest(message: Message) -> int:

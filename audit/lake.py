@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import numpy as np
 import pyarrow as pa
 from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.exceptions import NoSuchTableError
@@ -18,7 +19,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from audit import hints
 from audit.errors import UnreadableError
-from audit.model import EXAMPLES, Holdings, Partition
+from audit.ledger import identities
+from audit.model import EXAMPLES, NO_VALUES, Hashes, Holdings, Partition
 from audit.offsets import COLUMNS, collect
 from audit.settings import Settings
 
@@ -35,6 +37,7 @@ TABLES_OF_TOPIC = {
 }
 EVENT_TABLES = ("silver.bars", "silver.corporate_actions", "silver.trades")
 REJECTS = "silver.rejects"
+DUPLICATE = "duplicate"  # the one reject reason that is a copy, not a fault
 
 
 @dataclass
@@ -45,12 +48,16 @@ class LakeTable:
     reasons: dict[Partition, Counter[str]] = field(default_factory=dict)
     positions: dict[Partition, int] | None = None
     repeated: list[str] = field(default_factory=list)
+    ids: Hashes = field(default_factory=lambda: NO_VALUES.values)
+    refused: Holdings = field(default_factory=dict)
+    """Rejects that are no copies; like ``ids`` read only where producers' ids are followed."""
 
 
 class Lake:
     """The catalog, opened so that it cannot be written."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, made: type[SqlCatalog] = SqlCatalog) -> None:
+        self._made = made
         access, secret = settings.store_keys()
         self._uri = settings.catalog_uri()
         self._properties = {
@@ -69,17 +76,17 @@ class Lake:
             yield None
             return
         with _readable("the lake"):
-            catalog = SqlCatalog("lake", **self._properties)
+            catalog = self._made("lake", **self._properties)
             try:
                 yield catalog
             finally:
                 catalog.close()
 
-    def read(self) -> dict[str, LakeTable]:
+    def read(self, with_ids: bool = False) -> dict[str, LakeTable]:
         """Return every event table and the rejects, as they are on ``main``."""
         with self.catalog() as catalog:
             names = (*EVENT_TABLES, REJECTS)
-            return {name: _read(load(catalog, name), name) for name in names}
+            return {name: _read(load(catalog, name), name, with_ids) for name in names}
 
 
 def load(catalog: SqlCatalog | None, name: str) -> Table | None:
@@ -99,7 +106,7 @@ def batches(table: Table | None, columns: Iterable[str]) -> pa.RecordBatchReader
     return table.scan(selected_fields=tuple(columns)).to_arrow_batch_reader()
 
 
-def _read(table: Table | None, name: str) -> LakeTable:
+def _read(table: Table | None, name: str, with_ids: bool) -> LakeTable:
     found = LakeTable()
     if table is None:
         return found
@@ -110,7 +117,26 @@ def _read(table: Table | None, name: str) -> LakeTable:
         found.reasons = _reasons(table)
     elif reader := batches(table, ["event_id"]):
         found.repeated = repeated(reader)
+    if with_ids:
+        _identify(found, table, name)
     return found
+
+
+def _identify(found: LakeTable, table: Table, name: str) -> None:
+    if name == REJECTS:
+        found.refused = collect(_refused(table))
+        return
+    parts = [
+        identities(str(text) for text in batch.column("event_id").to_pylist())
+        for batch in batches(table, ["event_id"]) or ()
+    ]
+    found.ids = np.concatenate(parts) if parts else NO_VALUES.values
+
+
+def _refused(table: Table) -> Iterator[pa.RecordBatch]:
+    for batch in batches(table, (*COLUMNS, "reason")) or ():
+        is_other = [reason != DUPLICATE for reason in batch.column("reason").to_pylist()]
+        yield batch.filter(pa.array(is_other, pa.bool_()))
 
 
 def positions(table: Table) -> dict[Partition, int] | None:

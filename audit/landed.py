@@ -25,13 +25,13 @@ def judge(
         if place in logs
     }
     return [
-        *agree(LANDED, held(logs), present, sealed, beyond(_reached(logs, committed, state))),
+        *agree(LANDED, held(logs), present, sealed, beyond(reached(logs, committed, state))),
         *(check for place in sorted(logs) for check in _ends(place, logs[place], committed, state)),
         *_gaps(logs, state),
     ]
 
 
-def _reached(
+def reached(
     logs: Logs, committed: Mapping[tuple[str, int], int], state: State
 ) -> dict[Partition, int]:
     """Return how far landing has come, by whatever remembers most: what lies before was landed."""

@@ -1,12 +1,12 @@
 """The producers' write-ahead ledgers: what was meant to be written, and what became of it."""
 
 import hashlib
-import os
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Annotated, Any, TypeVar
+from typing import Annotated, Any, Protocol, TypeVar
 
 import msgspec
 import numpy as np
@@ -14,15 +14,12 @@ from msgspec import Meta, Struct
 from numpy.typing import NDArray
 
 from audit.errors import UnreadableError
-from audit.model import Offsets
+from audit.model import EXAMPLES, Check, Hashes, Offsets, Status, bad
 
 FORMAT = 1
 _BLOCK = 4 << 20  # some 25,000 lines decoded at once
 _SHOWN = 60
 
-# 64 bits of a hash stand for an id or a value: two of a hundred million are the same in one ledger
-# out of four thousand.
-Hashes = NDArray[np.uint64]
 T = TypeVar("T", bound=np.generic)
 Natural = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 
@@ -178,12 +175,24 @@ class Acks:
         )
 
 
+class Stream(Protocol):
+    """What a ledger file is read from."""
+
+    def read(self, size: int = -1, /) -> bytes: ...
+    def seek(self, offset: int, /) -> int: ...
+
+
+Opened = Callable[[Path], AbstractContextManager[Stream]]
+
+
+def _plain(path: Path) -> AbstractContextManager[Stream]:
+    return path.open("rb")
+
+
 class Ledger:
     """A folder of ledger files, one a run, which may still be growing."""
 
-    def __init__(
-        self, folder: Path, opened: Callable[[Path], IO[bytes]] = lambda path: path.open("rb")
-    ) -> None:
+    def __init__(self, folder: Path, opened: Opened = _plain) -> None:
         self._folder = folder
         self._opened = opened
         self._seen: dict[Path, tuple[int, int]] = {}  # bytes and lines taken in
@@ -207,7 +216,7 @@ class Ledger:
             self._take(path)
         return self.book
 
-    def names(self, wanted: Iterable[int]) -> dict[int, str]:
+    def find(self, wanted: Iterable[int]) -> dict[int, str]:
         """Return the ids that 64 bits stand for; the files are read once more for it."""
         missing = set(wanted)
         found: dict[int, str] = {}
@@ -230,7 +239,7 @@ class Ledger:
         """Yield whole lines in pieces, with where each piece ends."""
         try:
             with self._opened(path) as file:
-                file.seek(start, os.SEEK_SET)
+                file.seek(start)
                 rest = b""
                 while block := file.read(_BLOCK):
                     whole, end, rest = (rest + block).rpartition(b"\n")
@@ -239,6 +248,26 @@ class Ledger:
                         yield start, whole + end
         except OSError as error:
             raise UnreadableError(f"the ledger {path} cannot be read: {error}") from error
+
+
+class Names:
+    """The ids behind their hashes, for the few that are shown."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    def of(self, ids: Hashes) -> list[str]:
+        """Return the ids as their producers wrote them."""
+        found = self._ledger.find(ids.tolist())
+        return [found.get(number, f"{number:016x}") for number in ids.tolist()]
+
+    def wrong(
+        self, name: str, invariant: str, ids: Hashes, text: str, status: Status = "violated"
+    ) -> Check:
+        """Return a check that does not hold; ``text`` takes the first id."""
+        shown = self.of(ids[:EXAMPLES])
+        sentence = text.format(shown[0])
+        return bad(name, invariant, sentence, shown, status=status, differences=len(ids))
 
 
 def _decode(path: Path, before: int, block: bytes) -> Sequence[Line]:

@@ -70,9 +70,9 @@ def client(settings: Settings, patience: Patience) -> "S3Client":
 class Store:
     """The landing bucket, read with the auditor's identity."""
 
-    def __init__(self, settings: Settings, patience: Patience = Patience()) -> None:
+    def __init__(self, settings: Settings, s3: "S3Client | None" = None) -> None:
         self.bucket = settings.bronze_bucket()
-        self._client = client(settings, patience)
+        self._client = s3 or client(settings, Patience())
 
     def versioned(self) -> bool | None:
         """Return whether the bucket keeps versions; None where the store does not know them."""

@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Iterable
-from dataclasses import asdict
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from audit.model import Partition
 from audit.objects import Bronze
 
 _FORMAT = 1
+_FACTS = [field.name for field in fields(Bronze) if field.compare]
 
 
 class Memory:
@@ -86,6 +87,4 @@ class Memory:
 
 
 def _facts(item: Bronze) -> dict[str, Any]:
-    facts = asdict(item)
-    del facts["hashes"]
-    return facts
+    return {name: getattr(item, name) for name in _FACTS}

@@ -30,6 +30,20 @@ Holdings = dict[Partition, Offsets]
 
 NOTHING: Offsets = np.empty(0, dtype=np.int64)
 
+# 64 bits of a hash stand for an id or a value: that any two of a hundred million are the same has
+# a chance of one in four thousand.
+Hashes = NDArray[np.uint64]
+
+
+class Valued(NamedTuple):
+    """Hashes of the values of some of a partition's records, by offset."""
+
+    offsets: Offsets
+    values: Hashes
+
+
+NO_VALUES = Valued(NOTHING, np.empty(0, dtype=np.uint64))
+
 
 @dataclass(frozen=True)
 class Check:

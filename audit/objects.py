@@ -2,7 +2,7 @@
 
 import binascii
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import IO, cast
 
@@ -11,9 +11,11 @@ import numpy as np
 import zstandard
 
 from audit.chain import Link
-from audit.content import line_digest, split_lines
-from audit.model import NOTHING, Offsets, Partition
+from audit.content import line_digest, line_value, split_lines
+from audit.ledger import value_hash
+from audit.model import NO_VALUES, NOTHING, Offsets, Partition, Valued
 from audit.offsets import runs
+from audit.wanted import NOBODY, Wanted
 
 SPOOL = 1 << 20  # decompressed bytes held at once, beside one unfinished line
 LONGEST_LINE = 64 << 20  # far beyond what Kafka accepts as one record
@@ -41,6 +43,7 @@ class Bronze:
     runs: list[tuple[int, int]]
     problems: list[str] = field(default_factory=list)
     hashes: np.ndarray = field(default_factory=lambda: _HASHES, compare=False)
+    valued: Valued = field(default=NO_VALUES, compare=False)
 
     def link(self) -> Link:
         """Return the object's place in the chain."""
@@ -49,15 +52,25 @@ class Bronze:
 
 @dataclass
 class _Body:
-    """What reading the lines gathers."""
+    """What reading the lines gathers, and how closely they are looked at."""
 
+    partition: Partition
+    deep: bool
+    wanted: Wanted
     offsets: list[Offsets] = field(default_factory=list)
     hashes: list[int] = field(default_factory=list)
     stamps: list[int] = field(default_factory=list)
+    valued: list[Offsets] = field(default_factory=list)
+    values: list[int] = field(default_factory=list)
     problem: str | None = None
 
     def all(self) -> Offsets:
         return np.concatenate(self.offsets) if self.offsets else NOTHING
+
+    def pairs(self) -> Valued:
+        offsets = np.concatenate(self.valued) if self.valued else NOTHING
+        # Where a line could not be read, its block has no values.
+        return Valued(offsets[: len(self.values)], np.array(self.values, dtype=np.uint64))
 
 
 def examine(
@@ -67,6 +80,7 @@ def examine(
     metadata: Mapping[str, str],
     chunks: Iterable[bytes],
     deep: bool = False,
+    wanted: Wanted = NOBODY,
 ) -> Bronze:
     """Read an object's stored bytes once and judge them.
 
@@ -77,9 +91,10 @@ def examine(
         metadata: the object's user metadata.
         chunks: the stored bytes, in pieces of any size.
         deep: also hash every record's content.
+        wanted: also hash the values of these records.
     """
-    state, body = hashlib.sha256(), _Body()
-    _read(_digested(chunks, state), body, deep)
+    state, body = hashlib.sha256(), _Body(partition, deep, wanted)
+    _read(_digested(chunks, state), body)
     end = _integer(metadata.get("next"))
     offsets = body.all()
     problems = [body.problem] if body.problem else []
@@ -95,6 +110,7 @@ def examine(
         runs(np.unique(offsets)),
         problems,
         np.array(body.hashes, dtype=np.uint64),
+        body.pairs(),
     )
 
 
@@ -104,16 +120,16 @@ def _digested(chunks: Iterable[bytes], state: "hashlib._Hash") -> Iterable[bytes
         yield chunk
 
 
-def _read(chunks: Iterable[bytes], body: _Body, deep: bool) -> None:
+def _read(chunks: Iterable[bytes], body: _Body) -> None:
     """Read all chunks (the digest needs them), lines as far as they can be read."""
     source = iter(chunks)
     try:
         rest = b""
-        for block in _inflate(source):
+        for block in inflate(source):
             whole, _, rest = (rest + block).rpartition(b"\n")
             if len(rest) > LONGEST_LINE:
                 raise zstandard.ZstdError(f"a line is longer than {LONGEST_LINE} bytes")
-            _lines(whole + b"\n" if whole else b"", body, deep)
+            _lines(whole + b"\n" if whole else b"", body)
         if rest:
             body.problem = f"the last line is not ended: {rest[:60]!r}"
     except (zstandard.ZstdError, msgspec.MsgspecError, binascii.Error, RecursionError) as error:
@@ -122,7 +138,7 @@ def _read(chunks: Iterable[bytes], body: _Body, deep: bool) -> None:
         pass
 
 
-def _inflate(chunks: Iterable[bytes]) -> Iterable[bytes]:
+def inflate(chunks: Iterable[bytes]) -> Iterator[bytes]:
     """Decompress the frames in pieces; a bomb costs time, not memory."""
     reader = zstandard.ZstdDecompressor().stream_reader(
         cast("IO[bytes]", _File(chunks)), read_across_frames=True
@@ -145,7 +161,7 @@ class _File:
         return piece
 
 
-def _lines(block: bytes, body: _Body, deep: bool) -> None:
+def _lines(block: bytes, body: _Body) -> None:
     if not block:
         return
     heads = _heads.decode_lines(block)
@@ -154,8 +170,13 @@ def _lines(block: bytes, body: _Body, deep: bool) -> None:
     body.offsets.append(np.fromiter((head.offset for head in heads), np.int64, len(heads)))
     stamps = [head.timestamp for head in heads]
     body.stamps = [min(body.stamps[:1] + stamps), max(body.stamps[1:] + stamps)]
-    if deep:
+    if body.deep:
         body.hashes.extend(line_digest(line)[1] for line in split_lines(block))
+    chosen = np.flatnonzero(body.wanted.mask(body.partition, body.offsets[-1]))
+    if len(chosen):
+        lines = split_lines(block)
+        body.valued.append(body.offsets[-1][chosen])
+        body.values.extend(value_hash(line_value(lines[number])) for number in chosen.tolist())
 
 
 def _against_metadata(metadata: Mapping[str, str], digest: str, body: _Body) -> list[str]:

@@ -6,17 +6,19 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 from audit.model import Check, Row, Verdict
 
+_NOTES = ("bronze.gaps", "ledger.acked", "ledger.once", "ledger.unknown")
 _COLUMNS = [field.name for field in fields(Row)][3:]
 
 
-def write(verdict: Verdict, path: Path) -> None:
-    """Write the verdict as JSON; a reader sees the old file or the new one, never half of it."""
+def write(document: dict[str, Any], path: Path) -> None:
+    """Write a verdict as JSON; a reader sees the old file or the new one, never half of it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f"{path.name}.new")
-    draft.write_text(json.dumps(verdict.document(), indent=1) + "\n")
+    draft.write_text(json.dumps(document, indent=1) + "\n")
     os.replace(draft, path)  # noqa: PTH105 - Path.replace says the same
 
 
@@ -37,7 +39,7 @@ def _findings(checks: Iterable[Check]) -> list[str]:
     return [
         f"{'note' if check.status == 'ok' else check.status:<8}  {check.name}: {check.detail}"
         for check in checks
-        if check.status != "ok" or check.name == "bronze.gaps"
+        if check.status != "ok" or (check.name in _NOTES and check.detail)
     ]
 
 

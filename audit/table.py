@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from audit.built import Parts
-from audit.lake import REJECTS, TABLES_OF_TOPIC, LakeTable
+from audit.lake import DUPLICATE, REJECTS, TABLES_OF_TOPIC, LakeTable
 from audit.loaded import Raw
 from audit.model import Check, Holdings, Partition, Row
 from audit.offsets import merge
@@ -13,7 +13,6 @@ from audit.warehouse import QUOTES_TOPIC, RAW_OF_LAKE
 if TYPE_CHECKING:
     from audit.run import Readings
 
-_DUPLICATE = "duplicate"  # the one reject reason that is a copy, not a fault
 Counts = Mapping[Partition, int]
 
 
@@ -65,7 +64,7 @@ def _lake(
         return {"deduplicated": deduplicated if parts is not None else None}
     events = merge(*(item.rows for name, item in tables.items() if name != REJECTS))
     reasons = tables[REJECTS].reasons
-    copies = {place: counts[_DUPLICATE] for place, counts in reasons.items()}
+    copies = {place: counts[DUPLICATE] for place, counts in reasons.items()}
     rejected = {place: counts.total() - copies[place] for place, counts in reasons.items()}
     return {"lake": _count(events), "rejected": rejected, "deduplicated": deduplicated | copies}
 

@@ -1,6 +1,5 @@
 """Samples of I3 and I4 while others work: nothing seen changes, no commit is ahead of the store."""
 
-import json
 import signal
 import threading
 import time
@@ -15,7 +14,7 @@ from typing import Any
 
 from audit.errors import AuditError, UnreadableError
 from audit.kafka import Kafka
-from audit.listing import Patience, Store, Version
+from audit.listing import Patience, Store, Version, client
 from audit.model import Partition, Status
 from audit.run import TOPICS
 from audit.settings import Settings
@@ -101,7 +100,7 @@ class Sampler:
 
     def __init__(self, settings: Settings, options: Options, say: Callable[[str], None]) -> None:
         self.watch = Watch(options, _now())
-        self._store = Store(settings, _PATIENCE)
+        self._store = Store(settings, client(settings, _PATIENCE))
         self._kafka = Kafka(settings.kafka(), _KAFKA_S)
         self._say = say
         self._places: list[Partition] = []
@@ -249,9 +248,3 @@ def _prefix(place: Partition) -> str:
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
-
-
-def write(watch: Watch, path: Path) -> None:
-    """Write what was seen as JSON."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(watch.document(), indent=1) + "\n")

@@ -12,7 +12,7 @@ from drill.matrix.process import Process
 
 COUNT: Final = 2
 _AUDIT_S: Final = 180.0
-_STAGES: Final = ("kafka", "bronze")
+_STAGES: Final = ("kafka", "bronze", "ledger")
 _SHOWN: Final = 2
 
 
@@ -69,6 +69,7 @@ class Auditors:
         report = folder / "report.json"
         report.unlink(missing_ok=True)
         command = [sys.executable, "-m", "audit", "--report", str(report)]
+        command += ["--ledger", str(self._ledger)]
         command += [word for stage in _STAGES for word in ("--stage", stage)]
         command += ["--deep"] if deep else []
         own = {"TAPEHOUSE_STATE_DIR": str(folder)}

@@ -15,6 +15,7 @@ from drill.matrix.rows import (
     lies,
     poison,
     rebalances,
+    soak,
     topics,
     volume,
     zombies,
@@ -22,7 +23,7 @@ from drill.matrix.rows import (
 
 _FAMILIES: Final = (
     *(deaths, zombies, rebalances, brokers, topics),
-    *(away, lies, cuts, full, copies, disorder, poison, volume),
+    *(away, lies, cuts, full, copies, disorder, poison, volume, soak),
 )
 ROWS: Final[dict[int, Row]] = {row.number: row for family in _FAMILIES for row in family.ROWS}
 

@@ -52,7 +52,7 @@ class Run:
     def _judge(self, row: Row, stage: Stage, outcome: Outcome) -> None:
         stage.begin()
         row.play(stage)
-        outcome.recovery_s = round(stage.catch_up(), 1)
+        outcome.recovery_s = stage.catch_up()
         self._cluster.settle()
         stage.drain()
         outcome.audit = self._auditors.require_ok(row.deep)

@@ -32,6 +32,7 @@ class Sight:
 
     def __init__(self, cluster: Cluster, via: int | None = None) -> None:
         self._connection = cluster.connection(via)
+        self._group = cluster.layout.kafka.landers_group
         self._open()
         settings = StoreSettings.load()
         self._client: S3Client = connect(settings, "auditor", read_timeout_s=_TIMEOUT_S)
@@ -70,6 +71,12 @@ class Sight:
         """Tell whether a broker leads or follows anything."""
         parts = [p for t in self._metadata().topics.values() for p in t.partitions.values()]
         return any(broker in part.isrs or part.leader == broker for part in parts)
+
+    def is_group_empty(self) -> bool:
+        """Tell whether the landers' group has no member any more."""
+        with self._answers():
+            asked = self._admin.describe_consumer_groups([self._group], request_timeout=_TIMEOUT_S)
+            return not asked[self._group].result(_TIMEOUT_S).members
 
     def generation(self, topic: str) -> str:
         """Return the topic's id in hex."""

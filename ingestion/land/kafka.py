@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
-from typing import Any, Final, Literal
+from typing import Any, Final, Generic, Literal, TypeVar
 
 from confluent_kafka import (
     Consumer,
@@ -64,6 +64,30 @@ Rebalance = Callable[[tuple[Partition, ...]], None]
 GroupProtocol = Literal["classic", "consumer"]
 
 
+_Client = TypeVar("_Client")
+
+
+class _Replaced(Generic[_Client]):
+    """A client for questions; one that got no answer is replaced.
+
+    For minutes a client goes on asking the broker that it once took for the controller or a
+    partition's leader, whether that one is dead or stands still; a new one looks again.
+    """
+
+    def __init__(self, make: Callable[[], _Client]) -> None:
+        self._make = make
+        self.client = make()
+
+    def ask(self, question: Callable[[_Client], Any]) -> Any:  # noqa: ANN401 - whatever is asked for
+        client = self.client
+        try:
+            return question(client)
+        except (KafkaException, TimeoutError):
+            if self.client is client:  # several threads ask
+                self.client = self._make()
+            raise
+
+
 class Kafka:
     """The landers' consumer and the questions that go with it.
 
@@ -99,9 +123,9 @@ class Kafka:
             }
         )
         # A member's connections are busy with long fetches, which held answers up for seconds.
-        self._asker = Consumer({**connection, "group.id": settings.landers_group})
-        self._connection = connection
-        self._admin = AdminClient(connection)
+        asking = {**connection, "group.id": settings.landers_group}
+        self._asker = _Replaced(lambda: Consumer(asking))
+        self._admin = _Replaced(lambda: AdminClient(connection))
         self._joined = False  # before that, an error is the caller's to tell
         self.failed_commits = 0
 
@@ -112,9 +136,9 @@ class Kafka:
             BrokerError: it does not; the text says why.
         """
         try:
-            self._asker.list_topics(timeout=REQUEST_TIMEOUT_S)
+            self._asker.client.list_topics(timeout=REQUEST_TIMEOUT_S)
         except KafkaException as error:
-            self._asker.poll(0)  # lets the connection's own error through to `_error`
+            self._asker.client.poll(0)  # lets the connection's own error through to `_error`
             reason = self._last_error or error.args[0].str()
             raise BrokerError(f"Kafka: {reason}") from error
 
@@ -150,7 +174,9 @@ class Kafka:
             BrokerError: Kafka refuses or does not answer.
         """
         asked = [TopicPartition(*partition)]
-        found = self._ask(lambda: self._asker.committed(asked, timeout=REQUEST_TIMEOUT_S))[0]
+        found = self._ask(
+            lambda: self._asker.ask(lambda it: it.committed(asked, timeout=REQUEST_TIMEOUT_S))
+        )[0]
         if found.error:
             raise BrokerError(f"committed offset of {partition}: {found.error}")
         of, _, hint = (found.metadata or "").partition(":")
@@ -166,7 +192,9 @@ class Kafka:
         """
         asked = TopicPartition(*partition)
         found = self._ask(
-            lambda: self._asker.get_watermark_offsets(asked, timeout=REQUEST_TIMEOUT_S)
+            lambda: self._asker.ask(
+                lambda it: it.get_watermark_offsets(asked, timeout=REQUEST_TIMEOUT_S)
+            )
         )
         if found is None:
             raise BrokerError(f"no offsets of {partition} within {REQUEST_TIMEOUT_S:.0f} s")
@@ -267,7 +295,7 @@ class Kafka:
                 yield EndOfPartition(place, message.offset() or 0)
             elif error.code() in _LOST_POSITION:
                 yield PositionLost(place, error.str())
-            elif error.fatal():
+            elif error.fatal() or error.code() == KafkaError._FATAL:  # the latter is not flagged
                 raise BrokerError(f"the Kafka client gave up: {error}")
             else:
                 self._log.error("kafka_error", partition=str(place), error=str(error))
@@ -286,25 +314,13 @@ class Kafka:
         return list(self._consumer.assignment())
 
     def _describe_topic(self, topic: str) -> Any:  # noqa: ANN401 - the client's TopicDescription
-        admin = self._admin
-
-        def ask() -> Any:  # noqa: ANN401
+        def ask(admin: AdminClient) -> Any:  # noqa: ANN401
             futures = admin.describe_topics(
                 TopicCollection([topic]), request_timeout=_DESCRIBE_TIMEOUT_S
             )
             return futures[topic].result(_DESCRIBE_TIMEOUT_S + 1)
 
-        try:
-            return self._ask(ask)
-        except BrokerError:
-            self._replace(admin)
-            raise
-
-    def _replace(self, admin: AdminClient) -> None:
-        # A client asks the broker that it once took for the controller, for minutes, whether that
-        # one is dead or stands still and whatever the others could tell; a new one looks again.
-        if self._admin is admin:
-            self._admin = AdminClient(self._connection)
+        return self._ask(lambda: self._admin.ask(ask))
 
     def _ask(self, question: Callable[[], Any]) -> Any:  # noqa: ANN401 - whatever is asked for
         try:

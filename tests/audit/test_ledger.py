@@ -101,4 +101,4 @@ def test_a_folder_that_is_not_there_is_unreadable(tmp_path: Path) -> None:
 
 def test_ids_are_named_again(tmp_path: Path) -> None:
     (tmp_path / "r.jsonl").write_text(text([opened(), intend("a"), intend("b")]))
-    assert Ledger(tmp_path).names([identity("b"), identity("x")]) == {identity("b"): "b"}
+    assert Ledger(tmp_path).find([identity("b"), identity("x")]) == {identity("b"): "b"}

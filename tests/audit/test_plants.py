@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from itertools import chain
+from typing import Any
 
 import pytest
 import zstandard
@@ -19,10 +20,13 @@ from tests.audit.world import (
     REJECT,
     World,
     event_id,
+    ledger_id,
 )
 
 pytestmark = pytest.mark.integration
 
+Line = dict[str, Any]
+FIFTH = event_id(0, 5)
 Plant = Callable[[World], AbstractContextManager[None]]
 
 
@@ -172,6 +176,50 @@ def lake_position_ahead(world: World) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def value_altered_in_bronze(world: World) -> Iterator[None]:
+    """Metadata that agrees with the body: only its producer knows what 5 was."""
+    key = world.key(BATCH, 0, 4)
+    lines = zstandard.ZstdDecompressor().decompress(world.get(key).body)
+    altered = lines.replace(b'"n": 5', b'"n": 9')
+    with world.instead(key, world.stored(key, altered, 8, [4, 5, 6, 7])):
+        yield
+
+
+@contextmanager
+def original_removed_from_the_lake(world: World) -> Iterator[None]:
+    """Its copy, which was rejected as one, is not it."""
+    with world.lake("silver.bars") as table:
+        table.delete("partition = 1 and offset = 4")
+        yield
+
+
+def ledger(change: Callable[[Line], list[Line]]) -> Plant:
+    return lambda world: world.ledger(change)
+
+
+def without(*ops: str) -> Plant:
+    """Return the plant that takes these lines of one id out of the ledger."""
+    return ledger(lambda line: [] if line["op"] in ops and line.get("id") == FIFTH else [line])
+
+
+def with_another_intent(line: Line) -> list[Line]:
+    is_it = line["op"] == "intend" and line["id"] == FIFTH
+    return [World.intent(FIFTH, BATCH, b"other") if is_it else line]
+
+
+def as_failed(line: Line) -> list[Line]:
+    is_it = line["op"] == "acked" and line["id"] == FIFTH
+    return [{"op": "failed", "id": FIFTH, "reason": "refused"} if is_it else line]
+
+
+def with_an_ack_that_kafka_lost(line: Line) -> list[Line]:
+    if line["op"] != "open":
+        return [line]
+    place = {"topic": BATCH, "partition": 0, "offset": 10}
+    return [line, World.intent("lost", BATCH, b"lost"), {"op": "acked", "id": "lost", **place}]
+
+
 def sql(statement: str) -> Plant:
     return lambda world: world.sql(statement)
 
@@ -253,6 +301,34 @@ PLANTS: list[tuple[str, Plant, dict[str, list[Named]]]] = [
     ),
     ("lake position behind", lake_position_behind, {"lake.positions": [5]}),
     ("lake position ahead", lake_position_ahead, {"lake.ahead": [10, 6, 8, 6]}),
+    ("record lost after it was acked", record_dropped_inside, {"ledger.acked": [5]}),
+    ("acked object deleted", object_deleted, {"ledger.acked": [4, 5, 6, 7]}),
+    ("value altered in bronze", value_altered_in_bronze, {"ledger.acked": [5]}),
+    (
+        "value other than was meant",
+        ledger(with_another_intent),
+        {"ledger.acked": [5, 5], "ledger.alien": [5, 5]},
+    ),
+    (
+        "record that Kafka lost after it was acked",
+        ledger(with_an_ack_that_kafka_lost),
+        {"ledger.acked": [10]},
+    ),
+    ("ledger id dropped", without("intend", "acked"), {"ledger.alien": [5, 5]}),
+    ("intent dropped", without("intend"), {"ledger.intended": [FIFTH]}),
+    ("record written that had failed", ledger(as_failed), {"ledger.failed": [FIFTH]}),
+    (
+        "record landed twice that was sent once",
+        offset_landed_twice,
+        {"ledger.once": [ledger_id(BATCH, *REJECT)]},
+    ),
+    ("acked row removed from the lake", lake_row_removed, {"ledger.once": [FIFTH]}),
+    (
+        "original removed from the lake",
+        original_removed_from_the_lake,
+        {"ledger.once": [event_id(1, 4)]},
+    ),
+    ("acked row twice in the lake", lake_file_doubled, {"ledger.once": [event_id(0, 3)]}),
     (
         "warehouse row removed",
         sql('delete from common.bars_raw where partition = 0 and "offset" = 5'),
@@ -369,7 +445,7 @@ def test_a_planted_violation_is_named_and_gone_when_undone(
 ) -> None:
     stages = stages_of(expected)
     with plant(world):
-        verdict = world.audit(stages=stages)
+        verdict = world.audit(stages=stages, is_complete=True)
     assert verdict.verdict == "violated", render(verdict)
     for check, named in expected.items():
         wanted = [item(world) if callable(item) else item for item in named]

@@ -7,7 +7,7 @@ time, from the documents.
 import hashlib
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -39,6 +39,7 @@ BATCH, QUOTES, REALTIME = "stock-market-batch", "stock-quotes", "stock-market-re
 DEAD_LETTERS = "stock-market-dlq"
 LAYOUT = {(BATCH, 0): 10, (BATCH, 1): 6, (REALTIME, 0): 8, (QUOTES, 2): 8, (DEAD_LETTERS, 0): 2}
 ACTION, REJECT, COPY, TRADE_REJECT = (0, 3), (0, 7), (1, 5), 2
+UNSURE = (QUOTES, 2, 3)
 QUARANTINED, DEDUPLICATED, REFUSED = 6, 7, 8
 OBJECT_RECORDS = 4
 LOADED, BUILT = "2026-03-02 21:30:00", "2026-03-02 21:31:00"
@@ -207,6 +208,7 @@ class World:
 
     def fill(self) -> None:
         self.produce()
+        self.write_ledger()
         self.land()
         self.compact()
         self.load()
@@ -256,7 +258,53 @@ class World:
     def value(topic: str, partition: int, offset: int) -> bytes:
         if (topic, partition, offset) == (BATCH, *REJECT):
             return b"not json \xff"
-        return b' {"topic": "%s", "n": %d} ' % (topic.encode(), offset)
+        return b' {"topic": "%s", "p": %d, "n": %d} ' % (topic.encode(), partition, offset)
+
+    # --- the producers' ledger
+
+    def write_ledger(self) -> None:
+        """Write what a producer that was killed in its last line leaves."""
+        file = self.settings.state("ledger", "r.jsonl")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        lines = "".join(json.dumps(line) + "\n" for line in self.ledger_lines())
+        file.write_text(lines + '{"op":"acked","id":"t')
+
+    def ledger_lines(self) -> list[dict[str, Any]]:
+        records = [(*place, offset) for place, count in LAYOUT.items() for offset in range(count)]
+        sent = [line for record in [*records, (*TRANSACTIONAL, 4)] for line in self.sent(*record)]
+        return [
+            {"op": "open", "version": 1, "run_id": "r", "at": "2026-03-02T21:00:00Z"},
+            *sent,
+            self.intent("failed", QUOTES, b"failed"),
+            {"op": "failed", "id": "failed", "reason": "too large"},
+            self.intent("timed out", QUOTES, b"timed out"),
+            {"op": "unknown", "id": "timed out", "reason": "message timed out"},
+            self.intent("killed", QUOTES, b"killed"),
+        ]
+
+    def sent(self, topic: str, partition: int, offset: int) -> list[dict[str, Any]]:
+        name = ledger_id(topic, partition, offset)
+        intent = self.intent(name, topic, self.value(topic, partition, offset))
+        if (topic, partition, offset) == UNSURE:
+            return [intent, {"op": "unknown", "id": name, "reason": "message timed out"}]
+        place = {"topic": topic, "partition": partition, "offset": offset}
+        return [intent, {"op": "acked", "id": name, **place}]
+
+    @staticmethod
+    def intent(name: str, topic: str, value: bytes) -> dict[str, Any]:
+        digest = hashlib.sha256(value).hexdigest()
+        return {"op": "intend", "id": name, "topic": topic, "key": "AAPL", "sha256": digest}
+
+    @contextmanager
+    def ledger(self, change: Callable[[dict[str, Any]], list[dict[str, Any]]]) -> Iterator[None]:
+        """Have other lines in the ledger."""
+        file = self.settings.state("ledger", "r.jsonl")
+        lines = [other for line in self.ledger_lines() for other in change(line)]
+        file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+        try:
+            yield
+        finally:
+            self.write_ledger()
 
     def land(self) -> None:
         for (topic, partition), count in LAYOUT.items():
@@ -344,7 +392,7 @@ class World:
     def row(self, name: str, topic: str, partition: int, offset: int) -> dict[str, Any]:
         found = {
             **self.transport(topic, partition, offset),
-            "event_id": event_id(partition, offset),
+            "event_id": event_id(partition, offset, topic),
             "source": "recorded",
             "symbol": "AAPL",
             "session_date": date(2013, 3, 1),
@@ -521,11 +569,21 @@ class World:
     # --- the audit
 
     def audit(self, **options: Any) -> Verdict:
-        return Audit(self.settings, Options(**options), lambda _: None).run()
+        folder = {"ledger": self.settings.state("ledger")}
+        return Audit(self.settings, Options(**(folder | options)), lambda _: None).run()
 
 
-def event_id(partition: int, offset: int) -> str:
-    return f"00000000-0000-0000-{partition:04d}-{offset:012d}"
+def event_id(partition: int, offset: int, topic: str = BATCH) -> str:
+    number = [BATCH, REALTIME, QUOTES, DEAD_LETTERS].index(topic)
+    return f"00000000-0000-{number:04d}-{partition:04d}-{offset:012d}"
+
+
+def ledger_id(topic: str, partition: int, offset: int) -> str:
+    """Return the id under which a record was sent; the copy is its neighbour, sent again."""
+    if (topic, partition, offset) == (BATCH, *REJECT):
+        return f"sha256:{hashlib.sha256(World.value(topic, partition, offset)).hexdigest()}"
+    is_copy = (topic, partition, offset) == (BATCH, *COPY)
+    return event_id(partition, offset - is_copy, topic)
 
 
 def split_queries(bars: str, quotes: str) -> dict[str, str]:

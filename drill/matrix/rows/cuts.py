@@ -98,7 +98,7 @@ def _back(stage: Stage, victim: Member, when: str) -> float:
     """Require that bronze catches up and that the victim lands again; return the seconds."""
     stage.healed()
     began = time.monotonic()
-    stage.catch_up()
+    stage.expect_progress(f"bronze has caught up {when}")
     told = len(victim.said("landed"))
     stage.expect(
         f"{victim.name} lands again {when}", lambda: len(victim.said("landed")) > told, _BACK_S

@@ -17,8 +17,7 @@ _LEAST_SHARE: Final = 0.3  # of what was produced meanwhile; each rebalance cost
 def storm(stage: Stage) -> None:
     """Let a member join or leave every two seconds, with either group protocol."""
     for protocol in _PROTOCOLS:
-        for member in stage.members:
-            member.process.end()
+        stage.leave()  # a group is of one protocol while it has members
         _storm(stage, Orders(protocol=protocol))
     stage.healed()
 

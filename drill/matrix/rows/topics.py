@@ -52,6 +52,7 @@ def retained(stage: Stage) -> None:
     stage.healed()
     stage.expect("the lander raises the alarm", lambda: second.said("retention_gap"))
     stage.expect("what is left is landed", lambda: stage.sight.is_landed(_PLACE))
+    stage.catch_up()
     stage.expect("every auditor notes the gap", lambda: _noted(stage, landed, low), 0)
 
 

@@ -34,12 +34,35 @@ class Admin:
         return {"stock-quotes": answer}
 
 
+class Told:
+    """A message that only carries an error."""
+
+    def error(self) -> KafkaError:
+        return KafkaError(KafkaError._FATAL, "the group is of another kind")
+
+    def topic(self) -> None: ...
+    def partition(self) -> None: ...
+    def offset(self) -> None: ...
+
+
+def settings() -> KafkaSettings:
+    return KafkaSettings(bootstrap_servers="127.0.0.1:1", security_protocol="PLAINTEXT")
+
+
+def test_a_client_that_gave_up_ends_the_lander() -> None:
+    one = kafka.Kafka(settings(), SystemClock())
+
+    with pytest.raises(BrokerError, match="gave up"):
+        list(one.events([Told()]))
+
+    one.close()
+
+
 def test_a_client_that_waits_for_a_silent_broker_is_replaced(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(kafka, "AdminClient", Admin)
-    settings = KafkaSettings(bootstrap_servers="127.0.0.1:1", security_protocol="PLAINTEXT")
-    one = kafka.Kafka(settings, SystemClock())
+    one = kafka.Kafka(settings(), SystemClock())
 
     with pytest.raises(BrokerError):
         one.generation("stock-quotes")
