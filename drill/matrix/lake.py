@@ -19,8 +19,8 @@ from ingestion.settings import LakeSettings, StoreSettings
 # Of the load beside rows that end in the lake: Spark has to take in that as well. They play on a
 # broker and a bronze of their own, because it compacts all that a bronze holds.
 LOAD_RATE: Final = 50.0
-_JOB_S: Final = 240.0
-_AUDIT_S: Final = 180.0
+_JOB_S: Final = 600.0  # half a minute on an idle machine
+_AUDIT_S: Final = 300.0
 _TABLES: Final = ("silver.trades", "silver.rejects", "metrics.realtime_stock_analytics")
 
 
