@@ -3,11 +3,12 @@
 import json
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
 import duckdb
+import pyarrow as pa
 from pyiceberg.catalog.sql import SqlCatalog
 
 from drill.matrix.auditors import Verdict
@@ -21,7 +22,11 @@ from ingestion.settings import LakeSettings, StoreSettings
 LOAD_RATE: Final = 50.0
 _JOB_S: Final = 600.0  # half a minute on an idle machine
 _AUDIT_S: Final = 300.0
-_TABLES: Final = ("silver.trades", "silver.rejects", "metrics.realtime_stock_analytics")
+_TABLES: Final = {
+    "trades": "silver.trades",
+    "rejects": "silver.rejects",
+    "windows": "metrics.realtime_stock_analytics",
+}
 
 
 class Lake:
@@ -79,25 +84,33 @@ class Lake:
 
     @contextmanager
     def tables(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """Give the tables as they are now, as relations ``trades``, ``rejects``, ``windows``."""
-        catalog = self._catalog()
+        """Give the tables as they are now, as relations ``trades``, ``rejects``, ``windows``.
+
+        Those that nothing was ever published to are not there.
+        """
         with duckdb.connect() as database:
             database.execute("set timezone = 'UTC'")
-            for name, table in zip(("trades", "rejects", "windows"), _TABLES, strict=True):
-                if catalog.table_exists(table):
-                    database.register(name, catalog.load_table(table).scan().to_arrow())
+            for name, rows in self._read().items():
+                database.register(name, rows)
             yield database
 
-    def _catalog(self) -> SqlCatalog:
+    def _read(self) -> dict[str, pa.Table]:
+        path = self._layout.state / "lake" / "catalog.db"
+        if not path.exists():
+            return {}
         store = StoreSettings.load()
         access, secret = store.keys("lake")
-        return SqlCatalog(
-            "lake",
-            **{
-                "uri": LakeSettings.load().uri(),
-                "s3.endpoint": store.url(),
-                "s3.region": store.region,
-                "s3.access-key-id": access,
-                "s3.secret-access-key": secret,
-            },
-        )
+        properties = {
+            "uri": LakeSettings.load().uri(),
+            "init_catalog_tables": "false",  # Spark makes them
+            "s3.endpoint": store.url(),
+            "s3.region": store.region,
+            "s3.access-key-id": access,
+            "s3.secret-access-key": secret,
+        }
+        with closing(SqlCatalog("lake", **properties)) as catalog:
+            return {
+                name: catalog.load_table(table).scan().to_arrow()
+                for name, table in _TABLES.items()
+                if catalog.table_exists(table)
+            }

@@ -18,6 +18,7 @@ _BACKLOG_S: Final = 30.0
 _PROVEN_TIMES: Final = 5  # what a busy machine must manage at least for the row to say something
 _DRAINED_S: Final = 180.0
 _STARTED_S: Final = 30.0
+_ANSWERED_S: Final = 180.0
 
 
 def spike(stage: Stage) -> None:
@@ -50,7 +51,9 @@ def _send(stage: Stage, name: str, seconds: float) -> None:
     stage.notes[f"{name}_records"] = _delivered(report)
     stage.notes[f"{name}_per_s"] = round((_delivered(report) - before) / seconds)
     producer.terminate()
-    stage.expect(f"each record of the {name} is confirmed", lambda: producer.exit_code == 0)
+    stage.expect(
+        f"each record of the {name} is confirmed", lambda: producer.exit_code == 0, _ANSWERED_S
+    )
 
 
 def _producer(stage: Stage, name: str) -> tuple[Process, Path]:
