@@ -32,7 +32,7 @@ COORDINATOR: Final = 1
 _MEMORY: Final = ("-Xms128m", "-Xmx320m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
 OFFSETS: Final = "__consumer_offsets"
 _OFFSETS_PARTITIONS: Final = 8
-_START_S: Final = 90.0
+_START_S: Final = 180.0
 _REQUEST_S: Final = 20.0
 _PROBE_S: Final = 5.0
 _BROKER: Final = {
@@ -47,7 +47,7 @@ _BROKER: Final = {
     "leader.imbalance.check.interval.seconds": "2",
     "leader.imbalance.per.broker.percentage": "0",
     # Long enough to stand still, be left behind by the data and still be the coordinator.
-    "broker.session.timeout.ms": "18000",
+    "broker.session.timeout.ms": "30000",
 }
 
 

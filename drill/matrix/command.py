@@ -102,7 +102,7 @@ def _play(rows: list[Row], options: Options, brokers: int, paths: list[Path]) ->
     reports.show(played.outcomes, console)
     for path in paths:
         reports.write(path, played.outcomes, options, played.deep, time.monotonic() - began)
-    return _conclude(played, options.broken, console)
+    return conclude(played, options.broken, console)
 
 
 @dataclass
@@ -152,7 +152,8 @@ def _tell(one: Outcome, console: Console) -> None:
     console.print(text, highlight=False, markup=False)
 
 
-def _conclude(played: Played, broken: str, console: Console) -> bool:
+def conclude(played: Played, broken: str, console: Console) -> bool:
+    """Say and return whether the run ended as it has to."""
     outcomes = played.outcomes
     if broken:
         stayed = [one.row for one in outcomes if one.kind not in CAUGHT]

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from drill.matrix.auditors import Auditors
 from drill.matrix.cluster import Cluster
@@ -17,6 +17,8 @@ from drill.matrix.process import Process
 from drill.matrix.sight import Ends, Sight
 from drill.matrix.waiting import until
 from drill.matrix.watchers import Watchers
+
+T = TypeVar("T")
 
 # Generous, since the machine may have more to do than this.
 STEADY_S: Final = 120.0
@@ -85,6 +87,21 @@ class Stage:
             "bronze follows Kafka",
             UnsteadyError,
         )
+
+    def seen(self, question: Callable[[], T], error: type[RedError] = StuckError) -> T:
+        """Return the answer to a question, asked again while nobody answers.
+
+        Raises:
+            RedError: of the type ``error``, when nobody does within `CATCH_UP_S`.
+        """
+        answers: list[T] = []
+
+        def ask() -> bool:
+            answers.append(question())
+            return True
+
+        until(ask, CATCH_UP_S, "an answer", error)
+        return answers[0]
 
     def prove(self, what: str, condition: Callable[[], object], timeout_s: float = PROOF_S) -> None:
         """Wait until it is seen that the fault happened; ``what`` says so in the report.
@@ -225,14 +242,7 @@ class Stage:
 
     def require_ends(self, error: type[RedError]) -> Ends:
         """Return where Kafka's logs end now, waiting for leaders that are away."""
-        found: Ends = {}
-        until(
-            lambda: found.update(self.sight.ends()) or found,
-            CATCH_UP_S,
-            "Kafka tells where its logs end",
-            error,
-        )
-        return found
+        return self.seen(self.sight.ends, error)
 
     def _end_members(self) -> None:
         running = [member.process for member in self.members if member.process.is_running]

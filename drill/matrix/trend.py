@@ -21,7 +21,7 @@ class Trend:
         self._process = psutil.Process(pid)
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._sample, name="trend", daemon=True)
-        self._rows: list[tuple[float, float, float]] = []
+        self.rows: list[tuple[float, float, float]] = []
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -59,7 +59,7 @@ class Trend:
         return None
 
     def _settled(self) -> np.ndarray:
-        rows = self._rows
+        rows = self.rows
         return np.array(rows[int(len(rows) * _WARM_UP) :]).reshape(-1, 3)
 
     def _sample(self) -> None:
@@ -69,4 +69,4 @@ class Trend:
                 rss, descriptors = self._process.memory_info().rss, self._process.num_fds()
             except psutil.NoSuchProcess:
                 return
-            self._rows.append(((time.monotonic() - began) / 60, rss / 2**20, descriptors))
+            self.rows.append(((time.monotonic() - began) / 60, rss / 2**20, descriptors))

@@ -25,7 +25,8 @@ def storm(stage: Stage) -> None:
 def _storm(stage: Stage, orders: Orders) -> None:
     constant = stage.lander(orders)
     stage.steady()
-    produced, landed, told = _produced(stage), stage.sight.landed_in_all(), _rebalances(constant)
+    produced, told = _produced(stage), _rebalances(constant)
+    landed = stage.seen(stage.sight.landed_in_all)
     guests: list[Member] = []
     for move in range(_MOVES):
         if move % 2 and len(guests) > 1:
@@ -33,7 +34,7 @@ def _storm(stage: Stage, orders: Orders) -> None:
         else:
             guests.append(stage.lander(orders))
         time.sleep(_EVERY_S)  # the storm's own beat
-    more = stage.sight.landed_in_all() - landed
+    more = stage.seen(stage.sight.landed_in_all) - landed
     share = more / max(1, _produced(stage) - produced)
     stage.notes[f"landed_share_{orders.protocol}"] = round(share, 2)
     stage.prove(

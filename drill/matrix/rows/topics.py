@@ -20,7 +20,7 @@ def recreated(stage: Stage) -> None:
     stage.steady()
     write(DEAD_LETTERS, 50)
     stage.prove("the old topic's records are landed", lambda: stage.sight.is_landed(_PLACE))
-    before = stage.sight.generation(DEAD_LETTERS)
+    before = stage.seen(lambda: stage.sight.generation(DEAD_LETTERS))
     stage.renew(DEAD_LETTERS, stage.cluster.data_replicas(1), {})
     write(DEAD_LETTERS, 30)
     stage.prove("the topic has another id", lambda: stage.sight.generation(DEAD_LETTERS) != before)
@@ -38,7 +38,7 @@ def retained(stage: Stage) -> None:
     write(DEAD_LETTERS, 100)
     stage.prove("there is a chain to break", lambda: stage.sight.is_landed(_PLACE))
     first.process.end()
-    landed = stage.sight.landed_to(_PLACE)
+    landed = stage.seen(lambda: stage.sight.landed_to(_PLACE))
     write(DEAD_LETTERS, 200)
     low = landed + 150
     place = TopicPartition(*_PLACE, low)
