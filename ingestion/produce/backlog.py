@@ -38,6 +38,11 @@ class Backlog(Protocol):
         ...
 
     @property
+    def n_kept(self) -> int:
+        """How many a later process will find."""
+        ...
+
+    @property
     def is_full(self) -> bool:
         """Whether no more should be put."""
         ...
@@ -64,6 +69,7 @@ class Memory:
 
     outlives = False
     is_full = False
+    n_kept = 0
 
     def __init__(self) -> None:
         self._entries: deque[Entry] = deque()

@@ -140,9 +140,8 @@ class Deliverer:
             if not entry.was_sent:
                 self._ledger.failed(entry.record, "the run ended before it was sent")
         self._ledger.flush()
-        left = len(self._unanswered) + len(self._ready) + self._backlog.n_waiting
-        if self._backlog.outlives:
-            self.summary.spooled, self.summary.spool = left, str(self._backlog)
+        self._backlog.flush()
+        self.summary.spooled, self.summary.spool = self._backlog.n_kept, str(self._backlog)
 
     def raise_undelivered(self) -> None:
         """Fail when something that was sent is not confirmed, or lies in the spool.
@@ -196,13 +195,13 @@ class Deliverer:
         self._poll(timeout_s)
         if self._is_in_doubt or self._is_overdue():
             self._start_again()
-        self._ledger.flush()
-        self._backlog.flush()
         self._feed()
 
     def _poll(self, timeout_s: float) -> None:
         if not self._client.poll(timeout_s):
             self._is_in_doubt = True
+        self._ledger.flush()
+        self._backlog.flush()
 
     def _feed(self) -> None:
         """Hand over until the client is full or nothing is left."""
@@ -304,6 +303,15 @@ class Deliverer:
         self._unanswered.clear()
         self._ready.clear()
         for entry in filterfalse(self._has_time, again + waiting):
-            self.summary.unknown[entry.record.topic] += entry.was_sent
+            self._run_out(entry)
         self._make_ready([*filter(self._has_time, again)])
         self._ready.extend(filter(self._has_time, waiting))
+
+    def _run_out(self, entry: Entry) -> None:
+        if entry.was_sent:
+            self.summary.unknown[entry.record.topic] += 1
+            return
+        why = "not sent within the delivery timeout"
+        self._count(entry)
+        self.summary.fail(entry.record.topic, why)
+        self._ledger.failed(entry.record, why)

@@ -85,8 +85,8 @@ class Spool:
             self._db = _opened(self.path)
             self._db.execute(_TABLE)
             totals = Contents(*self._db.execute(_TOTALS).fetchone())
-        self.n_records, self._size_bytes = totals.records, totals.size_bytes
-        self.n_waiting = self.n_records
+        self.n_kept, self._size_bytes = totals.records, totals.size_bytes
+        self.n_waiting = self.n_kept
         self._taken = 0  # number of the last entry taken
         self._fresh: deque[Entry] = deque()  # put just now, with nothing before them on disk
         self._done: list[Entry] = []
@@ -104,7 +104,7 @@ class Spool:
             self._lock.release()
 
     def __str__(self) -> str:
-        return f"the spool {self.path} ({self.n_records:,} records, {self._size_bytes:,} bytes)"
+        return f"the spool {self.path} ({self.n_kept:,} records, {self._size_bytes:,} bytes)"
 
     @property
     def is_full(self) -> bool:
@@ -122,7 +122,7 @@ class Spool:
         with _told(self.path, f"the last {len(rows)} records read are not in it"), self._db:
             self._db.executemany(_INSERT, rows)
             (last,) = self._db.execute("select last_insert_rowid()").fetchone()
-        self.n_records += len(rows)
+        self.n_kept += len(rows)
         self._size_bytes += sum(map(len, bodies))
         if not self.n_waiting:
             numbers = range(last - len(rows) + 1, last + 1)
@@ -160,7 +160,7 @@ class Spool:
             self._db.executemany(
                 "delete from records where number = ?", [(entry.number,) for entry in done]
             )
-        self.n_records -= len(done)
+        self.n_kept -= len(done)
         self._size_bytes -= sum(entry.size_bytes for entry in done)
 
     def _read(self, limit: int) -> list[Entry]:

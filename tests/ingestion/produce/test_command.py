@@ -11,6 +11,9 @@ import pytest
 
 from ingestion import cli
 from ingestion.contracts import envelope
+from ingestion.produce import execute
+from ingestion.produce import kafka as kafka_module
+from ingestion.produce.spool import contents
 from ingestion.settings import ROOT
 from ingestion.sources.stocks_csv import HEADER
 from tests.ingestion.contracts.samples import sample
@@ -188,3 +191,61 @@ def test_a_report_that_cannot_be_written_is_a_failure(
 
     assert found.returncode == 1
     assert "Traceback" not in found.stderr
+
+
+@pytest.fixture
+def away(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """Settings of a broker that is not there, which is noticed at once."""
+    monkeypatch.setattr(execute, "CONNECT_TIMEOUT_S", 0.1)
+    monkeypatch.setattr(kafka_module, "AWAY_S", 0.1)
+    return {"KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1", "KAFKA_SECURITY_PROTOCOL": "PLAINTEXT"}
+
+
+def test_a_full_spool_is_one_line_with_its_place_and_count_and_a_failure(
+    ingestion: Command, away: dict[str, str], tmp_path: Path
+) -> None:
+    report = tmp_path / "report.json"
+    found = ingestion(
+        "produce", "recorded", "--spool", str(tmp_path / "spool"), "--report", str(report),
+        environment=away | {"PRODUCE_SPOOL_MAX_BYTES": "50000"},
+    )  # fmt: skip
+
+    assert found.returncode == 1
+    *_, warning, error = found.stderr.splitlines()
+    assert warning.startswith("warning: Kafka at 127.0.0.1:1 does not answer")
+    kept = contents(tmp_path / "spool").records
+    assert f"{tmp_path}/spool/spool.db ({kept:,} records" in error
+    assert json.loads(report.read_text())["spooled"] == kept > 0
+
+
+def test_the_spool_of_an_absent_broker_is_shown_and_drained(
+    ingestion: Command,
+    away: dict[str, str],
+    kafka: MockKafka,
+    mock_environment: dict[str, str],
+    tmp_path: Path,
+) -> None:
+    spool = ("--spool", str(tmp_path / "spool"))
+    kept = ingestion(
+        "produce", "recorded", "--last-sessions", "2", *spool, "--delivery-timeout", "1",
+        environment=away,
+    )  # fmt: skip
+    shown = ingestion("produce", "spool", "status", *spool)
+    refused = ingestion("produce", "spool", "drain", *spool)
+    drained = ingestion("produce", "spool", "drain", *spool, environment=mock_environment)
+
+    assert kept.returncode == 1
+    assert "10 records are kept in the spool" in kept.stderr
+    assert "10 records" in shown.stdout
+    assert refused.returncode == 1
+    assert "does not answer" in refused.stderr
+    assert drained.returncode == 0, drained.stderr
+    assert contents(tmp_path / "spool").records == 0
+    kafka.read("stock-market-batch", 10)
+
+
+def test_a_spool_that_is_not_there_is_an_error(ingestion: Command, tmp_path: Path) -> None:
+    found = ingestion("produce", "spool", "status", "--spool", str(tmp_path))
+
+    assert found.returncode == 1
+    assert f"expected a spool in {tmp_path}" in found.stderr

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from drill import hostile
 from ingestion.clock import SystemClock
 from ingestion.errors import SourceError
 from ingestion.produce import foreign
@@ -12,6 +13,8 @@ from ingestion.produce.dead_letters import MAX_VALUE_BYTES, letter
 from ingestion.produce.outgoing import Outgoing
 from ingestion.sources.source import Refused
 from tests.ingestion.contracts.samples import sample
+from tests.ingestion.produce.conftest import MockKafka
+from tests.ingestion.produce.test_kafka import deliverer, send_all
 
 AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
@@ -108,3 +111,23 @@ def test_lines_end_at_newlines_only(tmp_path: Path) -> None:
 def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="cannot be read"):
         list(foreign.read(tmp_path / "none", "s", "r", SystemClock()))
+
+
+def test_every_hostile_line_is_sent_or_is_a_letter_with_its_bytes(
+    kafka: MockKafka, tmp_path: Path
+) -> None:
+    given = [line for record in hostile.records() for line in (record.value or b"").split(b"\n")]
+
+    made = judged(tmp_path, b"\n".join(given) + b"\n")
+    ours = deliverer(kafka.servers)
+    summary = send_all(ours, iter(made))
+
+    ours.raise_undelivered()
+    assert summary.delivered.total() == len(made) == len(given)
+    for line, record in zip(given, made, strict=True):
+        headers = dict(record.headers)
+        whole = "sha256" not in headers
+        assert record.value == line if whole else line.startswith(record.value)
+        assert whole or headers["sha256"] == hashlib.sha256(line).hexdigest().encode()
+    letters = [record for record in made if record.refused]
+    assert 0 < len(letters) < len(made)

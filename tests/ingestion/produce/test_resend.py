@@ -179,3 +179,17 @@ def test_a_duplicate_without_an_offset_is_no_false_place_in_the_ledger(
     assert summary.delivered.total() == 18
     assert set(places.items()) <= set(truth.items())
     assert outcomes(ledger.path)["twice"].count("unknown") == 3
+
+
+def test_what_never_found_room_in_the_client_is_counted_and_certainly_not_written(
+    kafka: MockKafka, tmp_path: Path
+) -> None:
+    with Ledger(tmp_path, "run", CLOCK) as ledger:
+        few = {"message.timeout.ms": 1_000, "queue.buffering.max.messages": 3}
+        ours = deliverer(kafka.servers, ledger, **few)
+        kafka.down()
+        summary = send_all(ours, records(5))
+
+    assert (summary.sent.total(), summary.unknown.total(), summary.failed.total()) == (5, 3, 2)
+    last = [operations[-1] for operations in outcomes(ledger.path).values()]
+    assert sorted(last) == ["failed"] * 2 + ["unknown"] * 3

@@ -7,6 +7,7 @@ from pathlib import Path
 from threading import Timer
 
 import pytest
+from confluent_kafka import KafkaError
 
 from ingestion.clock import SystemClock
 from ingestion.errors import DeliveryError, SpoolError, SpoolFullError
@@ -225,3 +226,30 @@ def test_a_slow_broker_holds_the_source_back_and_does_not_fill_the_spool(
 
     ours.raise_undelivered()
     assert_all_in_order(kafka, 2_000)
+
+
+def test_what_the_broker_forbids_stays_for_the_day_when_it_allows_it(
+    kafka: MockKafka, tmp_path: Path
+) -> None:
+    kafka.fail_next(KafkaError.TOPIC_AUTHORIZATION_FAILED)
+    with spool_of(tmp_path) as spool:
+        ours = through(spool, kafka.servers)
+        summary = send_all(ours, records(1))
+        assert (summary.failed.total(), summary.spooled) == (1, 1)
+        with pytest.raises(DeliveryError, match="1 records are kept in"):
+            ours.raise_undelivered()
+    with spool_of(tmp_path) as spool:
+        send_all(through(spool, kafka.servers), iter(()))
+
+    assert contents(tmp_path).records == 0
+    kafka.read("stock-quotes", 1)
+
+
+def test_what_no_broker_will_ever_take_does_not_stay(kafka: MockKafka, tmp_path: Path) -> None:
+    with spool_of(tmp_path) as spool:
+        ours = through(spool, kafka.servers)
+        summary = send_all(ours, iter([Outgoing("stock-quotes", None, b"x" * 2_000_000, [])]))
+
+    assert (summary.failed.total(), contents(tmp_path).records) == (1, 0)
+    with pytest.raises(DeliveryError, match="too large"):
+        ours.raise_undelivered()
