@@ -89,15 +89,15 @@ def refused(stage: Stage) -> None:
     admin = store.admin(layout)
     admin.user_disable(access)
     stage.prove("the store refuses the landers' key", lambda: _says(stage) == "403")
-    stage.prove("every lander tells it", lambda: all(map(fails, landers)), 60)
+    stage.expect("every lander tells it", lambda: all(map(fails, landers)), 60)
     expect_alarm(stage, "refused")
     admin.user_add(access, secrets.token_urlsafe(30))
     stage.prove(
         "the key is enabled again with another secret",
         lambda: _says(stage) == "403" and _is_enabled(admin, access),
     )
-    stage.prove(
-        "the landers' signatures are refused",
+    stage.expect(
+        "the landers' signatures are refused, and they say so",
         lambda: all("Signature" in str(one.status().get("error")) for one in landers),
         60,
     )

@@ -4,7 +4,7 @@ from typing import Final
 
 from drill.matrix.proxy.rules import Action, Rule
 from drill.matrix.row import Row
-from drill.matrix.rows.through import FAULTS, behind_proxy, expect_alarm, heal, prove_done
+from drill.matrix.rows.through import FAULTS, behind_proxy, heal, note_alarms, prove_done
 from drill.matrix.stage import Stage
 
 
@@ -20,7 +20,7 @@ def overloaded(stage: Stage) -> None:
     prove_done(stage, proxy, "lost-ack", "PUTs applied and answered 500")
     stage.prove("the store had taken them", lambda: proxy.report().store("lost-ack")["200"] > 0)
     heal(stage, proxy)
-    expect_alarm(stage, "put_unknown")
+    note_alarms(stage, "put_unknown")
 
 
 def damaged(stage: Stage) -> None:
@@ -45,7 +45,7 @@ def damaged(stage: Stage) -> None:
             lambda name=name: proxy.report().store(name) == {"400": FAULTS},  # type: ignore[misc]
         )
     heal(stage, proxy)
-    expect_alarm(stage, "refused")
+    note_alarms(stage, "refused", "put_unknown")
 
 
 def conflicts(stage: Stage) -> None:
@@ -63,7 +63,7 @@ def conflicts(stage: Stage) -> None:
         lambda: proxy.report().store("own-retry") == {"200": FAULTS, "412": FAULTS},
     )
     heal(stage, proxy)
-    expect_alarm(stage, "adopted")
+    note_alarms(stage, "adopted")
 
 
 ROWS: Final = (

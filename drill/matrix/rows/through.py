@@ -62,6 +62,12 @@ def expect_alarm(stage: Stage, code: str, timeout_s: float = 30.0) -> None:
     )
 
 
+def note_alarms(stage: Stage, *codes: str) -> None:
+    """Note how often the landers have said so: whether they were right is the auditors' matter."""
+    for code in codes:
+        stage.notes[f"said_{code}"] = sum(len(one.said(code)) for one in stage.members)
+
+
 def fails(one: Member) -> bool:
     """Tell whether a lander says that something keeps it from landing."""
     return one.status().get("error") is not None
