@@ -12,7 +12,7 @@ from drill.matrix.process import Process
 from drill.matrix.row import Row
 from drill.matrix.stage import Stage
 
-_SENT_S: Final = 60.0
+_SENT_S: Final = 120.0
 _KILLED_AFTER: Final = 1_000
 _SPARK_MIB: Final = 512
 _FAILS_S: Final = 300.0  # ten seconds on an idle machine

@@ -16,9 +16,9 @@ from infra.local import files
 _BROKER: Final = 3
 _SPARE_MIB: Final = 48  # what a broker writes until the disk is filled on purpose
 _SMALL_MIB: Final = 8
-_DIES_S: Final = 60.0
-_SENT_S: Final = 60.0
-_FAIL_OVER_S: Final = 30.0
+_DIES_S: Final = 90.0
+_SENT_S: Final = 120.0
+_FAIL_OVER_S: Final = 90.0
 _LOG_LINES: Final = 400
 _FULL: Final = "No space left on device"
 # What the JVM says of a mapped index file whose page the disk cannot hold.
