@@ -25,7 +25,7 @@ up: ready ## Start the local stack: Kafka, object store, lander
 down: ready ## Stop the local stack; data stays
 	@$(RUN) infra.local down
 
-status: ready ## Show process, port, health, memory and lag; fails where a service is unhealthy
+status: ready ## Show services and landers: health, memory, lag, rates; fails where one is unhealthy
 	@$(RUN) infra.local status $(ARGS)
 
 reset: ready ## Stop the stack and delete its state in var/ (asks; ARGS=--yes does not); .env stays

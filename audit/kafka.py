@@ -10,7 +10,6 @@ from typing import Any, cast
 import numpy as np
 from confluent_kafka import (
     Consumer,
-    ConsumerGroupTopicPartitions,
     KafkaError,
     KafkaException,
     Message,
@@ -71,6 +70,8 @@ class Kafka:
         self._timeout = timeout_s
         self._cause: KafkaError | None = None
         shared: dict[str, Any] = {**config, "error_cb": self._note, "log_level": 2}
+        self._shared = shared
+        self._askers: dict[str, Consumer] = {}
         self._admin = AdminClient(dict(shared))
         self._consumer = Consumer(
             {
@@ -117,17 +118,21 @@ class Kafka:
             }
 
     def committed(self, group: str) -> dict[tuple[str, int], int]:
-        """Return what a group has committed, per topic and partition."""
+        """Return what a group has committed, per topic and partition that we may see.
+
+        Asked through a consumer that joins nothing: the admin client's request aborts the process
+        when the group's coordinator answers with an error (confluentinc/librdkafka#4605).
+        """
+        asker = self._askers.pop(group, None) or Consumer({**self._shared, "group.id": group})
         with self._answers(f"the offsets of group {group}"):
-            asked = self._admin.list_consumer_group_offsets(
-                [ConsumerGroupTopicPartitions(group)], request_timeout=self._timeout
-            )
-            answer = asked[group].result()
-        return {
-            (item.topic, item.partition): item.offset
-            for item in answer.topic_partitions
-            if item.offset >= 0
-        }
+            topics = asker.list_topics(timeout=self._timeout).topics
+            places = [TopicPartition(t, n) for t, one in topics.items() for n in one.partitions]
+            found = asker.committed(places, timeout=self._timeout) if places else []
+            for item in found:
+                if item.error is not None:
+                    raise KafkaException(item.error)
+        self._askers[group] = asker  # one that got no answer may wait for a broker that is gone
+        return {(item.topic, item.partition): item.offset for item in found if item.offset >= 0}
 
     def read(
         self, partitions: Iterable[Partition], deep: bool = False, wanted: Wanted = NOBODY

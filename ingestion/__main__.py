@@ -12,6 +12,7 @@ COMMANDS = {
     "produce": "Send messages of a source to Kafka: recorded, simulator, raw.",
     "land": "Land Kafka's records in the object store.",
     "drain": "Wait until bronze has reached the ends that Kafka's logs have now.",
+    "status": "Show the landers: lag, throughput, what they hold, the oldest not in bronze.",
     "load": "Load what is new in bronze and the lake into the warehouse.",
 }
 

@@ -180,14 +180,16 @@ class StoreSettings(Section):
 
 
 class LandSettings(Section):
-    """When the lander closes an object, and how much it may hold."""
+    """When a lander closes an object, how much it may hold, how many there are, where they tell."""
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", env_prefix="land_")
 
     max_age_s: float = Field(default=2.0, gt=0)
     max_bytes: int = Field(default=32 * 2**20, gt=0)
     budget_bytes: int = Field(default=128 * 2**20, gt=0)
-    metrics_port: int | None = None
+    processes: int = Field(default=1, ge=1, le=256)
+    metrics_port: int | None = Field(default=None, ge=1, le=65_535)
+    metrics_address: str = "127.0.0.1"
     group_protocol: Literal["classic", "consumer"] = "classic"
 
 

@@ -14,7 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
-from confluent_kafka import KafkaException
+from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from drill.matrix.detour import Detour
@@ -159,7 +159,12 @@ class Cluster:
         brokers = [list(one) for one in replicas]
         new = NewTopic(name, len(brokers), replica_assignment=brokers, config=dict(settings))
         client = self.admin  # the request dies with its client
-        client.create_topics([new], request_timeout=_REQUEST_S)[name].result(_REQUEST_S)
+        try:
+            client.create_topics([new], request_timeout=_REQUEST_S)[name].result(_REQUEST_S)
+        except KafkaException as error:
+            # A slow answer is not waited for but asked again: then this is the own success.
+            if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                raise
 
     def delete_topic(self, name: str) -> None:
         """Delete a topic."""

@@ -149,7 +149,7 @@ def _tell(one: Outcome, console: Console) -> None:
     reason = f" ({one.kind}: {one.reason})" if one.reason else ""
     recovery = "" if one.recovery_s is None else f", recovered in {one.recovery_s:.1f} s"
     text = f"row {one.row} {one.verdict} after {one.seconds:.0f} s{recovery}: {one.fault}{reason}"
-    console.print(text, highlight=False, markup=False)
+    console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
 def conclude(played: Played, broken: str, console: Console) -> bool:

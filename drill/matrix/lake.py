@@ -13,6 +13,7 @@ from pyiceberg.catalog.sql import SqlCatalog
 
 from drill.matrix.auditors import Verdict
 from drill.matrix.errors import StuckError, ViolatedError
+from drill.matrix.members import Orders
 from drill.matrix.process import Process
 from drill.matrix.stage import Stage
 from ingestion.settings import LakeSettings, StoreSettings
@@ -20,6 +21,8 @@ from ingestion.settings import LakeSettings, StoreSettings
 # Of the load beside rows that end in the lake: Spark has to take in that as well. They play on a
 # broker and a bronze of their own, because it compacts all that a bronze holds.
 LOAD_RATE: Final = 50.0
+# Larger objects: Spark opens each of them.
+LANDERS: Final = Orders(settings=(("LAND_MAX_AGE_S", "5.0"),))
 _JOB_S: Final = 600.0  # half a minute on an idle machine
 _AUDIT_S: Final = 300.0
 _TABLES: Final = {
@@ -80,7 +83,7 @@ class Lake:
         verdict = Verdict(found["verdict"], found["checks"])
         if verdict.verdict not in ("ok", *also_good):
             raise ViolatedError(f"the lake's auditor: {verdict.told()}")
-        self._stage.proofs.append(f"the lake's auditor says {verdict.verdict}")
+        self._stage.reactions.append(f"the lake's auditor says {verdict.verdict}")
 
     @contextmanager
     def tables(self) -> Iterator[duckdb.DuckDBPyConnection]:

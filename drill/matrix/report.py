@@ -27,7 +27,8 @@ def show(outcomes: Sequence[Outcome], console: Console) -> None:
     console.print(table)
     for one in outcomes:
         if one.reason:
-            console.print(f"row {one.row}: {one.reason}", highlight=False, markup=False)
+            text = f"row {one.row}: {one.reason}"
+            console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
 def write(

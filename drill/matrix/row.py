@@ -34,6 +34,7 @@ class Outcome:
     kind: str = ""
     reason: str = ""
     proofs: list[str] = field(default_factory=list)
+    reactions: list[str] = field(default_factory=list)
     notes: dict[str, float] = field(default_factory=dict)
     audit: str = ""
     watched: str = ""

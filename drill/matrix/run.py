@@ -1,6 +1,7 @@
 """Plays rows one after another on one cluster, and judges each."""
 
 import time
+import traceback
 from dataclasses import replace
 from pathlib import Path
 
@@ -34,7 +35,8 @@ class Run:
         """Return what became of a row."""
         options = replace(self._options, rate=row.rate or self._options.rate)
         stage = Stage(self._cluster, self._sight, self._auditors, options, self._folder, row.number)
-        outcome = Outcome(row.number, row.fault, proofs=stage.proofs, notes=stage.notes)
+        outcome = Outcome(row.number, row.fault)
+        outcome.proofs, outcome.reactions = stage.proofs, stage.reactions
         began = time.monotonic()
         try:
             self._judge(row, stage, outcome)
@@ -44,8 +46,12 @@ class Run:
             outcome.verdict, outcome.kind, outcome.reason = "red", error.kind, str(error)
         except SkippedError as error:
             outcome.verdict, outcome.kind, outcome.reason = "skipped", "not here", str(error)
+        except Exception as error:  # the drill's own: red too, and the rows after it are played
+            traceback.print_exc()
+            outcome.kind, outcome.reason = "error", f"{type(error).__name__}: {error}"
         finally:
             stage.clear()
+            outcome.notes = stage.notes
             outcome.seconds = round(time.monotonic() - began, 1)
         return outcome
 

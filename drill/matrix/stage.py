@@ -50,7 +50,8 @@ class Stage:
     options: Options
     folder: Path
     row: int
-    proofs: list[str] = field(default_factory=list)
+    proofs: list[str] = field(default_factory=list)  # that the fault happened
+    reactions: list[str] = field(default_factory=list)  # what landing did then
     notes: dict[str, float] = field(default_factory=dict)
     members: list[Member] = field(default_factory=list)
     load: Process | None = None
@@ -129,7 +130,7 @@ class Stage:
             StuckError: it did not.
         """
         until(condition, timeout_s, what, StuckError)
-        self.proofs.append(what)
+        self.reactions.append(what)
 
     def expect_progress(self, what: str) -> None:
         """Wait until bronze has what Kafka holds now, whatever is still broken.
@@ -162,7 +163,7 @@ class Stage:
         for found in self.auditors.judge():
             if found.verdict == "violated":
                 raise ViolatedError(f"during the fault: {found.told()}")
-        self.proofs.append("auditors in the middle of it: nothing violated")
+        self.reactions.append("auditors in the middle of it: nothing violated")
 
     def healed(self) -> None:
         """Say that the fault is over: from here on the time to recover counts."""

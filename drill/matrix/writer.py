@@ -1,4 +1,4 @@
-"""A few records with acks=1 and without a ledger, for rows that lose some on purpose."""
+"""A few records without a ledger, for rows that lose some on purpose."""
 
 import uuid
 from typing import Any, Final
@@ -11,8 +11,8 @@ from ingestion.settings import KafkaSettings
 _TIMEOUT_S: Final = 30.0
 
 
-def write(topic: str, count: int) -> None:
-    """Write ``count`` records, confirmed by the leader alone.
+def write(topic: str, count: int, acks: str = "1") -> None:
+    """Write ``count`` records, confirmed by the leader alone or by ``all`` in sync.
 
     Raises:
         UnprovenError: one was not confirmed.
@@ -22,7 +22,7 @@ def write(topic: str, count: int) -> None:
     def note(error: KafkaError | None, _: Any) -> None:  # noqa: ANN401 - the client's message
         errors.extend([error] if error else [])
 
-    producer = Producer({**KafkaSettings.load().client("producer"), "acks": 1, "log_level": 0})
+    producer = Producer({**KafkaSettings.load().client("producer"), "acks": acks, "log_level": 0})
     for _ in range(count):
         producer.produce(topic, f'{{"drill":"{uuid.uuid4()}"}}', on_delivery=note)
     left = producer.flush(_TIMEOUT_S)

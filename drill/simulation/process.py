@@ -8,6 +8,7 @@ from drill.simulation import describe
 from drill.simulation.client import Consumer
 from drill.simulation.group import SESSION_S
 from drill.simulation.workers import Workers
+from ingestion.land.counts import Counts
 from ingestion.land.protocol import Action, Alarm, Event, Put, Tick
 from ingestion.land.service import STOP_DEADLINE_S, Lander
 
@@ -233,10 +234,8 @@ class Silence:
 class Status:
     """The status file, unwritten."""
 
-    objects = 0
-    records = 0
-
-    def received(self, partition: object, count: int) -> None: ...
+    def __init__(self) -> None:
+        self.counts = Counts(0.0)
 
     def is_due(self) -> bool:
         return False

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from infra.local.layout import Layout
@@ -16,6 +15,7 @@ from infra.local.services import SERVICES, ServiceName
 from infra.local.stack import Stack
 from infra.local.status import ServiceStatus, StackStatus, look
 from ingestion.errors import StackError, TapehouseError
+from ingestion.land.table import console, show
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False)
 
@@ -68,7 +68,7 @@ def down() -> None:
 
 @app.command()
 def status(report: ReportFile = None) -> None:
-    """Show process, port, health, memory and the landers' lag; exit 1 where one is unhealthy."""
+    """Show processes, health and memory, and what landers do; exit 1 where one is unhealthy."""
     found = look(Layout.load())
     _show(found)
     if report:
@@ -108,14 +108,12 @@ def _show(found: StackStatus) -> None:
             f"{one.uptime_s // 60} min {one.uptime_s % 60} s" if one.pid else "-",
             f"{one.memory_bytes / 2**20:,.0f} MiB" if one.pid else "-",
         )
-    console = Console()
-    console.print(table)
+    out = console()
+    out.print(table)
     for one in found.services:
         if _short(one) != one.health:
             typer.echo(f"{one.name}: {one.health}")
-    if found.lag is not None:
-        lags = ", ".join(f"{topic} {count:,}" for topic, count in found.lag.items())
-        console.print(f"landers' lag in records: {lags}")
+    show(found.landers, out)
 
 
 def _short(one: ServiceStatus) -> str:

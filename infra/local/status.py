@@ -1,18 +1,23 @@
 """What runs, since when, with how much memory, and whether it works."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from typing import Any
 
 import psutil
 
-from infra.local import files, lag, topics
+from infra.local import files, topics
 from infra.local.layout import Layout
 from infra.local.services import SERVICES, Service, health, service
 from infra.local.supervisor import Supervisor
 from ingestion.clock import SystemClock
 from ingestion.errors import BrokerError
 from ingestion.land import health as landers
+from ingestion.land import overview
+from ingestion.land.backlog import Backlog, Offsets
+from ingestion.land.overview import Overview
+from ingestion.land.protocol import Partition
 
 
 @dataclass(frozen=True)
@@ -37,15 +42,15 @@ class ServiceStatus:
 
 @dataclass(frozen=True)
 class StackStatus:
-    """Every service, and the landers' lag by topic (None where Kafka cannot tell)."""
+    """Every service, and what the landers of the stack do, the supervised one and others."""
 
     services: tuple[ServiceStatus, ...]
-    lag: dict[str, int] | None
+    landers: Overview
 
     @property
     def is_healthy(self) -> bool:
-        """Whether every service is."""
-        return all(one.is_healthy for one in self.services)
+        """Whether every service is, and every lander."""
+        return all(one.is_healthy for one in self.services) and not self.landers.problems
 
 
 def look(layout: Layout) -> StackStatus:
@@ -53,7 +58,7 @@ def look(layout: Layout) -> StackStatus:
     supervisor = Supervisor(layout)
     known = supervisor.processes() if supervisor.is_running() else {}
     services = tuple(_service(service(name, layout), known.get(name), layout) for name in SERVICES)
-    return StackStatus(services, _lag(layout, services))
+    return StackStatus(services, _landers(layout, services))
 
 
 def _service(one: Service, info: dict[str, Any] | None, layout: Layout) -> ServiceStatus:
@@ -68,24 +73,37 @@ def _service(one: Service, info: dict[str, Any] | None, layout: Layout) -> Servi
 
 def _writing(one: Service, pid: int, layout: Layout) -> str | None:
     """Return why a lander does not write; its process runs on and keeps what it holds."""
-    found = landers.of_process(layout.run, pid, SystemClock()) if one.name == "lander" else None
-    return found.problem if found else None
+    if one.name != "lander":
+        return None
+    pids = {member.pid for member in _family(pid)}
+    found = landers.of_processes(layout.run, pids, SystemClock())
+    return "; ".join(lander.problem for lander in found if lander.problem) or None
 
 
 def _memory(pid: int) -> int:
+    total = 0
+    for member in _family(pid):
+        with suppress(psutil.NoSuchProcess):
+            total += member.memory_info().rss
+    return total
+
+
+def _family(pid: int) -> Collection[psutil.Process]:
     try:
         process = psutil.Process(pid)
-        family = [process, *process.children(recursive=True)]
-        return sum(member.memory_info().rss for member in family)
+        return [process, *process.children(recursive=True)]
     except psutil.NoSuchProcess:
-        return 0
+        return []
 
 
-def _lag(layout: Layout, services: Iterable[ServiceStatus]) -> dict[str, int] | None:
-    if not any(one.name == "kafka" and one.is_healthy for one in services):
-        return None
+def _landers(layout: Layout, services: Iterable[ServiceStatus]) -> Overview:
+    has_kafka = any(one.name == "kafka" and one.is_healthy for one in services)
+
+    def ask() -> Mapping[Partition, Offsets]:
+        if not has_kafka:  # it was asked already, and waited for
+            raise BrokerError("the service kafka is not healthy")
+        with closing(Backlog(layout.kafka)) as backlog:
+            return backlog.ask(names)
+
     names = [topic.name for topic in topics.parse(files.declared("kafka/topics.yml", layout))]
-    try:
-        return lag.by_topic(layout.kafka, names)
-    except BrokerError:
-        return None
+    return overview.look(layout.run, SystemClock(), ask)

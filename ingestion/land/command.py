@@ -1,18 +1,27 @@
-"""The commands ``python -m ingestion land`` and ``python -m ingestion drain``."""
+"""The commands ``land``, ``drain`` and ``status`` of ``python -m ingestion``."""
 
+import json
 import os
+from contextlib import closing, suppress
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import typer
+from structlog.contextvars import bind_contextvars
 
 from ingestion.cli import write_report
 from ingestion.clock import Clock, SystemClock
 from ingestion.errors import StoreUnavailableError, TapehouseError
 from ingestion.land import drain as draining
+from ingestion.land.backlog import Backlog
+from ingestion.land.fleet import Fleet, follow_parent, plans, tell_parent
 from ingestion.land.kafka import Kafka
+from ingestion.land.overview import Overview, look
 from ingestion.land.process import TOPICS, assemble, close, open_sides, run_folder
 from ingestion.land.store import BronzeStore
+from ingestion.land.table import console, show
+from ingestion.settings import KafkaSettings, LandSettings
 
 _DRAIN_PERIOD_S: Final = 0.5
 _DRAIN_READ_TIMEOUT_S: Final = 5.0  # it only lists and reads metadata, and people wait for it
@@ -28,23 +37,49 @@ def land(
     once: Annotated[
         bool, typer.Option(help="Land what Kafka holds now, then end; otherwise run for ever.")
     ] = False,
+    processes: Annotated[
+        int | None,
+        typer.Option(min=1, help="Lander processes to run; LAND_PROCESSES by default."),
+    ] = None,
     name: Annotated[
         str, typer.Option(help="Name of this lander's status file; the process id by default.")
     ] = "",
     report: Report = None,
+    follow: Annotated[
+        bool, typer.Option("--follow-parent", hidden=True, help="End when standard input ends.")
+    ] = False,
 ) -> None:
     """Land Kafka's records in bronze, each exactly once, as one member of the landers' group.
 
-    Any number may run at once. SIGTERM lands what is held and ends within ten seconds.
+    Any number may run at once, also under one parent: with --processes N the command starts N
+    landers, called <name>-0 to <name>-<N-1>, and starts one that dies again. SIGTERM lands what is
+    held and ends within ten seconds.
     """
-    process = assemble(name or str(os.getpid()), SystemClock())
-    process.run(once)
-    file = process.file
-    counts = {"objects": file.objects, "records": file.records, "alarms": dict(file.alarms)}
+    name = name or str(os.getpid())
+    count = processes or LandSettings.load().processes
+    if follow:
+        follow_parent()
+    done = _land_by_many(count, name, once) if count > 1 else _land(name, once)
     if report is not None:
-        write_report(report, counts)
-    if once:
-        typer.echo(f"landed {file.records} records in {file.objects} objects")
+        write_report(report, done)
+    if follow:
+        tell_parent(done)
+    elif once:
+        typer.echo(f"landed {done['records']} records in {done['objects']} objects")
+
+
+def _land(name: str, once: bool) -> dict[str, Any]:
+    bind_contextvars(lander=name)
+    process = assemble(name, SystemClock())
+    process.run(once)
+    counts, alarms = process.file.counts, process.file.alarms
+    return {"objects": counts.objects, "records": counts.records, "alarms": dict(alarms)}
+
+
+def _land_by_many(count: int, name: str, once: bool) -> dict[str, Any]:
+    fleet = Fleet(plans(LandSettings.load(), count, name, once), SystemClock(), once)
+    fleet.run()
+    return fleet.done()
 
 
 def drain(
@@ -70,6 +105,43 @@ def drain(
             f"{draining.landers(run_folder(), clock)}"
         )
     typer.echo(f"drained: bronze holds all {sum(r.end for r in rows)} offsets of Kafka")
+
+
+def status(
+    watch: Annotated[
+        float | None, typer.Option(min=0.2, help="Look again every so many seconds, until Ctrl+C.")
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="One JSON object, with --watch one a line.")
+    ] = False,
+) -> None:
+    """Show each lander's partitions: lag, throughput, what is held and the oldest not in bronze.
+
+    Exits 1 where a lander is silent, stalled or failing, where none runs and records wait, or where
+    Kafka does not answer.
+    """
+    clock = SystemClock()
+    backlog = Backlog(KafkaSettings.load())
+    with closing(backlog):
+        found = _tell(backlog, clock, as_json)
+        with suppress(KeyboardInterrupt):
+            while watch is not None:
+                clock.sleep(watch)
+                found = _tell(backlog, clock, as_json)
+    if found.problems:
+        raise typer.Exit(1)
+
+
+def _tell(backlog: Backlog, clock: Clock, as_json: bool) -> Overview:
+    found = look(run_folder(), clock, lambda: backlog.ask(TOPICS))
+    if as_json:
+        typer.echo(json.dumps(asdict(found)))
+        return found
+    out = console()
+    if out.is_terminal:
+        out.clear()
+    show(found, out)
+    return found
 
 
 def _wait_for(

@@ -1,14 +1,16 @@
 """Whether the landers of this machine write, from what they tell about themselves."""
 
-import json
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import psutil
 
 from ingestion.clock import Clock
+from ingestion.land import status
+from ingestion.land.status import Document
 
 # A lander tells once a second; a rebalance with a slow store may take its whole revoke deadline.
 SILENT_S: Final = 20.0
@@ -20,36 +22,42 @@ class Health:
 
     pid: int
     problem: str | None
+    told: Document = field(repr=False, compare=False)
+    is_silent: bool = False
 
 
-def of_process(run: Path, pid: int, clock: Clock) -> Health | None:
-    """Return what the lander of this process says; None where it has said nothing yet."""
-    return next((one for one in of_landers(run, clock) if one.pid == pid), None)
+def of_processes(run: Path, pids: Collection[int], clock: Clock) -> list[Health]:
+    """Return what the landers among these processes say; one that has said nothing yet lacks."""
+    return [one for one in of_landers(run, clock) if one.pid in pids]
 
 
 def of_landers(run: Path, clock: Clock) -> list[Health]:
     """Return every lander with a live process that has a status file in ``run``."""
-    return [
-        Health(document["pid"], _problem(document, clock))
-        for document in map(_read, sorted(run.glob("lander-*.json")))
-        if document and document["state"] == "running" and psutil.pid_exists(document["pid"])
-    ]
+    return [_health(document, clock) for document in status.documents(run) if _lives(document)]
 
 
-def _read(file: Path) -> dict[str, Any] | None:
-    try:
-        found: dict[str, Any] = json.loads(file.read_text())
-    except FileNotFoundError:  # a lander that ends removes its file
-        return None
-    return found
+def of_dead(run: Path) -> list[Document]:
+    """Return what landers told last that died lately: killed, or ended by an error."""
+    found = status.documents(run)
+    return [document for document in found if _runs(document) and not _lives(document)]
 
 
-def _problem(document: dict[str, Any], clock: Clock) -> str | None:
+def _lives(document: Document) -> bool:
+    return _runs(document) and psutil.pid_exists(document["pid"])
+
+
+def _runs(document: Document) -> bool:
+    return bool(document["state"] == "running")
+
+
+def _health(document: Document, clock: Clock) -> Health:
     told = datetime.fromisoformat(document["updated_at"])
     if (clock.now() - told).total_seconds() > SILENT_S:
-        return f"silent since {_second(document['updated_at'])}"
+        silent = f"silent since {_second(document['updated_at'])}"
+        return Health(document["pid"], silent, document, is_silent=True)
     since = document.get("failing_since")
-    return f"not writing since {_second(since)}: {document['error']}" if since else None
+    problem = f"not writing since {_second(since)}: {document['error']}" if since else None
+    return Health(document["pid"], problem, document)
 
 
 def _second(moment: str) -> str:

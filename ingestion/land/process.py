@@ -10,8 +10,9 @@ from typing import Final
 
 from ingestion.clock import Clock
 from ingestion.contracts.topics import BATCH, DEAD_LETTERS, QUOTES, REALTIME
-from ingestion.land import drain, status
+from ingestion.land import drain, metrics, status
 from ingestion.land.core import Core, Limits
+from ingestion.land.ends import Ends
 from ingestion.land.failpoints import Failpoint
 from ingestion.land.kafka import Kafka
 from ingestion.land.once import Targets
@@ -23,7 +24,7 @@ from ingestion.settings import KafkaSettings, LandSettings, ProjectSettings, Sto
 TOPICS: Final = [BATCH, QUOTES, REALTIME, DEAD_LETTERS]
 _WORKERS: Final = 8
 _COLLECT_EVERY: Final = 200_000  # containers; a batch of messages makes some 50,000
-_CLOSE_TIMEOUT_S: Final = 2.0
+_CLOSE_TIMEOUT_S: Final = 1.5
 
 
 @dataclass(frozen=True)
@@ -45,20 +46,24 @@ class Process:
             StoreError: storage could not be read.
         """
         _calm_collector()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: self.lander.stop())
         try:
-            self.lander.run(TOPICS, self._end() if once else _on_signal())
+            if once:
+                self.lander.run(TOPICS, self._until_landed())
+            else:
+                self.lander.run(TOPICS)
         finally:
             close(self.kafka)
         self.file.remove()
 
-    def _end(self) -> Callable[[], bool]:
-        stopped = _on_signal()
+    def _until_landed(self) -> Callable[[], bool]:
         targets = Targets(
             drain.ends(self.kafka, self.kafka.partitions(TOPICS)),
             lambda one: self.store.chain_end(one, self.kafka.generation(one.topic)),
             self.clock,
         )
-        return lambda: stopped() or targets.are_reached(self.lander)
+        return lambda: targets.are_reached(self.lander)
 
 
 def assemble(
@@ -73,17 +78,21 @@ def assemble(
 
     Raises:
         SettingsError: a setting is missing or malformed.
+        MetricsPortError: the metrics' port cannot be listened on.
         BrokerError: Kafka refuses or does not answer.
         StoreError: the store refuses or does not answer.
     """
-    kafka, bronze = open_sides(clock, store=store)
+    settings = LandSettings.load()
     status.sweep(run_folder(), clock)
     file = status.StatusFile(status.path(run_folder(), name), clock)
-    settings = LandSettings.load()
+    if settings.metrics_port is not None:
+        metrics.serve(settings.metrics_address, settings.metrics_port, lambda: file.told)
+    kafka, bronze = open_sides(clock, store=store)
     limits = Limits(settings.max_bytes, settings.max_age_s, settings.budget_bytes)
     failpoint = Failpoint.from_environment()
-    workers = Workers(_WORKERS, Requests(kafka, bronze, failpoint).perform)
-    lander = Lander(core(limits), kafka, workers, file, clock, failpoint)
+    perform = Requests(kafka, bronze, failpoint).perform
+    workers, ends = Workers(_WORKERS, perform), Ends(kafka, Workers(1, perform), clock)
+    lander = Lander(core(limits), kafka, workers, file, clock, failpoint, ends=ends)
     return Process(lander, kafka, bronze, file, clock)
 
 
@@ -123,10 +132,3 @@ def _calm_collector() -> None:
     """Collect rarely: the containers of a batch die by themselves, looking through them costs."""
     gc.freeze()
     gc.set_threshold(_COLLECT_EVERY)
-
-
-def _on_signal() -> Callable[[], bool]:
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    return stop.is_set

@@ -7,6 +7,7 @@ from typing import Final
 from ingestion import logs
 from ingestion.clock import Clock
 from ingestion.land.core import Core
+from ingestion.land.ends import Ends
 from ingestion.land.failpoints import Failpoint
 from ingestion.land.kafka import Kafka
 from ingestion.land.protocol import (
@@ -48,6 +49,7 @@ class Lander:
         clock: Clock,
         failpoint: Failpoint,
         backoff: Callable[[int], float] = delay_s,
+        ends: Ends | None = None,
     ) -> None:
         self.core = core
         self._kafka = kafka
@@ -56,23 +58,34 @@ class Lander:
         self._clock = clock
         self._failpoint = failpoint
         self._backoff = backoff
+        self._ends = ends
         self._log = logs.get("land")
         self._postponed: list[Seek | Pause] = []
         self._commits: dict[Partition, Commit] = {}
         self._delayed: list[tuple[float, int, Request]] = []
         self._puts: dict[int, Put] = {}
+        self._stop_by: float | None = None
 
-    def run(self, topics: list[str], is_over: Callable[[], bool]) -> None:
-        """Land until ``is_over``, then land what is held, for `STOP_DEADLINE_S` at most.
+    def run(self, topics: list[str], is_over: Callable[[], bool] = lambda: False) -> None:
+        """Land until ``is_over`` or `stop`, then land what is held, for `STOP_DEADLINE_S` at most.
 
         Raises:
             BrokerError: the Kafka client can not go on.
         """
         self._kafka.subscribe(topics, self._assigned, self._revoked, self._lost)
-        while not is_over():
+        while self._stop_by is None and not is_over():
             self.step()
-        self._leave(tuple(self.core.chains), STOP_DEADLINE_S)
+        self._leave(tuple(self.core.chains), self.stop() - self._clock.monotonic())
         self._tell({}, "stopped")
+
+    def stop(self) -> float:
+        """End the run soon, from a signal handler or another thread; return by when (monotonic).
+
+        The time runs from the first call: a revocation under way uses it up as well.
+        """
+        if self._stop_by is None:
+            self._stop_by = self._clock.monotonic() + STOP_DEADLINE_S
+        return self._stop_by
 
     def step(self) -> None:
         """One round: answers, messages, time."""
@@ -97,7 +110,7 @@ class Lander:
         messages = self._kafka.consume()
         for event in self._kafka.events(messages):
             if isinstance(event, Records):
-                self._status.received(event.partition, event.chunk.count)
+                self._status.counts.received(event.partition, event.chunk)
             self.dispatch(event)
         if messages:
             self._failpoint.reach("after-poll")
@@ -182,16 +195,14 @@ class Lander:
             place, outcome = str(put.partition), answer.outcome.value
             self._log.info("not_landed", partition=place, start=put.start, outcome=outcome)
             return
-        count = sum(chunk.count for chunk in put.chunks)
-        self._status.objects += 1
-        self._status.records += count
+        self._status.counts.landed(put.partition, put.chunks)
         self._log.info(
             "landed",
             partition=str(put.partition),
             start=put.start,
             next=put.next,
             kind=put.kind.value,
-            count=count,
+            count=sum(chunk.count for chunk in put.chunks),
         )
 
     def _raise_alarm(self, alarm: Alarm) -> None:
@@ -201,8 +212,7 @@ class Lander:
 
     def _report(self) -> None:
         if self._status.is_due():
-            ends = {partition: self._kafka.known_end(partition) for partition in self.core.chains}
-            self._tell(ends, "running")
+            self._tell(self._ends.known(self.core) if self._ends else {}, "running")
 
     def _tell(self, ends: Mapping[Partition, int | None], state: str) -> None:
         """Write the status file; where that fails (a full disk), landing goes on all the same."""

@@ -28,6 +28,13 @@ def test_the_judge_shares_no_code_with_the_core() -> None:
     assert {name for name in found if name.startswith("ingestion")} == {"ingestion.land.protocol"}
 
 
+def test_the_matrix_starts_its_auditors_and_never_imports_them() -> None:
+    files = sorted((ROOT / "drill" / "matrix").rglob("*.py"))
+
+    assert files
+    assert [file for file in files if any(n.split(".")[0] == "audit" for n in imported(file))] == []
+
+
 def test_the_product_does_not_know_of_the_drill() -> None:
     files = [file for name in sorted(OURS - {"drill"}) for file in (ROOT / name).rglob("*.py")]
 

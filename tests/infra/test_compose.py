@@ -17,7 +17,7 @@ from confluent_kafka.admin import AdminClient
 from infra.local.config import minio_environment
 from infra.local.scratch import free_ports
 from infra.setup import credentials
-from ingestion.settings import ROOT, SECTIONS, KafkaSettings, StoreSettings
+from ingestion.settings import ROOT, SECTIONS, KafkaSettings, LandSettings, StoreSettings
 from tests.conftest import RunningStack, StackFactory
 
 VARIABLE = re.compile(r"\$\{([A-Z_]+)(?:(:-|:\?)([^}]*))?\}")
@@ -48,7 +48,7 @@ def test_a_credential_has_no_default_and_says_what_to_do(text: str) -> None:
 def test_defaults_are_those_of_the_settings(text: str) -> None:
     defaults = {
         f"{section.model_config['env_prefix']}{name}".upper(): str(field.default)
-        for section in (KafkaSettings, StoreSettings)
+        for section in (KafkaSettings, StoreSettings, LandSettings)
         for name, field in section.model_fields.items()
     }
     for name, operator, value in VARIABLE.findall(text):

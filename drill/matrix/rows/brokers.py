@@ -111,7 +111,7 @@ def forgotten(stage: Stage) -> None:
     stage.renew(DEAD_LETTERS, [[_LEADER, _FOLLOWER]], _UNSAFE)
     one = stage.lander()
     stage.steady()
-    write(DEAD_LETTERS, 200)
+    write(DEAD_LETTERS, 200, acks="all")
     cluster.brokers[_FOLLOWER].kill()
     stage.prove(f"only broker {_LEADER} is in sync", lambda: _leader(stage) == (_LEADER, [_LEADER]))
     write(DEAD_LETTERS, 200)
@@ -144,7 +144,7 @@ def _expect_page(stage: Stage) -> None:
         places = {c["topic"] for c in found.checks if c["status"] == "violated"}
         if places != {DEAD_LETTERS} or "bronze.bytes" not in found.names():
             raise StuckError(f"expected the auditors to page for {DEAD_LETTERS}: {found.told()}")
-    stage.proofs.append("both auditors: bronze is not what Kafka holds (I5)")
+    stage.reactions.append("both auditors: bronze is not what Kafka holds (I5)")
 
 
 ROWS: Final = (

@@ -7,7 +7,7 @@ from typing import Final
 
 from drill.matrix.disk import SmallDisk, why_no_disk
 from drill.matrix.errors import ViolatedError
-from drill.matrix.lake import LOAD_RATE, Lake
+from drill.matrix.lake import LANDERS, LOAD_RATE, Lake
 from drill.matrix.process import Process
 from drill.matrix.row import Row
 from drill.matrix.stage import Stage
@@ -24,7 +24,7 @@ _SIMULATOR: Final = (
 
 def again(stage: Stage) -> None:
     """Kill a producer in the middle of a batch, and send all of it again with the same ids."""
-    stage.landers(2)
+    stage.landers(2, LANDERS)
     stage.steady()
     first = _producer(stage, "first", "--rate", "1000")
     first.start()
@@ -41,7 +41,7 @@ def again(stage: Stage) -> None:
     found = lake.job("compact")["compact"]["duplicates"]
     least, most = judge_copies(_ledger(stage, "first"), _ledger(stage, "second"), found)
     stage.notes |= {"duplicates": found, "at_least": least, "at_most": most}
-    stage.proofs.append(f"the lake reports {found} copies, of {least} to {most} sent twice")
+    stage.reactions.append(f"the lake reports {found} copies, of {least} to {most} sent twice")
     lake.require_sound("behind")
 
 

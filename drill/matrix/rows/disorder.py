@@ -6,7 +6,7 @@ from typing import Final
 
 from drill.matrix import late
 from drill.matrix.errors import StuckError, ViolatedError
-from drill.matrix.lake import LOAD_RATE, Lake
+from drill.matrix.lake import LANDERS, LOAD_RATE, Lake
 from drill.matrix.row import Row
 from drill.matrix.sender import Stamped, send
 from drill.matrix.sight import Ends
@@ -24,7 +24,7 @@ _SIZES: Final = (1, 10, 100, 1_000, 10**9)
 
 def late_waves(stage: Stage) -> None:
     """Send trades in no order, up to 48 h late, in two waves, the second after the windows."""
-    stage.landers(2)
+    stage.landers(2, LANDERS)
     stage.steady()
     draw = random.Random(stage.options.seed)  # noqa: S311 - not a secret
     lake, before = Lake(stage), stage.require_ends(StuckError)
@@ -81,7 +81,7 @@ def _judge_sizes(stage: Stage, before: Ends) -> None:
     stage.notes |= {f"objects_up_to_{size}_records": n for size, n in sorted(found.items())}
     if not found or found[1]:
         raise ViolatedError(f"an object of a single record, or none at all: {shown}")
-    stage.proofs.append(f"objects by records: {shown}")
+    stage.reactions.append(f"objects by records: {shown}")
 
 
 def _place(name: str) -> Partition:
@@ -117,7 +117,7 @@ def _judge_windows(stage: Stage, lake: Lake) -> None:
             rows, wrong = tables.execute(query, {"source": late.SOURCE}).fetchall()[0]
             if wrong or not rows:
                 raise ViolatedError(f"{wrong} of {rows} windows of {width} are not their trades'")
-            stage.proofs.append(f"{rows} windows of {width} recomputed from the trades: equal")
+            stage.reactions.append(f"{rows} windows of {width} recomputed from the trades: equal")
 
 
 ROWS: Final = (

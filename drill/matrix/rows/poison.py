@@ -6,7 +6,7 @@ from typing import Final
 
 from drill import hostile
 from drill.matrix.errors import ViolatedError
-from drill.matrix.lake import LOAD_RATE, Lake
+from drill.matrix.lake import LANDERS, LOAD_RATE, Lake
 from drill.matrix.row import Row
 from drill.matrix.sender import Place, Stamped, send
 from drill.matrix.stage import Stage
@@ -20,7 +20,7 @@ _BATCHES: Final = 10
 
 def poisoned(stage: Stage) -> None:
     """Send everything hostile that is known, between good records."""
-    landers = stage.landers(2)
+    landers = stage.landers(2, LANDERS)
     stage.steady()
     records, places = list(hostile.records()), []
     step = -(-len(records) // _BATCHES)
@@ -51,7 +51,7 @@ def _judge_rejects(stage: Stage, lake: Lake, places: list[Place]) -> None:
     stage.notes |= {f"rejected_{reason}": count for reason, count in reasons.items()}
     if len(reasons) < _REASONS or not all(reasons):
         raise ViolatedError(f"expected at least {_REASONS} reasons of rejects, found {reasons}")
-    stage.proofs.append(f"{reasons.total()} of {len(wanted)} in the lake's topics have a reason")
+    stage.reactions.append(f"{reasons.total()} of {len(wanted)} in the lake's topics have a reason")
 
 
 ROWS: Final = (

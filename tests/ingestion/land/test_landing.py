@@ -29,7 +29,7 @@ from ingestion.land.kafka import Kafka
 from ingestion.land.protocol import Head, Kind, Partition
 from ingestion.land.store import BronzeStore, connect
 from ingestion.settings import ROOT, KafkaSettings, StoreSettings
-from tests.conftest import RunningStack, StackFactory, in_force
+from tests.conftest import RunningStack, in_force
 from tests.ingestion.land.test_lines import VALUES
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
@@ -194,12 +194,9 @@ def wait_for(what: Callable[[], Any], timeout_s: float = 30) -> Any:
 
 
 @pytest.fixture(scope="module")
-def own_stack(stack_factory: StackFactory) -> Iterator[RunningStack]:
-    """A stack of its own: these tests re-create topics and stop what they like."""
-    running = stack_factory.make("landing", ("kafka", "store"), LAND_MAX_AGE_S="0.5")
+def own_stack(landing_stack: RunningStack) -> Iterator[RunningStack]:
     with pytest.MonkeyPatch.context() as patch:
-        yield in_force(running, patch)
-    running.stack.down()
+        yield in_force(landing_stack, patch)
 
 
 @pytest.fixture

@@ -10,12 +10,14 @@ from typing import Any
 import pytest
 
 from ingestion.land import drain, health, status
+from ingestion.land.chain import Phase
 from ingestion.land.core import Core
+from ingestion.land.counts import Counts
 from ingestion.land.failpoints import Failpoint
-from ingestion.land.protocol import PutOutcome
+from ingestion.land.protocol import Partition, PutOutcome
 from ingestion.land.service import Lander as Service
 from ingestion.land.status import StatusFile
-from tests.ingestion.land.world import P0, P1, Log, World, following
+from tests.ingestion.land.world import P0, P1, FakeMessage, Log, World, chunk, following
 
 BEGIN = datetime(2026, 3, 2, 14, 30, 0, 500_000, tzinfo=UTC)
 
@@ -54,14 +56,14 @@ class Told:
         self.clock.sleep(seconds)
         self.lander.wait(seconds)
 
-    def write(self) -> dict[str, Any]:
-        self.file.write(self.lander.core, {}, "running")
+    def write(self, ends: dict[Partition, int | None] | None = None) -> dict[str, Any]:
+        self.file.write(self.lander.core, ends or {}, "running")
         found: dict[str, Any] = json.loads((self.folder / "lander-x.json").read_text())
         return found
 
     def problem(self) -> str | None:
         (found,) = health.of_landers(self.folder, self.clock)
-        assert found == health.of_process(self.folder, os.getpid(), self.clock)
+        assert [found] == health.of_processes(self.folder, {os.getpid()}, self.clock)
         return found.problem
 
 
@@ -102,6 +104,66 @@ def test_the_file_of_a_dead_lander_is_no_lander(told: Told) -> None:
     (told.folder / "lander-x.json").write_text(json.dumps(document))
     assert health.of_landers(told.folder, told.clock) == []
     assert drain.landers(told.folder, told.clock) == "no lander runs here"
+
+
+def test_the_lag_is_what_storage_lacks_and_unknown_while_its_end_is_sought(told: Told) -> None:
+    first = told.write({P0: 10, P1: None})["partitions"]
+    assert [(row["landed"], row["log_end"], row["lag"]) for row in first] == [
+        (0, 10, 10),
+        (0, None, None),
+    ]
+    told.lander.core.chains[P0].phase = Phase.LOCATING
+    assert told.write({P0: 10})["partitions"][0]["lag"] is None
+
+
+def test_the_oldest_is_as_old_as_its_timestamp_in_kafka(told: Told) -> None:
+    stamp = FakeMessage(0).stamp / 1000
+    held = told.write({P0: 3})["partitions"][0]
+    assert held["oldest_unlanded_s"] == BEGIN.timestamp() - stamp
+    assert held["oldest_buffered_s"] == 0.0
+    told.wait(2.0)
+    told.lander.settle()
+    assert told.write({P0: 3})["partitions"][0]["oldest_unlanded_s"] is None
+
+
+def test_a_record_with_a_timestamp_ahead_of_our_clock_is_not_younger_than_nothing(
+    told: Told,
+) -> None:
+    told.clock.moved = FakeMessage(0).stamp / 1000 - BEGIN.timestamp() - 60
+    assert told.write({P0: 3})["partitions"][0]["oldest_unlanded_s"] == 0.0
+
+
+def test_a_record_that_is_missing_and_not_held_is_as_old_as_its_absence(told: Told) -> None:
+    def oldest() -> Any:
+        return told.write({P1: 7})["partitions"][1]["oldest_unlanded_s"]
+
+    assert oldest() == 0.0
+    told.clock.sleep(5.0)
+    assert oldest() == 5.0
+    told.lander.core.chains[P1].landed = 4
+    assert oldest() == 0.0, "another record is the oldest now"
+
+
+def test_rates_are_those_of_the_last_ten_seconds() -> None:
+    counts = Counts(0.0)
+    for second in range(1, 31):
+        counts.received(P0, chunk(*range(10 if second <= 20 else 30)))
+        if second % 2 == 0:
+            counts.landed(P0, [chunk(*range(20))])
+        rates = counts.rates(float(second))
+    assert rates == {P0: (30.0, 10.0)}
+    assert (counts.records, counts.objects) == (300, 15)
+
+
+def test_the_file_of_a_lander_that_died_long_ago_is_swept(told: Told) -> None:
+    told.write()
+    told.clock.sleep(601)
+    status.sweep(told.folder, told.clock)
+    assert len(status.documents(told.folder)) == 1, "it lives"
+    (document,) = status.documents(told.folder)
+    (told.folder / "lander-x.json").write_text(json.dumps({**document, "pid": 2**22 + 1}))
+    status.sweep(told.folder, told.clock)
+    assert status.documents(told.folder) == []
 
 
 def test_a_file_that_cannot_be_written_does_not_end_the_landing(told: Told) -> None:
