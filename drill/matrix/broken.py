@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from drill.simulation.mutants import AdoptUnchecked, CommitBeforePut
+from drill.simulation.mutants import AdoptUnchecked, CommitBeforePut, UnknownIsLanded
 from ingestion.land import objects
 from ingestion.land.core import Core, Limits
 from ingestion.land.protocol import Head, Partition, PutOutcome
@@ -50,11 +50,30 @@ class EndInKey(BronzeStore):
         return int(keys[-1].rsplit("/", 1)[1][:20]) if keys else None
 
 
+class ConflictIsLanded(BronzeStore):
+    """Takes 409 for "somebody has written it", as if it were 412 on the own retry."""
+
+    def put(self, key: str, body: bytes, head: Head) -> tuple[PutOutcome, str]:
+        outcome, words = super().put(key, body, head)
+        return (PutOutcome.LANDED if outcome is PutOutcome.CONFLICT else outcome), words
+
+
+class RefusedIsLanded(BronzeStore):
+    """Drops what the store refuses."""
+
+    def put(self, key: str, body: bytes, head: Head) -> tuple[PutOutcome, str]:
+        outcome, words = super().put(key, body, head)
+        return (PutOutcome.LANDED if outcome is PutOutcome.REFUSED else outcome), words
+
+
 RULES: Final[dict[str, Rules]] = {
     "": Rules(),
     "commit-before-put": Rules(core=CommitBeforePut),
     "overwrite": Rules(store=Overwriting),
     "end-in-key": Rules(store=EndInKey),
     "adopt-unchecked": Rules(core=AdoptUnchecked),
+    "unknown-is-landed": Rules(core=UnknownIsLanded),
+    "conflict-is-landed": Rules(store=ConflictIsLanded),
+    "refused-is-landed": Rules(store=RefusedIsLanded),
 }
 BREAKABLE: Final = tuple(name for name in RULES if name)

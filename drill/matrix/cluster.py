@@ -17,6 +17,7 @@ from typing import Any, Final
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, NewTopic
 
+from drill.matrix.detour import Detour
 from drill.matrix.errors import StuckError
 from drill.matrix.process import Process
 from drill.matrix.waiting import until
@@ -65,6 +66,7 @@ class Cluster:
         ports = scratch.choose_ports(2 * size)
         pairs = zip(ports[:size], ports[size:], strict=True)
         self._broker_ports = dict(enumerate(pairs, start=1))  # (clients, controllers)
+        self.detour = Detour.plan([*self._broker_ports])
 
     def up(self) -> None:
         """Start everything, empty; the settings are in force in this process from here on.
@@ -99,6 +101,10 @@ class Cluster:
     def brokers(self) -> dict[int, Process]:
         """The brokers by their ids."""
         return {number: self._broker(number) for number in self._broker_ports}
+
+    def data(self, number: int) -> Path:
+        """Return where a broker keeps its logs."""
+        return self.layout.state / "kafka" / f"broker-{number}"
 
     @cached_property
     def store(self) -> Process:
@@ -196,7 +202,6 @@ class Cluster:
     def _properties(self, number: int) -> str:
         port, controller = self._broker_ports[number]
         own = self.layout.kafka.model_copy(update={"port": port, "controller_port": controller})
-        data = self.layout.state / "kafka" / f"broker-{number}"
         quorum = ",".join(f"{HOST}:{controller}" for _, controller in self._broker_ports.values())
         copies, least = str(self.size), str(2 if self.size > 1 else 1)
         changed = {
@@ -206,9 +211,10 @@ class Cluster:
             "transaction.state.log.replication.factor": copies,
             "share.coordinator.state.topic.replication.factor": copies,
             "min.insync.replicas": least,
+            **self.detour.properties(number, own),
             **_BROKER,
         }
-        text = config.kafka_properties(replace(self.layout, kafka=own), data)
+        text = config.kafka_properties(replace(self.layout, kafka=own), self.data(number))
         return text + config.properties(changed)
 
     def _broker(self, number: int) -> Process:

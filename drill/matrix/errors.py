@@ -42,3 +42,7 @@ class UnseenError(RedError):
     """The one asked did not answer; who waits for something asks again."""
 
     kind = "unseen"
+
+
+class SkippedError(TapehouseError):
+    """This machine does not allow the fault; the text says why."""

@@ -28,6 +28,7 @@ from ingestion.settings import KafkaSettings
 SOURCE: Final = "drill"
 _SYMBOLS: Final = [f"DRILL{number:02d}" for number in range(40)]  # over all partitions
 _FLUSH_S: Final = 120.0  # longer than any fault of the matrix lasts
+_FLUSH_SLICE_S: Final = 0.5
 _TOLD_EVERY: Final = 200
 
 
@@ -44,7 +45,7 @@ def load(
         deliverer = Deliverer(config, clock, log, ledger=book)
         made = messages(run_id, clock)
         _send(made, deliverer, Pacer(clock, rate), stop, report)
-        left = deliverer.flush(_FLUSH_S)
+        left = _wait_for_answers(deliverer, clock)
     _tell(deliverer, report)
     if left or deliverer.summary.undelivered:
         raise typer.Exit(1)
@@ -61,6 +62,15 @@ def _send(
         deliverer.send(of_message(message))
         if number % _TOLD_EVERY == 0:
             _tell(deliverer, report)
+
+
+def _wait_for_answers(deliverer: Deliverer, clock: Clock) -> int:
+    """Return how many records are still without an answer."""
+    deadline = clock.monotonic() + _FLUSH_S
+    while (left := deliverer.flush(_FLUSH_SLICE_S)) and clock.monotonic() < deadline:
+        pass
+    deliverer.end()
+    return left
 
 
 def _tell(deliverer: Deliverer, report: Path) -> None:

@@ -4,9 +4,27 @@ from collections.abc import Sequence
 from typing import Final
 
 from drill.matrix.row import Row
-from drill.matrix.rows import brokers, deaths, rebalances, soak, topics, zombies
+from drill.matrix.rows import (
+    away,
+    brokers,
+    copies,
+    cuts,
+    deaths,
+    disorder,
+    full,
+    lies,
+    poison,
+    rebalances,
+    soak,
+    topics,
+    volume,
+    zombies,
+)
 
-_FAMILIES: Final = (deaths, zombies, rebalances, brokers, topics, soak)
+_FAMILIES: Final = (
+    *(deaths, zombies, rebalances, brokers, topics),
+    *(away, lies, cuts, full, copies, disorder, poison, volume, soak),
+)
 ROWS: Final[dict[int, Row]] = {row.number: row for family in _FAMILIES for row in family.ROWS}
 
 

@@ -4,6 +4,7 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 from drill.matrix.cluster import Cluster
@@ -23,6 +24,7 @@ class Orders:
     protocol: str = "classic"
     forced: tuple[str, ...] = ()  # topics whose partitions it takes outside the group
     settings: tuple[tuple[str, str], ...] = ()
+    prefix: tuple[str, ...] = ()  # what its command line begins with
 
 
 class Member:
@@ -31,11 +33,12 @@ class Member:
     def __init__(self, cluster: Cluster, name: str, orders: Orders) -> None:
         self.name = name
         self.orders = orders
-        self._file = status.path(cluster.layout.run, name)
+        self._file = status.path(_run_folder(cluster, orders), name)
         environment = {"LAND_GROUP_PROTOCOL": orders.protocol, **dict(orders.settings)}
         if orders.failpoint:
             environment[VARIABLE] = orders.failpoint
-        self.process = cluster.process(f"lander-{name}", _command(name, orders), environment)
+        command = [*orders.prefix, *_command(name, orders)]
+        self.process = cluster.process(f"lander-{name}", command, environment)
         self.process.start()
 
     def status(self) -> dict[str, Any]:
@@ -65,6 +68,11 @@ class Member:
             if isinstance(line, dict):
                 found.append(line)
         return found
+
+
+def _run_folder(cluster: Cluster, orders: Orders) -> Path:
+    own = dict(orders.settings).get("TAPEHOUSE_STATE_DIR")
+    return Path(own) / "run" if own else cluster.layout.run
 
 
 def _command(name: str, orders: Orders) -> Sequence[str]:

@@ -11,7 +11,8 @@ from drill.matrix.stage import Stage
 class Row:
     """A fault: ``play`` injects it, proves it and heals it; the runner does all the rest.
 
-    ``catches`` names the broken rules that must turn the row red.
+    ``catches`` names the broken rules that must turn the row red. ``brokers`` is 1 where the row
+    wants a bronze of its own, ``rate`` is given where the run's own would be too much.
     """
 
     number: int
@@ -19,15 +20,17 @@ class Row:
     play: Callable[[Stage], None]
     catches: frozenset[str] = frozenset()
     deep: bool = False
+    brokers: int = 3
+    rate: float | None = None
 
 
 @dataclass
 class Outcome:
-    """What became of a row; ``kind`` is one word for why it is red."""
+    """What became of a row; ``kind`` is one word for why it is red or skipped."""
 
     row: int
     fault: str
-    verdict: Literal["green", "red"] = "red"
+    verdict: Literal["green", "red", "skipped"] = "red"
     kind: str = ""
     reason: str = ""
     proofs: list[str] = field(default_factory=list)

@@ -2,11 +2,12 @@
 
 import time
 import traceback
+from dataclasses import replace
 from pathlib import Path
 
 from drill.matrix.auditors import Auditors
 from drill.matrix.cluster import Cluster
-from drill.matrix.errors import RedError
+from drill.matrix.errors import RedError, SkippedError
 from drill.matrix.row import Outcome, Row
 from drill.matrix.sight import Sight
 from drill.matrix.stage import Options, Stage
@@ -32,9 +33,8 @@ class Run:
 
     def play(self, row: Row) -> Outcome:
         """Return what became of a row."""
-        stage = Stage(
-            self._cluster, self._sight, self._auditors, self._options, self._folder, row.number
-        )
+        options = replace(self._options, rate=row.rate or self._options.rate)
+        stage = Stage(self._cluster, self._sight, self._auditors, options, self._folder, row.number)
         outcome = Outcome(row.number, row.fault)
         outcome.proofs, outcome.reactions = stage.proofs, stage.reactions
         began = time.monotonic()
@@ -44,6 +44,8 @@ class Run:
             outcome.verdict = "green"
         except RedError as error:
             outcome.verdict, outcome.kind, outcome.reason = "red", error.kind, str(error)
+        except SkippedError as error:
+            outcome.verdict, outcome.kind, outcome.reason = "skipped", "not here", str(error)
         except Exception as error:  # the drill's own: red too, and the rows after it are played
             traceback.print_exc()
             outcome.kind, outcome.reason = "error", f"{type(error).__name__}: {error}"

@@ -4,7 +4,8 @@ import json
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -34,6 +35,7 @@ class Options:
     rate: float = 1000.0
     broken: str = ""
     outage_s: float = 20.0
+    store_outage_s: float = 60.0
     soak_minutes: float = 10.0
     seed: int = 0
 
@@ -56,19 +58,14 @@ class Stage:
     watchers: Watchers | None = None
     healed_at: float | None = None
     recovery_s: float | None = None
+    closing: ExitStack = field(default_factory=ExitStack)
 
     # What a row does ----------------------------------------------------------------------------
 
     def lander(self, orders: Orders | None = None, name: str = "") -> Member:
         """Start a lander (with the run's rule broken); it is ended after the row."""
         given = orders or Orders()
-        own = Orders(
-            given.broken or self.options.broken,
-            given.failpoint,
-            given.protocol,
-            given.forced,
-            given.settings,
-        )
+        own = replace(given, broken=given.broken or self.options.broken)
         name = name or f"r{self.row}-{len(self.members) + 1}"
         self.members.append(Member(self.cluster, name, own))
         return self.members[-1]
@@ -225,6 +222,7 @@ class Stage:
             if started is not None:
                 started.end()
         self._end_members()
+        self.closing.close()
 
     def leave(self) -> None:
         """End every lander, and wait until the group has no member.

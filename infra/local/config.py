@@ -42,7 +42,7 @@ def kafka_properties(layout: Layout, data: Path) -> str:
 def jaas(module: str, **options: str) -> str:
     """Return a JAAS configuration line for one of Kafka's login modules."""
     quoted = (f'{name}="{_escaped(value)}"' for name, value in options.items())
-    return f"org.apache.kafka.common.security.{module} required {' '.join(quoted)};"
+    return f"{' '.join([f'org.apache.kafka.common.security.{module}', 'required', *quoted])};"
 
 
 def _escaped(value: str) -> str:

@@ -70,26 +70,27 @@ def _switch_versioning_on(root: Any, bucket: str) -> list[str]:  # noqa: ANN401 
 
 
 def _set_identities(layout: Layout) -> list[str]:
-    admin = _admin(layout)
+    identities = admin(layout)
     changes = []
     for role in get_args(StoreRole):
         if role != "root":
-            changes += _set_identity(admin, layout, role)
+            changes += _set_identity(identities, layout, role)
     return changes
 
 
-def _set_identity(admin: MinioAdmin, layout: Layout, role: StoreRole) -> list[str]:
+def _set_identity(identities: MinioAdmin, layout: Layout, role: StoreRole) -> list[str]:
     access, secret = layout.store.keys(role)
     policy = f"tapehouse-{role}"
-    admin.policy_add(policy, policy=files.declared(f"store/{role}.json", layout))
-    known = access in json.loads(admin.user_list())
+    identities.policy_add(policy, policy=files.declared(f"store/{role}.json", layout))
+    known = access in json.loads(identities.user_list())
     # Always set: the store never tells a secret, so a changed one cannot be seen.
-    admin.user_add(access, secret)
-    admin.policy_set(policy, user=access)
+    identities.user_add(access, secret)
+    identities.policy_set(policy, user=access)
     return [] if known else [f"store identity {role}"]
 
 
-def _admin(layout: Layout) -> MinioAdmin:
+def admin(layout: Layout) -> MinioAdmin:
+    """Return a client for users and policies, as root."""
     endpoint = layout.store.url()
     return MinioAdmin(
         endpoint=endpoint.split("://", 1)[1],
