@@ -77,7 +77,7 @@ ROWS: Final = (
         16,
         "uploads truncated, a byte flipped, a wrong checksum",
         damaged,
-        frozenset({"unknown-is-landed", "refused-is-landed"}),
+        frozenset({"unknown-is-landed"}),
     ),
     Row(17, "409, and 412 on the own retry", conflicts, frozenset({"conflict-is-landed"})),
 )
