@@ -9,12 +9,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, Self
 
+import psutil
+
 from ingestion.errors import StackError
 
 _BALLAST: Final = ".ballast"
 _BLOCK: Final = 4096
 _SECTOR: Final = 512  # what st_blocks counts
-_MOUNTS: Final = Path("/proc/self/mounts")
 
 
 class SmallDisk:
@@ -90,9 +91,15 @@ def why_no_disk() -> str | None:
 
 
 def unmount_below(folder: Path) -> None:
-    """Unmount what a drill that was killed has left mounted below ``folder``."""
+    """Unmount what a drill that was killed has left mounted below ``folder``.
+
+    Raises:
+        StackError: the machine refuses.
+    """
+    if why_no_disk():
+        return  # then no drill has mounted anything
     inside = f"{folder.resolve()}/"
-    points = [line.split()[1] for line in _MOUNTS.read_text().splitlines()]
+    points = [one.mountpoint for one in psutil.disk_partitions(all=True)]
     for point in reversed([one for one in points if one.startswith(inside)]):
         _run("umount", "--lazy", point)
 
