@@ -21,7 +21,6 @@ import psutil
 
 from drill.matrix.relay import Way
 from drill.matrix.tools import run
-from infra.local.ports import HOST
 from ingestion.errors import StackError
 
 Side = Literal["kafka", "store"]
@@ -50,10 +49,6 @@ class Network(Protocol):
 
     def prefix(self) -> list[str]:
         """Return what a command line begins with that shall run inside."""
-        ...
-
-    def host(self, side: Side) -> str:
-        """Return the address at which the relays of a side listen."""
         ...
 
     def set(self, side: Side, way: Way) -> None:
@@ -87,9 +82,6 @@ class RelayedNetwork:
 
     def prefix(self) -> list[str]:
         return []
-
-    def host(self, side: Side) -> str:
-        return HOST
 
     def set(self, side: Side, way: Way) -> None:
         self._relays.order(to=side, way=way)
@@ -125,9 +117,6 @@ class NamespaceNetwork:
 
     def prefix(self) -> list[str]:
         return ["ip", "netns", "exec", self.name]
-
-    def host(self, side: Side) -> str:
-        return self._pairs[side].address(1)
 
     def set(self, side: Side, way: Way) -> None:
         pair = self._pairs[side]
