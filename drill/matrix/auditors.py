@@ -2,17 +2,16 @@
 
 import json
 import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 from drill.matrix.cluster import Cluster
 from drill.matrix.errors import ViolatedError
-from drill.matrix.process import Process
 
 COUNT: Final = 2
 _AUDIT_S: Final = 180.0
-_STAGES: Final = ("kafka", "bronze", "ledger")
 _SHOWN: Final = 2
 
 
@@ -32,6 +31,12 @@ class Verdict:
         """Return the names of the violated checks."""
         return {one["name"] for one in self.checks if one["status"] == "violated"}
 
+    def opinion(self) -> tuple[object, ...]:
+        """Return what two auditors of the same thing must agree upon."""
+        judged = frozenset(one["name"] for one in self.checks)
+        failed = frozenset((one["name"], _place(one), one["status"]) for one in self.failed())
+        return self.verdict, judged, failed
+
     def told(self) -> str:
         """Return it in one line, with the first checks that do not hold."""
         shown = [f"{c['name']} {_place(c)}: {c['detail']}" for c in self.failed()[:_SHOWN]]
@@ -39,8 +44,43 @@ class Verdict:
         return "; ".join([self.verdict, *shown, *([f"and {more} more"] if more > 0 else [])])
 
 
+class Auditor:
+    """``python -m audit``, under way."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        name: str,
+        report: Path,
+        words: Sequence[str],
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        """Start it; its verdict goes to ``report``, from which an older one is deleted first."""
+        report.unlink(missing_ok=True)
+        command = [sys.executable, "-m", "audit", "--report", str(report), *words]
+        self._report = report
+        self._process = cluster.process(name, command, environment)
+        self._process.start()
+
+    def verdict(self, timeout_s: float) -> Verdict:
+        """Wait for what it finds; one that takes longer is killed.
+
+        Raises:
+            ViolatedError: it gives no verdict, or none in time.
+        """
+        process = self._process
+        code = process.wait(timeout_s)
+        if code is None:
+            process.kill()
+            raise ViolatedError(f"{process.name} did not end within {timeout_s:.0f} s")
+        if not self._report.is_file():
+            raise ViolatedError(f"{process.name} ended with {code} and no verdict: {process.log}")
+        found = json.loads(self._report.read_text())
+        return Verdict(found["verdict"], found["checks"])
+
+
 class Auditors:
-    """Judges what is there, twice at the same time; both must say the same."""
+    """Judges what is there, twice at the same time."""
 
     def __init__(self, cluster: Cluster, ledger: Path) -> None:
         self._cluster = cluster
@@ -48,44 +88,34 @@ class Auditors:
         self._folders = [cluster.layout.state / f"auditor-{n}" for n in range(1, COUNT + 1)]
 
     def judge(self, deep: bool = False) -> list[Verdict]:
-        """Return what each of them finds now."""
-        started = [self._start(number, folder, deep) for number, folder in enumerate(self._folders)]
-        return [self._verdict(process, folder) for process, folder in started]
+        """Return what each of them finds now; while records move they may differ."""
+        started = [self._start(folder, deep) for folder in self._folders]
+        return [one.verdict(_AUDIT_S) for one in started]
 
     def require_ok(self, deep: bool = False) -> str:
-        """Return a word on what was found good.
+        """Return a word on what was found good; nothing may move.
 
         Raises:
             ViolatedError: an auditor says anything but ok, or they differ.
         """
         found = self.judge(deep)
-        bad = [one for one in found if one.verdict != "ok"]
-        if bad:
-            raise ViolatedError("; ".join(f"auditor: {one.told()}" for one in bad[:1]))
+        if len({one.opinion() for one in found}) > 1:
+            raise ViolatedError(f"the auditors differ: {' / '.join(map(Verdict.told, found))}")
+        if found[0].verdict != "ok":
+            raise ViolatedError(f"auditor: {found[0].told()}")
         return f"{len(found)} auditors: ok, {len(found[0].checks)} checks"
 
-    def _start(self, number: int, folder: Path, deep: bool) -> tuple[Process, Path]:
+    def _start(self, folder: Path, deep: bool) -> Auditor:
         folder.mkdir(exist_ok=True)
-        report = folder / "report.json"
-        report.unlink(missing_ok=True)
-        command = [sys.executable, "-m", "audit", "--report", str(report)]
-        command += ["--ledger", str(self._ledger)]
-        command += [word for stage in _STAGES for word in ("--stage", stage)]
-        command += ["--deep"] if deep else []
+        words = ["--ledger", str(self._ledger), *stages("kafka", "bronze", "ledger")]
+        words += ["--deep"] if deep else []
         own = {"TAPEHOUSE_STATE_DIR": str(folder)}
-        process = self._cluster.process(f"auditor-{number + 1}", command, own)
-        process.start()
-        return process, report
+        return Auditor(self._cluster, folder.name, folder / "report.json", words, own)
 
-    def _verdict(self, process: Process, report: Path) -> Verdict:
-        code = process.wait(_AUDIT_S)
-        if code is None:
-            process.kill()
-            raise ViolatedError(f"{process.name} did not end within {_AUDIT_S:.0f} s")
-        if not report.is_file():
-            raise ViolatedError(f"{process.name} ended with {code} and no verdict: {process.log}")
-        found = json.loads(report.read_text())
-        return Verdict(found["verdict"], found["checks"])
+
+def stages(*names: str) -> list[str]:
+    """Return an auditor's options that have these stages judged."""
+    return [word for name in names for word in ("--stage", name)]
 
 
 def _place(check: dict[str, Any]) -> str:

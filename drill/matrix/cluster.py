@@ -17,6 +17,7 @@ from typing import Any, Final
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, NewTopic
 
+from drill.matrix import disk
 from drill.matrix.detour import Detour
 from drill.matrix.errors import StuckError
 from drill.matrix.process import Process
@@ -52,9 +53,16 @@ _BROKER: Final = {
 
 
 def forget(home: Path) -> None:
-    """End what is left of an earlier cluster in this folder, and delete it."""
+    """End what is left of an earlier cluster in this folder, and delete it.
+
+    Raises:
+        StackError: a file system that is mounted below it can not be unmounted.
+        OSError: something cannot be deleted.
+    """
     processes.end(processes.of_stack((home / "var").resolve()))
-    shutil.rmtree(home, ignore_errors=True)
+    disk.unmount_below(home)
+    if home.exists():
+        shutil.rmtree(home)
 
 
 class Cluster:

@@ -3,18 +3,18 @@
 import errno
 import os
 import shutil
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, Self
 
-from ingestion.errors import StackError
+import psutil
+
+from drill.matrix.tools import run
 
 _BALLAST: Final = ".ballast"
 _BLOCK: Final = 4096
 _SECTOR: Final = 512  # what st_blocks counts
-_MOUNTS: Final = Path("/proc/self/mounts")
 
 
 class SmallDisk:
@@ -28,7 +28,7 @@ class SmallDisk:
         """
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder.resolve()
-        _run("mount", "-t", "tmpfs", "-o", f"size={mebibytes}m,mode=700", "drill", str(self.folder))
+        run("mount", "-t", "tmpfs", "-o", f"size={mebibytes}m,mode=700", "drill", str(self.folder))
 
     def __enter__(self) -> Self:
         return self
@@ -57,7 +57,7 @@ class SmallDisk:
 
     def close(self) -> None:
         """Unmount it, also where a process that is about to end still has files open there."""
-        _run("umount", "--lazy", str(self.folder))
+        run("umount", "--lazy", str(self.folder))
 
 
 @contextmanager
@@ -90,11 +90,17 @@ def why_no_disk() -> str | None:
 
 
 def unmount_below(folder: Path) -> None:
-    """Unmount what a drill that was killed has left mounted below ``folder``."""
+    """Unmount what a drill that was killed has left mounted below ``folder``.
+
+    Raises:
+        StackError: the machine refuses.
+    """
+    if why_no_disk():
+        return  # then no drill has mounted anything
     inside = f"{folder.resolve()}/"
-    points = [line.split()[1] for line in _MOUNTS.read_text().splitlines()]
+    points = [one.mountpoint for one in psutil.disk_partitions(all=True)]
     for point in reversed([one for one in points if one.startswith(inside)]):
-        _run("umount", "--lazy", point)
+        run("umount", "--lazy", point)
 
 
 def _mebibytes(folder: Path) -> int:
@@ -103,10 +109,4 @@ def _mebibytes(folder: Path) -> int:
 
 
 def _copy(source: Path, target: Path) -> None:
-    _run("cp", "--archive", "--sparse=always", f"{source}/.", str(target))
-
-
-def _run(*command: str) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise StackError(f"`{' '.join(command)}` failed: {done.stderr.strip()}")
+    run("cp", "--archive", "--sparse=always", f"{source}/.", str(target))

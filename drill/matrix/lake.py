@@ -11,7 +11,7 @@ import duckdb
 import pyarrow as pa
 from pyiceberg.catalog.sql import SqlCatalog
 
-from drill.matrix.auditors import Verdict
+from drill.matrix.auditors import Auditor, stages
 from drill.matrix.errors import StuckError, ViolatedError
 from drill.matrix.members import Orders
 from drill.matrix.process import Process
@@ -72,15 +72,9 @@ class Lake:
             ViolatedError: it says anything but ok, or one of ``also_good``.
         """
         report = self._layout.run / f"lake-audit-{self._stage.row}.json"
-        command = [sys.executable, "-m", "audit", "--report", str(report)]
-        command += [word for stage in ("kafka", "bronze", "lake") for word in ("--stage", stage)]
-        process = self._stage.cluster.process("auditor-lake", command)
-        process.start()
-        code = process.wait(_AUDIT_S)
-        if code is None or not report.is_file():
-            raise ViolatedError(f"the lake's auditor ended with {code}; see {process.log}")
-        found = json.loads(report.read_text())
-        verdict = Verdict(found["verdict"], found["checks"])
+        words = stages("kafka", "bronze", "lake")
+        auditor = Auditor(self._stage.cluster, "auditor-lake", report, words)
+        verdict = auditor.verdict(_AUDIT_S)
         if verdict.verdict not in ("ok", *also_good):
             raise ViolatedError(f"the lake's auditor: {verdict.told()}")
         self._stage.reactions.append(f"the lake's auditor says {verdict.verdict}")

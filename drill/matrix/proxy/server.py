@@ -11,14 +11,13 @@ import base64
 import contextlib
 import hashlib
 import json
-import socket
-import struct
 from asyncio import StreamReader, StreamWriter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final, TextIO
 
+from drill.matrix.control import reset
 from drill.matrix.proxy.http import (
     LONGEST_HEAD,
     Message,
@@ -37,7 +36,6 @@ CODES: Final = {
     500: "InternalError",
     503: "SlowDown",
 }
-_RESET: Final = struct.pack("ii", 1, 0)
 
 
 @dataclass(frozen=True)
@@ -50,12 +48,6 @@ class Client:
     async def send(self, data: bytes) -> None:
         self.writer.write(data)
         await self.writer.drain()
-
-    def reset(self) -> None:
-        """Close with RST: a close in order would tell the client more than a dead host does."""
-        raw = self.writer.get_extra_info("socket")
-        raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-        self.writer.transport.abort()
 
 
 class Proxy:
@@ -73,7 +65,6 @@ class Proxy:
             Action.SWALLOW: self._swallow,
             Action.APPLY_SWALLOW: self._apply_swallow,
             Action.DELAY_BEFORE: self._delay_before,
-            Action.DELAY_AFTER: self._delay_after,
             Action.TRUNCATE: self._truncate,
             Action.CORRUPT: self._corrupt,
             Action.WRONG_CHECKSUM: self._wrong_checksum,
@@ -88,7 +79,7 @@ class Proxy:
         except ProtocolError as error:
             await client.send(error_answer(501, "NotImplemented", str(error)))
         except (OSError, EOFError):  # the store is away, or the client: the other side sees it
-            client.reset()
+            reset(client.writer)
         finally:
             writer.close()
 
@@ -148,7 +139,7 @@ class Proxy:
 
     async def _apply_reset(self, fault: Fault, request: Message, client: Client) -> None:
         await self._apply(fault, request)
-        client.reset()
+        reset(client.writer)
 
     async def _apply_repeat(self, fault: Fault, request: Message, client: Client) -> None:
         await self._apply(fault, request)
@@ -156,7 +147,7 @@ class Proxy:
 
     async def _swallow(self, _: Fault, __: Message, client: Client) -> None:
         await client.reader.read()  # until the client gives up
-        client.reset()
+        reset(client.writer)
 
     async def _apply_swallow(self, fault: Fault, request: Message, client: Client) -> None:
         await self._apply(fault, request)
@@ -166,16 +157,11 @@ class Proxy:
         await asyncio.sleep(fault.seconds)
         await client.send((await self._apply(fault, request)).bytes())
 
-    async def _delay_after(self, fault: Fault, request: Message, client: Client) -> None:
-        answer = await self._apply(fault, request)
-        await asyncio.sleep(fault.seconds)
-        await client.send(answer.bytes())
-
     async def _truncate(self, fault: Fault, request: Message, client: Client) -> None:
         async with self._connection() as (_reader, writer):
             writer.write(request.head + request.body[: len(request.body) // 2])
             await writer.drain()
-        client.reset()
+        reset(client.writer)
 
     async def _corrupt(self, fault: Fault, request: Message, client: Client) -> None:
         if not request.body:

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from drill.matrix.disk import SmallDisk, on_small_disk, unmount_below, why_no_disk
+from drill.matrix.cluster import forget
+from drill.matrix.disk import SmallDisk, on_small_disk, why_no_disk
 from ingestion.errors import StackError
 
 
@@ -30,15 +31,16 @@ def test_a_full_disk_takes_not_a_byte_until_it_is_freed(disk: SmallDisk) -> None
     assert not disk.is_full()
 
 
-def test_what_a_killed_drill_left_mounted_is_found_by_its_folder(tmp_path: Path) -> None:
+def test_a_folder_in_which_a_killed_drill_left_a_mount_is_deleted(tmp_path: Path) -> None:
     if reason := why_no_disk():
         pytest.skip(reason)
-    left = SmallDisk(tmp_path / "home" / "left", mebibytes=1)
+    home = tmp_path / "a home"
+    left = SmallDisk(home / "left", mebibytes=1)
     (left.folder / "file").touch()
 
-    unmount_below(tmp_path / "home")
+    forget(home)
 
-    assert list(left.folder.iterdir()) == []
+    assert not home.exists()
     with pytest.raises(StackError, match="umount"):
         left.close()
 
@@ -59,3 +61,13 @@ def test_a_folder_goes_to_a_small_disk_and_comes_back_with_what_was_written(tmp_
     assert sorted(path.name for path in tmp_path.iterdir()) == ["data"]
     assert (folder / "old").read_text() == "before"
     assert (folder / "new").read_text() == "on the small disk"
+
+
+def test_a_cluster_that_never_was_is_forgotten_in_silence(tmp_path: Path) -> None:
+    forget(tmp_path / "never")
+
+
+def test_what_cannot_be_deleted_is_told(tmp_path: Path) -> None:
+    (tmp_path / "home").write_text("not a folder")
+    with pytest.raises(NotADirectoryError):
+        forget(tmp_path / "home")
