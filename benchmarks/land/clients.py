@@ -3,21 +3,17 @@
 A client prints ``{"begin": …, "end": …, "records": …}``, seconds since the epoch.
 """
 
-import gc
 import json
 import sys
 import time
 from collections.abc import Callable
-from typing import Final
 
 from confluent_kafka import Consumer, Message, TopicPartition
 
 from benchmarks.land.data import PARTITIONS
-from ingestion.land import kafka
+from ingestion.land import kafka, memory
 from ingestion.land.store import connect
 from ingestion.settings import KafkaSettings, LandSettings, StoreSettings
-
-_COLLECT_EVERY: Final = 200_000
 
 Take = Callable[[list[Message]], None]
 
@@ -37,8 +33,7 @@ def _read(topic: str, count: int, take: Take) -> None:
         {**settings.client("lander"), **fetching, "group.id": settings.landers_group}
     )
     consumer.assign([TopicPartition(topic, number, 0) for number in range(PARTITIONS)])
-    gc.freeze()  # as the lander does
-    gc.set_threshold(_COLLECT_EVERY)
+    memory.calm_collector()
     while count > 0:
         found = consumer.consume(min(kafka.BATCH, count), kafka.CONSUME_TIMEOUT_S)
         count -= [message.error() for message in found].count(None)

@@ -10,8 +10,8 @@ from confluent_kafka.admin import AdminClient, ClusterMetadata
 
 from drill.matrix.cluster import Cluster
 from drill.matrix.errors import UnseenError
+from ingestion.contracts.topics import TOPICS
 from ingestion.land import objects
-from ingestion.land.process import TOPICS
 from ingestion.land.protocol import Partition
 from ingestion.land.store import connect
 from ingestion.settings import StoreSettings

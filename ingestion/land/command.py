@@ -12,13 +12,14 @@ from structlog.contextvars import bind_contextvars
 
 from ingestion.cli import write_report
 from ingestion.clock import Clock, SystemClock
+from ingestion.contracts.topics import TOPICS
 from ingestion.errors import StoreUnavailableError, TapehouseError
 from ingestion.land import drain as draining
 from ingestion.land.backlog import Backlog
 from ingestion.land.fleet import Fleet, follow_parent, plans, tell_parent
 from ingestion.land.kafka import Kafka
 from ingestion.land.overview import Overview, look
-from ingestion.land.process import TOPICS, Settings, assemble, close, open_sides, run_folder
+from ingestion.land.process import Settings, assemble, close, open_sides, run_folder
 from ingestion.land.store import BronzeStore
 from ingestion.land.table import console, show
 from ingestion.settings import KafkaSettings, LandSettings

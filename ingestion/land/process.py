@@ -1,6 +1,5 @@
 """One lander's process: put together from the settings, run until it is over, left in order."""
 
-import gc
 import signal
 import threading
 from collections.abc import Callable
@@ -9,7 +8,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from ingestion.clock import Clock
-from ingestion.contracts.topics import BATCH, DEAD_LETTERS, QUOTES, REALTIME
+from ingestion.contracts.topics import TOPICS
 from ingestion.land import drain, memory, metrics, status
 from ingestion.land.core import Core, Limits
 from ingestion.land.doctor.stamp import require_fit
@@ -22,9 +21,7 @@ from ingestion.land.service import Lander
 from ingestion.land.store import READ_TIMEOUT_S, BronzeStore, connect
 from ingestion.settings import KafkaSettings, LandSettings, ProjectSettings, StoreSettings
 
-TOPICS: Final = [BATCH, QUOTES, REALTIME, DEAD_LETTERS]
 _WORKERS: Final = 8
-_COLLECT_EVERY: Final = 200_000  # containers; a batch of messages makes some 50,000
 _CLOSE_TIMEOUT_S: Final = 1.5
 
 
@@ -63,7 +60,7 @@ class Process:
             ChainError: a partition is stalled, and the run could not end.
             StoreError: storage could not be read.
         """
-        _calm_collector()
+        memory.calm_collector()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self.lander.stop())
         try:
@@ -149,9 +146,3 @@ def close(kafka: Kafka) -> None:
 def run_folder() -> Path:
     """Return the folder of the landers' status files."""
     return ProjectSettings.load().state("run")
-
-
-def _calm_collector() -> None:
-    """Collect rarely: the containers of a batch die by themselves, looking through them costs."""
-    gc.freeze()
-    gc.set_threshold(_COLLECT_EVERY)

@@ -1,7 +1,7 @@
 """The driver: runs the protocol core against Kafka and the store, in real time."""
 
 import heapq
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from ingestion import logs
@@ -70,7 +70,7 @@ class Lander:
         self._puts: dict[int, Put] = {}
         self._stop_by: float | None = None
 
-    def run(self, topics: list[str], is_over: Callable[[], bool] = lambda: False) -> None:
+    def run(self, topics: Sequence[str], is_over: Callable[[], bool] = lambda: False) -> None:
         """Land until ``is_over`` or `stop`, then land what is held, for `STOP_DEADLINE_S` at most.
 
         Raises:

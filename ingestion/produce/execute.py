@@ -24,7 +24,6 @@ from ingestion.produce.spool import Spool
 from ingestion.produce.summary import Summary
 from ingestion.settings import KafkaSettings, ProduceSettings
 
-ALL_TOPICS = (topics.BATCH, topics.QUOTES, topics.REALTIME, topics.DEAD_LETTERS)
 CONNECT_TIMEOUT_S = 10.0
 
 
@@ -98,7 +97,7 @@ def _backlog(plan: Plan, clock: Clock) -> AbstractContextManager[Backlog]:
 
 def _check(deliverer: kafka.Deliverer, plan: Plan) -> None:
     try:
-        deliverer.check(ALL_TOPICS, CONNECT_TIMEOUT_S)
+        deliverer.check(topics.TOPICS, CONNECT_TIMEOUT_S)
     except BrokerAwayError as error:
         if plan.can_wait or plan.delivery.spool is None:
             raise

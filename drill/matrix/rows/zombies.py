@@ -6,7 +6,7 @@ from drill.matrix.errors import UnprovenError
 from drill.matrix.members import Member, Orders
 from drill.matrix.row import Row
 from drill.matrix.stage import Stage
-from ingestion.land.process import TOPICS
+from ingestion.contracts.topics import TOPICS
 
 _FENCE: Final = frozenset({"overwrite", "end-in-key", "adopt-unchecked"})
 _COLLISIONS: Final = 5

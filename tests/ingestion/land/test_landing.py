@@ -23,7 +23,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from infra.local import store
 from infra.local.layout import Layout
 from ingestion.clock import SystemClock
-from ingestion.contracts.topics import BATCH, DEAD_LETTERS, QUOTES, REALTIME
+from ingestion.contracts.topics import BATCH, QUOTES, REALTIME, TOPICS
 from ingestion.land import lines, objects
 from ingestion.land.kafka import Kafka
 from ingestion.land.protocol import Head, Kind, Partition
@@ -34,7 +34,6 @@ from tests.ingestion.land.fake_store import Flaws, serving
 from tests.ingestion.land.test_lines import VALUES
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
-TOPICS = [BATCH, QUOTES, REALTIME, DEAD_LETTERS]
 
 
 @dataclass

@@ -9,7 +9,8 @@ import confluent_kafka
 import pytest
 from confluent_kafka import Consumer, Message, TopicPartition
 
-TOPICS = ("stock-market-batch", "stock-quotes", "stock-market-realtime", "stock-market-dlq")
+from ingestion.contracts.topics import TOPICS
+
 _PARTITIONS = 4
 _PRODUCE = 0  # the request's number in Kafka's protocol
 
