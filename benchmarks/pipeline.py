@@ -4,7 +4,6 @@ Each run has a stack, a lake and a warehouse of its own, started before the cloc
 counts only if all bars are in gold and the reconciliation closes.
 """
 
-import json
 import statistics
 import sys
 from pathlib import Path
@@ -14,6 +13,7 @@ import typer
 from rich.console import Console
 
 from benchmarks import stack
+from ingestion.cli import write_report
 from ingestion.errors import TapehouseError
 from ingestion.settings import ProjectSettings
 from pipeline import job
@@ -90,9 +90,8 @@ def _rows(measured: list[dict[str, float]]) -> list[dict[str, Any]]:
 
 def _write(rows: list[dict[str, Any]]) -> Path:
     path = ProjectSettings.load().state("bench", "pipeline.json")
-    path.parent.mkdir(parents=True, exist_ok=True)
     document = {"bars": BARS, "in_gold": BARS, "machine": stack.machine(), "rows": rows}
-    path.write_text(json.dumps(document, indent=2) + "\n")
+    write_report(path, document)
     return path
 
 

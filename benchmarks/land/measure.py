@@ -9,6 +9,7 @@ from typing import Final
 
 import psutil
 
+from infra.local.status import family
 from ingestion.errors import TapehouseError
 
 _PERIOD_S: Final = 0.05
@@ -54,7 +55,7 @@ def watch(
     Raises:
         TapehouseError: they take too long.
     """
-    members = [_family(process) for process in processes]
+    members = [family(process.pid) for process in processes]
     samples, began = [_sample(members)], time.monotonic()
     try:
         while not is_over() and any(process.poll() is None for process in processes):
@@ -62,7 +63,7 @@ def watch(
                 raise TapehouseError(f"not over after {_TIMEOUT_S:.0f} s")
             time.sleep(_PERIOD_S)
             if len(samples) % 20 == 0:  # looking for children reads every process of the machine
-                members = [_family(process) for process in processes]
+                members = [family(process.pid) for process in processes]
             samples.append(_sample(members))
     finally:
         for process in processes:
@@ -90,14 +91,6 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
     except subprocess.TimeoutExpired:  # Connect may wait for ever for its own tasks
         process.kill()
         process.wait()
-
-
-def _family(process: "subprocess.Popen[bytes]") -> list[psutil.Process]:
-    try:
-        first = psutil.Process(process.pid)
-        return [first, *first.children(recursive=True)]
-    except psutil.NoSuchProcess:
-        return []
 
 
 def _sample(members: Sequence[Sequence[psutil.Process]]) -> Sample:

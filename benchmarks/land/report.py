@@ -1,6 +1,5 @@
 """The table and the file of `make bench-land`."""
 
-import json
 import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any, Final
 from benchmarks import stack
 from benchmarks.land.latency import Latency
 from benchmarks.land.measure import Run
+from ingestion.cli import write_report
 from ingestion.settings import ProjectSettings
 
 _MEBI: Final = 2**20
@@ -69,7 +69,5 @@ def shown(found: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 def write(found: Sequence[Mapping[str, Any]], facts: Mapping[str, Any]) -> Path:
     """Write all figures; return where."""
     path = ProjectSettings.load().state("bench", "land.json")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    document = {**facts, "machine": stack.machine(), "rows": found}
-    path.write_text(json.dumps(document, indent=2) + "\n")
+    write_report(path, {**facts, "machine": stack.machine(), "rows": found})
     return path

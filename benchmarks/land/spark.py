@@ -9,10 +9,10 @@ import sys
 import time
 from typing import Final
 
+from infra.local import config
 from ingestion.settings import KafkaSettings, LakeSettings, ProjectSettings, StoreSettings
 from spark_jobs import session
 
-_LOGIN: Final = "org.apache.kafka.common.security.scram.ScramLoginModule"
 # The project's jobs of seconds switch the optimising compiler off; what is measured here may run.
 _JAVA: Final = ("-XX:TieredStopAtLevel=4", "-XX:+UseParallelGC", "-XX:-UseSerialGC")
 
@@ -52,12 +52,14 @@ def main(topic: str) -> None:
 
 def _kafka(settings: KafkaSettings) -> dict[str, str]:
     client = settings.client("stream")
-    login = f'username="{client["sasl.username"]}" password="{client["sasl.password"]}"'
+    jaas = config.jaas(
+        "scram.ScramLoginModule", username=client["sasl.username"], password=client["sasl.password"]
+    )
     return {
         "kafka.bootstrap.servers": client["bootstrap.servers"],
         "kafka.security.protocol": client["security.protocol"],
         "kafka.sasl.mechanism": client["sasl.mechanism"],
-        "kafka.sasl.jaas.config": f"{_LOGIN} required {login};",
+        "kafka.sasl.jaas.config": jaas,
     }
 
 

@@ -1,6 +1,6 @@
 """What runs, since when, with how much memory, and whether it works."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -75,20 +75,21 @@ def _writing(one: Service, pid: int, layout: Layout) -> str | None:
     """Return why a lander does not write; its process runs on and keeps what it holds."""
     if one.name != "lander":
         return None
-    pids = {member.pid for member in _family(pid)}
+    pids = {member.pid for member in family(pid)}
     found = landers.of_processes(layout.run, pids, SystemClock())
     return "; ".join(lander.problem for lander in found if lander.problem) or None
 
 
 def _memory(pid: int) -> int:
     total = 0
-    for member in _family(pid):
+    for member in family(pid):
         with suppress(psutil.NoSuchProcess):
             total += member.memory_info().rss
     return total
 
 
-def _family(pid: int) -> Collection[psutil.Process]:
+def family(pid: int) -> list[psutil.Process]:
+    """Return a process and all below it; nothing where it has ended."""
     try:
         process = psutil.Process(pid)
         return [process, *process.children(recursive=True)]
