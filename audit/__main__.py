@@ -8,14 +8,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, NoReturn
 
 import typer
 
 from audit import selftest
 from audit import watch as watching
 from audit.errors import AuditError
-from audit.model import Verdict
 from audit.report import render, write
 from audit.run import STAGES, Audit, Options
 from audit.settings import Settings
@@ -93,21 +92,19 @@ def audit(
     with _errors_are_unknown(debug):
         _check(settings)
         verdict = Audit(settings, options, _say).run()
-    _publish(verdict, [path, *([report] if report else [])])
+    _publish(verdict.document(), render(verdict), path, report)
     is_excused = allow_behind and verdict.verdict == "behind"
     raise typer.Exit(0 if is_excused else EXIT[verdict.verdict])
 
 
-def _self_test(settings: Settings, options: Options, report: Path | None, debug: bool) -> None:
+def _self_test(settings: Settings, options: Options, report: Path | None, debug: bool) -> NoReturn:
     """Exit with 0 where all six turned red, 1 where one stayed green, 2 where one had no place."""
     path = settings.state("audit", "self-test.json")
     path.unlink(missing_ok=True)
     with _errors_are_unknown(debug):
         _check(settings)
         told = selftest.run(settings, options, _say)
-    for target in [path, *([report] if report else [])]:
-        write(told.document(), target)
-    typer.echo(told.text())
+    _publish(told.document(), told.text(), path, report)
     raise typer.Exit(told.exit_code)
 
 
@@ -138,9 +135,7 @@ def watch(
         _check(settings)
         watched = group or settings.get("KAFKA_LANDERS_GROUP", "landers")
         seen = watching.run(settings, watching.Options(watched, every, seconds, until_file), _say)
-    for target in [path, *([report] if report else [])]:
-        write(seen.document(), target)
-    typer.echo(seen.text())
+    _publish(seen.document(), seen.text(), path, report)
     raise typer.Exit(EXIT[seen.verdict])
 
 
@@ -172,10 +167,11 @@ def _say(text: str) -> None:
     typer.echo(text, err=True)
 
 
-def _publish(verdict: Verdict, paths: list[Path]) -> None:
-    for path in paths:
-        write(verdict.document(), path)
-    typer.echo(render(verdict))
+def _publish(document: dict[str, Any], text: str, usual: Path, report: Path | None) -> None:
+    for path in (usual, report):
+        if path is not None:
+            write(document, path)
+    typer.echo(text)
 
 
 if __name__ == "__main__":

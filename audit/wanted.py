@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audit.book import Book
+from audit.hashes import look_up
 from audit.model import NOTHING, Offsets, Partition
 
 
@@ -21,11 +22,7 @@ class Wanted:
         """Return which of a partition's offsets are wanted, whatever its generation."""
         if place.topic in self.whole:
             return np.ones(len(offsets), dtype=bool)
-        named = self._of(place)
-        at = np.searchsorted(named, offsets)
-        inside = at < len(named)
-        inside[inside] = named[at[inside]] == offsets[inside]
-        return inside
+        return look_up(self._of(place), offsets)[1]
 
     def touches(self, place: Partition, start: int, end: int | None) -> bool:
         """Return whether an interval may hold a wanted offset; an unknown end is far away."""
