@@ -46,10 +46,10 @@ def without_object(key: str) -> MakeStore:
 def with_body(key: str, change: Change) -> MakeStore:
     """Return what makes a store that gives other bytes for this key."""
 
-    def note(params: Mapping[str, Any], context: dict[str, Any], **_: Any) -> None:  # noqa: ANN401
+    def note(params: Mapping[str, Any], context: dict[str, Any], **_: Any) -> None:  # noqa: ANN401 - botocore's
         context["audit_key"] = params["Key"]
 
-    def alter(parsed: dict[str, Any], context: Mapping[str, Any], **_: Any) -> None:  # noqa: ANN401
+    def alter(parsed: dict[str, Any], context: Mapping[str, Any], **_: Any) -> None:  # noqa: ANN401 - botocore's
         if context["audit_key"] == key and "Body" in parsed:
             body = change(parsed["Body"].read())
             parsed["Body"] = StreamingBody(io.BytesIO(body), len(body))

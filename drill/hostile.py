@@ -39,7 +39,7 @@ class Hostile(NamedTuple):
     timestamp_ms: int | None = None
 
 
-def message(schema: str, data: Any, at: str, /, **changes: Any) -> bytes:  # noqa: ANN401
+def message(schema: str, data: Any, at: str, /, **changes: Any) -> bytes:  # noqa: ANN401 - JSON
     """Return a message of a source that is called hostile; ``changes`` replace whole fields.
 
     ``at`` is its event_time.
@@ -86,7 +86,7 @@ def records() -> Iterator[Hostile]:
         yield from made()
 
 
-def _quote(name: str, **changes: Any) -> Hostile:  # noqa: ANN401
+def _quote(name: str, **changes: Any) -> Hostile:  # noqa: ANN401 - JSON
     return Hostile(name, message("quote.v1", QUOTE, LATE, **changes))
 
 

@@ -1,10 +1,10 @@
 """What is landed in most rows: made-up messages of about 220 bytes."""
 
 import random
-from collections.abc import Iterable, Iterator
-from typing import Any, Final, NamedTuple
+from collections.abc import Callable, Iterable, Iterator
+from typing import Final, NamedTuple
 
-from confluent_kafka import KafkaError, Producer
+from confluent_kafka import KafkaError, Message, Producer
 
 from ingestion.errors import DeliveryError
 from ingestion.produce import kafka
@@ -19,6 +19,8 @@ _TEMPLATE: Final = (
 )
 _POLL_EVERY: Final = 1_000
 _FULL_WAIT_S: Final = 0.05
+
+Note = Callable[[KafkaError | None, Message], None]
 
 
 class Sent(NamedTuple):
@@ -63,7 +65,7 @@ def fill(topic: str, items: Iterable[Item]) -> Sent:
     producer = Producer({**settings, "log_level": 3})  # a young broker's notices are no one's news
     failed: list[str] = []
 
-    def note(error: KafkaError | None, _: Any) -> None:  # noqa: ANN401 - the client's message
+    def note(error: KafkaError | None, _: Message) -> None:
         if error is not None:
             failed.append(error.str())
 
@@ -80,7 +82,7 @@ def fill(topic: str, items: Iterable[Item]) -> Sent:
     return Sent(records, value_bytes)
 
 
-def _handed_over(producer: Producer, topic: str, item: Item, note: Any) -> bool:  # noqa: ANN401
+def _handed_over(producer: Producer, topic: str, item: Item, note: Note) -> bool:
     try:
         producer.produce(topic, item.value, item.key, item.partition, note)
     except BufferError:

@@ -330,7 +330,7 @@ class Kafka:
         return list(self._consumer.assignment())
 
     def _describe_topic(self, topic: str) -> Any:  # noqa: ANN401 - the client's TopicDescription
-        def ask(admin: AdminClient) -> Any:  # noqa: ANN401
+        def ask(admin: AdminClient) -> Any:  # noqa: ANN401 - as above
             futures = admin.describe_topics(
                 TopicCollection([topic]), request_timeout=_DESCRIBE_TIMEOUT_S
             )

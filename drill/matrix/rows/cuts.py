@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from drill.matrix.members import Member, Orders
@@ -84,14 +85,15 @@ def _flap(stage: Stage, network: Network) -> None:
     for number in range(_FLAPS):
         side: Side = "kafka" if number % 2 else "store"
         network.set(side, Way.HOLD_BOTH)
-        began = time.monotonic()
         stage.prove(
             f"{side} cut, time {number + 1} of {_FLAPS}",
-            lambda side=side, began=began: (  # type: ignore[misc]
-                sum(network.dropped(side).values()) and time.monotonic() - began >= _FLAP_S
-            ),
+            partial(_has_dropped, network, side, time.monotonic() + _FLAP_S),
         )
         network.set(side, Way.PASS)
+
+
+def _has_dropped(network: Network, side: Side, since: float) -> bool:
+    return sum(network.dropped(side).values()) > 0 and time.monotonic() >= since
 
 
 def _back(stage: Stage, victim: Member, when: str) -> float:

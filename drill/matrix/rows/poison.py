@@ -38,7 +38,7 @@ def poisoned(stage: Stage) -> None:
 
 def _stamped(records: Sequence[hostile.Hostile]) -> Iterator[Stamped]:
     for one in records:
-        made = Outgoing(one.topic, one.key, one.value, [*one.headers])  # type: ignore[arg-type]
+        made = Outgoing(one.topic, one.key, one.value, [*one.headers])  # type: ignore[arg-type]  # None
         yield Stamped(made, one.timestamp_ms)
 
 

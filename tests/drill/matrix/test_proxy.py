@@ -163,7 +163,7 @@ def test_a_malformed_rule_is_an_error_and_leaves_the_others_in_force(
     proxy.inject(Rule("stays", Action.ANSWER))
 
     with pytest.raises(StackError, match="refuses the order"):
-        proxy.inject(Rule("bad", "no-such-action"))  # type: ignore[arg-type]
+        proxy.inject(Rule("bad", "no-such-action"))  # type: ignore[arg-type]  # malformed
     assert set(proxy.report().tallies) == {"stays"}
 
 

