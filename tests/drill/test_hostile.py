@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 import pyarrow as pa
 import pytest
 import zstandard
-from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
+from confluent_kafka import KafkaError, Producer
 
 from drill import hostile
 from ingestion.clock import SystemClock
@@ -22,6 +22,7 @@ from ingestion.load.run import load_quotes
 from ingestion.settings import KafkaSettings, StoreSettings
 from spark_jobs.transforms import decode
 from tests.conftest import RunningStack, StackFactory, in_force
+from tests.support import in_kafka
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 TOPICS = (hostile.BATCH, hostile.QUOTES, hostile.TRADES)
@@ -85,22 +86,12 @@ def send(records: Sequence[hostile.Hostile]) -> dict[Place, str]:
 
 def by_assign() -> dict[Place, Content]:
     """Everything in Kafka, without a group."""
-    consumer = Consumer(KafkaSettings.load().client("auditor") | {"group.id": "unused"})
-    try:
-        known = consumer.list_topics(timeout=10).topics
-        places = [TopicPartition(t, p, 0) for t in TOPICS for p in known[t].partitions]
-        count = sum(consumer.get_watermark_offsets(place, timeout=10)[1] for place in places)
-        consumer.assign(places)
-        found: dict[Place, Content] = {}
-        while len(found) < count:
-            for m in consumer.consume(1_000, timeout=1):
-                assert not m.error(), m.error()
-                found[m.topic(), m.partition(), m.offset()] = (
-                    m.timestamp()[1], m.key(), m.headers() or [], m.value(),
-                )  # fmt: skip
-        return found
-    finally:
-        consumer.close()
+    return {
+        (m.topic(), m.partition(), m.offset()): (
+            m.timestamp()[1], m.key(), m.headers() or [], m.value(),
+        )
+        for m in in_kafka(TOPICS)
+    }  # fmt: skip
 
 
 def stored_lines() -> dict[Place, bytes]:

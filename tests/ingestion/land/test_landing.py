@@ -6,7 +6,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -32,6 +31,7 @@ from ingestion.settings import ROOT, KafkaSettings, StoreSettings
 from tests.conftest import RunningStack, in_force
 from tests.ingestion.land.fake_store import Flaws, serving
 from tests.ingestion.land.test_lines import VALUES
+from tests.support import wait_for
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 
@@ -182,15 +182,6 @@ class Bench:
             )
         reader.close()
         return found
-
-
-def wait_for(what: Callable[[], Any], timeout_s: float = 30) -> Any:
-    """Poll until ``what`` is true; return it."""
-    deadline = time.monotonic() + timeout_s
-    while not (found := what()):
-        assert time.monotonic() < deadline, "timed out"
-        time.sleep(0.05)
-    return found
 
 
 @pytest.fixture(scope="module")

@@ -31,9 +31,9 @@ from tests.ingestion.land.test_landing import (
     Bench,
     numbered,
     recreate_topics,
-    wait_for,
 )
 from tests.ingestion.land.test_metrics import Samples, assert_equal, free_port, sample, scrape
+from tests.support import wait_for
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 PARTITIONS = range(2)

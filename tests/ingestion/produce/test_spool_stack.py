@@ -5,31 +5,23 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
-from confluent_kafka import Consumer, TopicPartition
 
 from ingestion.contracts import envelope
 from ingestion.produce.spool import contents
-from ingestion.settings import ROOT, KafkaSettings
+from ingestion.settings import ROOT
 from tests.conftest import RunningStack, StackFactory, in_force
 from tests.ingestion.produce.conftest import TOPICS
 from tests.ingestion.produce.test_kafka import SYMBOLS, quote
+from tests.support import in_kafka, wait_for
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
-
-
-def wait_for(what: Callable[[], bool], timeout_s: float = 90) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not what():
-        assert time.monotonic() < deadline, "timed out"
-        time.sleep(0.1)
 
 
 @dataclass
@@ -94,23 +86,9 @@ def feed(own_stack: RunningStack, tmp_path: Path) -> Iterator[Feed]:
         process.communicate()
 
 
-def in_kafka() -> list[tuple[str, int, int, bytes]]:
-    """Topic, partition, offset and value of everything, without a group."""
-    consumer = Consumer(KafkaSettings.load().client("auditor") | {"group.id": "unused"})
-    try:
-        known = consumer.list_topics(timeout=10).topics
-        places = [TopicPartition(t, p, 0) for t in TOPICS for p in known[t].partitions]
-        count = sum(consumer.get_watermark_offsets(place, timeout=10)[1] for place in places)
-        consumer.assign(places)
-        found: list[tuple[str, int, int, bytes]] = []
-        while len(found) < count:
-            found += [
-                (m.topic(), m.partition(), m.offset(), m.value())
-                for m in consumer.consume(1_000, timeout=1)
-            ]
-        return sorted(found)
-    finally:
-        consumer.close()
+def sent() -> list[tuple[str, int, int, bytes]]:
+    """Topic, partition, offset and value of everything in Kafka."""
+    return sorted((m.topic(), m.partition(), m.offset(), m.value()) for m in in_kafka(TOPICS))
 
 
 def said_in_order(records: list[tuple[str, int, int, bytes]]) -> dict[str, list[int]]:
@@ -126,7 +104,7 @@ def said_in_order(records: list[tuple[str, int, int, bytes]]) -> dict[str, list[
 
 
 def assert_nothing_is_missing(feed: Feed) -> None:
-    records = in_kafka()
+    records = sent()
     found = said_in_order(records)
     assert sorted(n for numbers in found.values() for n in numbers) == list(range(feed.said))
     for symbol, numbers in found.items():
@@ -143,22 +121,22 @@ def assert_nothing_is_missing(feed: Feed) -> None:
 def test_a_broker_that_goes_away_and_a_killed_producer_lose_nothing(feed: Feed) -> None:
     first = feed.start()
     feed.say(first, 500)
-    wait_for(lambda: len(in_kafka()) == 500)
-    wait_for(lambda: feed.holds(0))
+    wait_for(lambda: len(sent()) == 500, 90)
+    wait_for(lambda: feed.holds(0), 90)
 
     feed.stack.stack.down()
     feed.say(first, 1_000)
-    wait_for(lambda: feed.holds(1_000))
+    wait_for(lambda: feed.holds(1_000), 90)
     assert first.poll() is None, "it did not outlive its broker"
     first.send_signal(signal.SIGKILL)
     first.wait()
 
     second = feed.start()  # the broker is still away
     feed.say(second, 500)
-    wait_for(lambda: feed.holds(1_500))
+    wait_for(lambda: feed.holds(1_500), 90)
     feed.stack.stack.up(("kafka",))
     feed.say(second, 500)
-    wait_for(lambda: feed.holds(0))
+    wait_for(lambda: feed.holds(0), 90)
     said = feed.end(second)
 
     assert "delivered 2,000" in said, "what the killed one left is not among them"
@@ -168,7 +146,7 @@ def test_a_broker_that_goes_away_and_a_killed_producer_lose_nothing(feed: Feed) 
 def test_what_a_killed_run_had_under_way_is_sent_by_drain(
     own_stack: RunningStack, tmp_path: Path
 ) -> None:
-    before = len(in_kafka())
+    before = len(sent())
     spool, ledger = tmp_path / "spool", tmp_path / "ledger"
     arguments = ["simulator", "--spool", str(spool), "--ledger", str(ledger)]
     running = subprocess.Popen(
@@ -177,7 +155,7 @@ def test_what_a_killed_run_had_under_way_is_sent_by_drain(
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     try:
-        wait_for(lambda: len(in_kafka()) > before)
+        wait_for(lambda: len(sent()) > before, 90)
     finally:
         running.kill()
         running.wait()
@@ -194,6 +172,6 @@ def test_what_a_killed_run_had_under_way_is_sent_by_drain(
         for line in path.read_text().splitlines()
         if line.endswith("}")  # the killed run's last line may be torn
     ]
-    ids = {json.loads(value)["event_id"] for *_, value in in_kafka()}
+    ids = {json.loads(value)["event_id"] for *_, value in sent()}
     assert {line["id"] for line in lines if line["op"] == "intend"} <= ids
     assert running.returncode == -signal.SIGKILL, "it had ended before it was killed"
