@@ -2,7 +2,7 @@
 
 One SQLite file in a folder (see ADR 0007). What a killed process leaves there is sent by the next
 one, first and in the old order; what Kafka had confirmed and the spool not yet forgotten is sent
-twice and deduplicated downstream.
+twice and deduplicated downstream. What no broker will ever take is set aside, for a person to see.
 """
 
 import sqlite3
@@ -35,11 +35,36 @@ create table if not exists records (
     body blob not null
 )
 """
+# What Kafka refused for good: kept, and sent no more unless a person asks for it.
+_ASIDE: Final = """
+create table if not exists set_aside (
+    number integer primary key,
+    set_aside_at text not null,
+    reason text not null,
+    spooled_at text not null,
+    size_bytes integer not null,
+    crc32 integer not null,
+    body blob not null
+)
+"""
 _INSERT: Final = "insert into records (spooled_at, size_bytes, crc32, body) values (?, ?, ?, ?)"
 _SELECT: Final = (
     "select number, body, size_bytes, crc32 from records where number > ? order by number limit ?"
 )
 _TOTALS: Final = "select count(*), coalesce(sum(size_bytes), 0), min(spooled_at) from records"
+_DELETE: Final = "delete from records where number = ?"
+_SET_ASIDE: Final = (
+    "insert into set_aside select number, ?, ?, spooled_at, size_bytes, crc32, body "
+    "from records where number = ?"
+)
+_TAKE_BACK: Final = (
+    "insert into records (spooled_at, size_bytes, crc32, body) "
+    "select spooled_at, size_bytes, crc32, body from set_aside order by number"
+)
+_REASONS: Final = (
+    "select reason, count(*), sum(size_bytes), min(set_aside_at) from set_aside "
+    "group by reason order by reason"
+)
 
 
 class _Body(msgspec.Struct, array_like=True):
@@ -58,24 +83,38 @@ _decode = msgspec.msgpack.Decoder(_Body).decode
 
 
 @dataclass(frozen=True)
+class Aside:
+    """What was set aside for one reason; ``oldest_at`` is when the first was."""
+
+    reason: str
+    records: int
+    size_bytes: int
+    oldest_at: str
+
+
+@dataclass(frozen=True)
 class Contents:
     """What a spool holds; ``oldest_at`` is when its first record was put there."""
 
     records: int
     size_bytes: int
     oldest_at: str | None
+    aside: tuple[Aside, ...]
 
 
 class Spool:
     """The backlog of a source that cannot be read again; one process at a time has it open.
 
-    ``max_bytes`` bounds the records, not the file, which SQLite keeps a little larger. A batch that
-    has been read is always put, so that nothing is lost at the bound.
+    ``max_bytes`` bounds the records that wait, not the file, which SQLite keeps a little larger and
+    which holds what was set aside. A batch that has been read is always put, so that nothing is
+    lost at the bound. ``takes_back`` puts what was set aside behind all that waits.
     """
 
     outlives = True
 
-    def __init__(self, folder: Path, max_bytes: int, clock: Clock) -> None:
+    def __init__(
+        self, folder: Path, max_bytes: int, clock: Clock, takes_back: bool = False
+    ) -> None:
         self.path = folder / FILE
         self._max_bytes = max_bytes
         self._clock = clock
@@ -84,12 +123,17 @@ class Spool:
         with _told(self.path):
             self._db = _opened(self.path)
             self._db.execute(_TABLE)
-            totals = Contents(*self._db.execute(_TOTALS).fetchone())
+            self._db.execute(_ASIDE)
+        if takes_back:
+            self._take_back()
+        with _told(self.path):
+            totals = _contents(self._db)
         self.n_kept, self._size_bytes = totals.records, totals.size_bytes
         self.n_waiting = self.n_kept
         self._taken = 0  # number of the last entry taken
         self._fresh: deque[Entry] = deque()  # put just now, with nothing before them on disk
         self._done: list[Entry] = []
+        self._refused: list[tuple[Entry, str]] = []
 
     def __enter__(self) -> Self:
         return self
@@ -147,21 +191,31 @@ class Spool:
     def forget(self, entry: Entry) -> None:
         self._done.append(entry)
 
+    def set_aside(self, entry: Entry, reason: str) -> None:
+        self._refused.append((entry, reason))
+        self.forget(entry)
+
     def flush(self) -> None:
-        """Delete what needs no sending any more.
+        """Delete what needs no sending any more, and set aside what was refused.
 
         Raises:
-            SpoolError: it could not be deleted: it will be sent once more.
+            SpoolError: it could not be done: it will be sent once more.
         """
         if not self._done:
             return
         done, self._done = self._done, []
+        refused, self._refused = self._refused, []
+        now = rfc3339(self._clock.now())
         with _told(self.path), self._db:
-            self._db.executemany(
-                "delete from records where number = ?", [(entry.number,) for entry in done]
-            )
+            self._db.executemany(_SET_ASIDE, [(now, why, one.number) for one, why in refused])
+            self._db.executemany(_DELETE, [(entry.number,) for entry in done])
         self.n_kept -= len(done)
         self._size_bytes -= sum(entry.size_bytes for entry in done)
+
+    def _take_back(self) -> None:
+        with _told(self.path), self._db:
+            self._db.execute(_TAKE_BACK)
+            self._db.execute("delete from set_aside")
 
     def _read(self, limit: int) -> list[Entry]:
         with _told(self.path):
@@ -190,7 +244,19 @@ def contents(folder: Path) -> Contents:
     if not path.is_file():
         raise SpoolError(f"expected a spool in {folder}, found no file {FILE}")
     with _told(path), closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True)) as db:
-        return Contents(*db.execute(_TOTALS).fetchone())
+        return _contents(db)
+
+
+def _contents(db: sqlite3.Connection) -> Contents:
+    records, size_bytes, oldest_at = db.execute(_TOTALS).fetchone()
+    return Contents(records, size_bytes, oldest_at, _aside(db))
+
+
+def _aside(db: sqlite3.Connection) -> tuple[Aside, ...]:
+    """Return what was set aside: nothing where the file is older than this table."""
+    if not db.execute("select 1 from sqlite_master where name = 'set_aside'").fetchone():
+        return ()
+    return tuple(Aside(*row) for row in db.execute(_REASONS))
 
 
 def _opened(path: Path) -> sqlite3.Connection:
