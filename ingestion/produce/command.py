@@ -15,7 +15,7 @@ from ingestion.produce import foreign, kafka
 from ingestion.produce.execute import Delivery, Plan, execute
 from ingestion.produce.outgoing import outgoing
 from ingestion.produce.pacing import Stop
-from ingestion.produce.spool import contents
+from ingestion.produce.spool_file import contents
 from ingestion.produce.ticks import ticking
 from ingestion.settings import ProduceSettings, ProjectSettings
 from ingestion.sources import stocks_csv

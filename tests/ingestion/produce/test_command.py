@@ -17,7 +17,7 @@ from ingestion import cli
 from ingestion.contracts import envelope
 from ingestion.produce import execute
 from ingestion.produce import kafka as kafka_module
-from ingestion.produce.spool import contents
+from ingestion.produce.spool_file import contents
 from ingestion.settings import ROOT
 from ingestion.sources.stocks_csv import HEADER
 from tests.ingestion.contracts.samples import sample

@@ -23,7 +23,8 @@ from ingestion.produce.ledger import Ledger, NoLedger
 from ingestion.produce.outgoing import Outgoing
 from ingestion.produce.pacing import Pacer, Stop
 from ingestion.produce.run import run
-from ingestion.produce.spool import FILE, Contents, Spool, contents
+from ingestion.produce.spool import Spool
+from ingestion.produce.spool_file import FILE, Contents, contents
 from ingestion.produce.summary import Summary
 from ingestion.produce.ticks import ticking
 from ingestion.settings import ROOT, KafkaSettings

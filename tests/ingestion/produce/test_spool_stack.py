@@ -16,7 +16,7 @@ import pytest
 from confluent_kafka import Consumer, TopicPartition
 
 from ingestion.contracts import envelope
-from ingestion.produce.spool import contents
+from ingestion.produce.spool_file import contents
 from ingestion.settings import ROOT, KafkaSettings
 from tests.conftest import RunningStack, StackFactory, in_force
 from tests.ingestion.produce.conftest import TOPICS
