@@ -13,7 +13,9 @@ from ingestion.produce.outgoing import Outgoing
 class Entry:
     """A record on its way; ``number`` ascends in the order in which the source gave them.
 
-    ``size_bytes`` is what it takes on disk, ``since`` when it was first about to be sent.
+    ``size_bytes`` is what it takes on disk, ``since`` when it was first about to be sent. A suspect
+    was in a batch that the broker refused; ``is_alone`` is what must be sent in no batch but its
+    own.
     """
 
     number: int
@@ -21,6 +23,24 @@ class Entry:
     size_bytes: int = 0
     since: float = 0.0
     was_sent: bool = False
+    is_suspect: bool = False
+    is_alone: bool = False
+
+    @property
+    def stream(self) -> tuple[str, bytes | None]:
+        """What it must keep its order in."""
+        return self.record.topic, self.record.key
+
+
+def alone_first(entries: Sequence[Entry]) -> list[Entry]:
+    """Put the suspects before all others, to go alone, with what is before them in their streams.
+
+    The order of each stream stays.
+    """
+    last = {entry.stream: entry.number for entry in entries if entry.is_suspect}
+    for entry in entries:
+        entry.is_alone = entry.is_alone or entry.number <= last.get(entry.stream, 0)
+    return sorted(entries, key=lambda entry: not entry.is_alone)
 
 
 class Backlog(Protocol):
@@ -59,8 +79,12 @@ class Backlog(Protocol):
         """Note that an entry needs no sending any more; ``flush`` makes it last."""
         ...
 
+    def set_aside(self, entry: Entry, reason: str) -> None:
+        """Note that no broker will ever take an entry; ``flush`` makes it last."""
+        ...
+
     def flush(self) -> None:
-        """Forget for good what was noted."""
+        """Forget and set aside for good what was noted."""
         ...
 
 
@@ -86,5 +110,7 @@ class Memory:
         return [self._entries.popleft() for _ in range(min(limit, len(self._entries)))]
 
     def forget(self, entry: Entry) -> None: ...
+
+    def set_aside(self, entry: Entry, reason: str) -> None: ...
 
     def flush(self) -> None: ...

@@ -15,6 +15,9 @@ Answer = Callable[[KafkaError | None, Message], None]
 
 _PROBE_S = 1.0
 _PURGE_S = 5.0
+# For records that go one at a time: nothing to wait for, and nothing behind a refused one that
+# could overtake it, so that the client lives on.
+_CAREFUL: Mapping[str, Any] = {"linger.ms": 0, "enable.gapless.guarantee": False}
 _REFUSALS = (
     KafkaError._AUTHENTICATION,
     KafkaError.SASL_AUTHENTICATION_FAILED,
@@ -24,7 +27,10 @@ _REFUSALS = (
 
 
 class Client:
-    """The idempotent producer in use; ``renew`` puts a new one in its place."""
+    """The idempotent producer in use; ``renew`` puts a new one in its place.
+
+    A careful one is for records that are handed over one at a time, each when the last is answered.
+    """
 
     def __init__(self, config: Mapping[str, Any], log: logging.Logger) -> None:
         self._servers = str(config["bootstrap.servers"])
@@ -34,6 +40,7 @@ class Client:
         self._config = {**config, "error_cb": self._on_error}
         # librdkafka writes to standard error by itself unless it is given a logger.
         self._log = log
+        self.is_careful = False
         self._producer = Producer(self._config, logger=log)
 
     def hand_over(self, record: Outgoing, answer: Answer) -> bool:
@@ -62,13 +69,15 @@ class Client:
         """
         return self._is_served(self._producer.poll, timeout_s)
 
-    def renew(self) -> None:
+    def renew(self, careful: bool = False) -> None:
         """Answer all that is open with what is known, then go on as another idempotent producer."""
         self._producer.purge()
         # Telling a fatal error ends a call early: then the answers are still to be fetched.
         self._is_served(self._producer.flush, _PURGE_S)
         self._is_served(self._producer.flush, _PURGE_S)
-        self._producer = Producer(self._config, logger=self._log)
+        self.is_careful = careful
+        config = {**self._config, **_CAREFUL} if careful else self._config
+        self._producer = Producer(config, logger=self._log)
 
     def _is_served(self, fetch: Callable[[float], int], timeout_s: float) -> bool:
         try:

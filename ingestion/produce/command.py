@@ -14,7 +14,8 @@ from ingestion.errors import SettingsError
 from ingestion.produce import foreign, kafka
 from ingestion.produce.execute import Delivery, Plan, execute
 from ingestion.produce.outgoing import outgoing
-from ingestion.produce.spool import contents
+from ingestion.produce.pacing import Stop
+from ingestion.produce.spool_file import contents
 from ingestion.produce.ticks import ticking
 from ingestion.settings import ProduceSettings, ProjectSettings
 from ingestion.sources import stocks_csv
@@ -150,11 +151,13 @@ def raw(
     """
     clock = SystemClock()
     run_id = _run_id(run_id, "raw")
-    records = foreign.read(file, source, run_id, clock)
+    stop = Stop()
+    records = foreign.read(file, source, run_id, clock, stop)
     is_live = _is_live(file)
     spool = spool or _configured_spool() or (_default_spool() if is_live else None)
     delivery = Delivery(rate, report, delivery_timeout, ledger, spool)
-    execute(Plan(source, run_id, ticking(records) if is_live else records, dict, delivery), clock)
+    made = ticking(records) if is_live else records
+    execute(Plan(source, run_id, made, dict, delivery, is_live=is_live, stop=stop), clock)
 
 
 @spool_app.command()
@@ -164,6 +167,11 @@ def status(spool: SpoolFolder = None) -> None:
     found = contents(folder)
     since = f", the oldest since {found.oldest_at}" if found.oldest_at else ""
     typer.echo(f"{folder}: {found.records:,} records, {found.size_bytes:,} bytes{since}")
+    for aside in found.aside:
+        typer.echo(
+            f"  set aside: {aside.records:,} records, {aside.size_bytes:,} bytes, the first at "
+            f"{aside.oldest_at}: {aside.reason}"
+        )
 
 
 @spool_app.command()
@@ -173,12 +181,16 @@ def drain(
     run_id: RunId = None,
     delivery_timeout: DeliveryTimeout = kafka.DELIVERY_TIMEOUT_S,
     ledger: LedgerFolder = None,
+    set_aside: Annotated[
+        bool,
+        typer.Option("--set-aside", help="Also try again what Kafka would not take, behind all."),
+    ] = False,
 ) -> None:
     """Send what a spool holds, and fail unless Kafka confirms all of it."""
     folder = spool or _configured_spool() or _default_spool()
     contents(folder)
     run_id = _run_id(run_id, "drain")
-    delivery = Delivery(None, report, delivery_timeout, ledger, folder)
+    delivery = Delivery(None, report, delivery_timeout, ledger, folder, set_aside)
     execute(Plan("spool", run_id, (), dict, delivery, can_wait=True), SystemClock())
 
 

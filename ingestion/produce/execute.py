@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import typer
@@ -17,7 +17,7 @@ from ingestion.produce import kafka
 from ingestion.produce.backlog import Backlog, Memory
 from ingestion.produce.ledger import Ledger, NoLedger
 from ingestion.produce.outgoing import Outgoing
-from ingestion.produce.pacing import Pacer, stop_on_signal
+from ingestion.produce.pacing import Pacer, Stop, stop_on_signal
 from ingestion.produce.progress import shown
 from ingestion.produce.run import run
 from ingestion.produce.spool import Spool
@@ -29,20 +29,25 @@ CONNECT_TIMEOUT_S = 10.0
 
 @dataclass(frozen=True)
 class Delivery:
-    """How records are sent, whatever they are; None is without a rate, report, ledger or spool."""
+    """How records are sent, whatever they are; None is without a rate, report, ledger or spool.
+
+    ``takes_back`` sends again what the spool had set aside.
+    """
 
     rate: float | None
     report: Path | None
     timeout_s: float
     ledger: Path | None
     spool: Path | None
+    takes_back: bool = False
 
 
 @dataclass(frozen=True)
 class Plan:
     """What to send, as which run, and how.
 
-    A source that cannot wait is read while Kafka is away, as far as a spool keeps what it gives.
+    A source that cannot wait is read while Kafka is away, as far as a spool keeps what it gives. A
+    live one ends by itself when ``stop`` is requested: all that it has given is sent.
     """
 
     name: str
@@ -51,6 +56,8 @@ class Plan:
     facts: Callable[[], Mapping[str, object]]
     delivery: Delivery
     can_wait: bool = False
+    is_live: bool = False
+    stop: Stop = field(default_factory=Stop)
 
 
 def execute(plan: Plan, clock: Clock) -> None:
@@ -65,7 +72,7 @@ def execute(plan: Plan, clock: Clock) -> None:
     has_spool = delivery.spool is not None
     config = kafka.configuration(KafkaSettings.load(), delivery.timeout_s, has_spool)
     with (
-        stop_on_signal() as stop,
+        stop_on_signal(plan.stop) as stop,
         shown(clock, Console(stderr=True)) as progress,
         _ledger(plan, clock) as ledger,
         _backlog(plan, clock) as backlog,
@@ -76,7 +83,8 @@ def execute(plan: Plan, clock: Clock) -> None:
         try:
             _check(deliverer, plan)
             pacer = Pacer(clock, delivery.rate)
-            run(plan.records, deliverer, clock, pacer, stop, progress, delivery.timeout_s)
+            wait_s, is_live = delivery.timeout_s, plan.is_live
+            run(plan.records, deliverer, clock, pacer, stop, progress, wait_s, is_live)
         finally:
             _report(plan, deliverer.summary)
     _print(plan, deliverer.summary)
@@ -92,7 +100,7 @@ def _backlog(plan: Plan, clock: Clock) -> AbstractContextManager[Backlog]:
     folder = plan.delivery.spool
     if folder is None:
         return nullcontext(Memory())
-    return Spool(folder, ProduceSettings.load().spool_max_bytes, clock)
+    return Spool(folder, ProduceSettings.load().spool_max_bytes, clock, plan.delivery.takes_back)
 
 
 def _check(deliverer: kafka.Deliverer, plan: Plan) -> None:

@@ -4,7 +4,7 @@ from typing import Final
 
 from confluent_kafka import KafkaError, Message
 
-# The record itself is at fault: no broker will ever take it.
+# A record is at fault: no broker will ever take it. Said by a broker, it is one of the batch.
 _OF_THE_RECORD: Final = frozenset(
     {
         KafkaError.MSG_SIZE_TOO_LARGE,
@@ -31,18 +31,18 @@ _OF_THE_PLACE: Final = frozenset(
 )
 
 
-def is_refusal(error: KafkaError) -> bool:
-    """Tell whether a record is certainly not in the log.
-
-    Every other error (a time-out, a purge, a lost connection, too few replicas after the append)
-    may have left it there.
-    """
-    return error.code() in _OF_THE_RECORD | _OF_THE_PLACE
-
-
 def is_of_the_record(error: KafkaError) -> bool:
-    """Tell whether a refused record would be refused at any time."""
+    """Tell whether a batch was certainly not written, and would not be at any time.
+
+    Every error that is neither this nor of the place (a time-out, a purge, a lost connection, too
+    few replicas after the append) may have left it in the log.
+    """
     return error.code() in _OF_THE_RECORD
+
+
+def is_of_the_place(error: KafkaError) -> bool:
+    """Tell whether a batch was certainly not written, as no other of its topic would be now."""
+    return error.code() in _OF_THE_PLACE
 
 
 def is_fatal(error: KafkaError) -> bool:

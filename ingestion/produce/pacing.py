@@ -19,9 +19,9 @@ class Stop:
 
 
 @contextmanager
-def stop_on_signal() -> Iterator[Stop]:
+def stop_on_signal(given: Stop | None = None) -> Iterator[Stop]:
     """Turn SIGINT and SIGTERM into a wish; the second one has its usual effect."""
-    stop = Stop()
+    stop = given or Stop()
     signals = (signal.SIGINT, signal.SIGTERM)
     before = {number: signal.getsignal(number) for number in signals}
 

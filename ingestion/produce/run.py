@@ -25,10 +25,13 @@ def run(
     stop: Stop,
     progress: Progress,
     wait_s: float = DELIVERY_TIMEOUT_S,
+    is_live: bool = False,
 ) -> Summary:
     """Send all records and wait for Kafka's answers; on a stop, send no more and wait briefly.
 
-    None among them is the source's silence: what waits is sent meanwhile.
+    None among them is the source's silence: what waits is sent meanwhile. What a live source has
+    given cannot be had again: after a stop it is sent until the source ends, as it then does by
+    itself, or is silent.
 
     ``wait_s`` is how long the end waits without any answer. Within the delivery timeout each record
     has one, unless a spool keeps it until the broker is back.
@@ -38,12 +41,15 @@ def run(
         SourceError: the source broke off; what it gave before was sent.
     """
     started = clock.monotonic()
-    summary = deliverer.summary
+    summary, is_ending = deliverer.summary, False
     try:
         for record in records:
             if record is None:
                 deliverer.poll()
-            elif not _sent(record, deliverer, pacer, stop):
+                if is_ending:
+                    break
+                is_ending = stop.requested  # its reader may just now have its hand on a line
+            elif not _sent(record, deliverer, pacer, stop, is_live):
                 break
             progress(summary)
     except SpoolFullError:
@@ -57,9 +63,12 @@ def run(
     return summary
 
 
-def _sent(record: Outgoing, deliverer: Deliverer, pacer: Pacer, stop: Stop) -> bool:
+def _sent(record: Outgoing, deliverer: Deliverer, pacer: Pacer, stop: Stop, is_live: bool) -> bool:
     while not stop.requested and pacer.wait():
         deliverer.poll()
+    if is_live:
+        deliverer.send(record)  # it is kept, also where a stop ends the wait for room
+        return True
     return not stop.requested and deliverer.send(record)
 
 

@@ -2,44 +2,37 @@
 
 One SQLite file in a folder (see ADR 0007). What a killed process leaves there is sent by the next
 one, first and in the old order; what Kafka had confirmed and the spool not yet forgotten is sent
-twice and deduplicated downstream.
+twice and deduplicated downstream. What no broker will ever take is set aside, for a person to see.
 """
 
-import sqlite3
 from collections import deque
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
-from urllib.parse import quote
 from zlib import crc32
 
 import msgspec
-from filelock import FileLock, Timeout
 
 from ingestion.clock import Clock, rfc3339
 from ingestion.errors import SpoolError
 from ingestion.produce.backlog import Entry
 from ingestion.produce.outgoing import Outgoing
+from ingestion.produce.spool_file import ASIDE, FILE, TABLE, contents_of, locked, opened, told
 
-FILE: Final = "spool.db"
-# `autoincrement` never gives a number again, so the order holds over any number of runs.
-_TABLE: Final = """
-create table if not exists records (
-    number integer primary key autoincrement,
-    spooled_at text not null,
-    size_bytes integer not null,
-    crc32 integer not null,
-    body blob not null
-)
-"""
 _INSERT: Final = "insert into records (spooled_at, size_bytes, crc32, body) values (?, ?, ?, ?)"
 _SELECT: Final = (
     "select number, body, size_bytes, crc32 from records where number > ? order by number limit ?"
 )
-_TOTALS: Final = "select count(*), coalesce(sum(size_bytes), 0), min(spooled_at) from records"
+_DELETE: Final = "delete from records where number = ?"
+_SET_ASIDE: Final = (
+    "insert into set_aside select number, ?, ?, spooled_at, size_bytes, crc32, body "
+    "from records where number = ?"
+)
+_TAKE_BACK: Final = (
+    "insert into records (spooled_at, size_bytes, crc32, body) "
+    "select spooled_at, size_bytes, crc32, body from set_aside order by number"
+)
 
 
 class _Body(msgspec.Struct, array_like=True):
@@ -57,39 +50,38 @@ _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(_Body).decode
 
 
-@dataclass(frozen=True)
-class Contents:
-    """What a spool holds; ``oldest_at`` is when its first record was put there."""
-
-    records: int
-    size_bytes: int
-    oldest_at: str | None
-
-
 class Spool:
     """The backlog of a source that cannot be read again; one process at a time has it open.
 
-    ``max_bytes`` bounds the records, not the file, which SQLite keeps a little larger. A batch that
-    has been read is always put, so that nothing is lost at the bound.
+    ``max_bytes`` bounds the records that wait, not the file, which SQLite keeps a little larger and
+    which holds what was set aside. A batch that has been read is always put, so that nothing is
+    lost at the bound. ``takes_back`` puts what was set aside behind all that waits.
     """
 
     outlives = True
 
-    def __init__(self, folder: Path, max_bytes: int, clock: Clock) -> None:
+    def __init__(
+        self, folder: Path, max_bytes: int, clock: Clock, takes_back: bool = False
+    ) -> None:
         self.path = folder / FILE
         self._max_bytes = max_bytes
         self._clock = clock
         folder.mkdir(parents=True, exist_ok=True)
-        self._lock = _locked(folder / "spool.lock")
-        with _told(self.path):
-            self._db = _opened(self.path)
-            self._db.execute(_TABLE)
-            totals = Contents(*self._db.execute(_TOTALS).fetchone())
+        self._lock = locked(folder / "spool.lock")
+        with told(self.path):
+            self._db = opened(self.path)
+            self._db.execute(TABLE)
+            self._db.execute(ASIDE)
+        if takes_back:
+            self._take_back()
+        with told(self.path):
+            totals = contents_of(self._db)
         self.n_kept, self._size_bytes = totals.records, totals.size_bytes
         self.n_waiting = self.n_kept
         self._taken = 0  # number of the last entry taken
         self._fresh: deque[Entry] = deque()  # put just now, with nothing before them on disk
         self._done: list[Entry] = []
+        self._refused: list[tuple[Entry, str]] = []
 
     def __enter__(self) -> Self:
         return self
@@ -119,7 +111,7 @@ class Spool:
         now = rfc3339(self._clock.now())
         bodies = [_encode(_body(record)) for record in records]
         rows = [(now, len(body), crc32(body), body) for body in bodies]
-        with _told(self.path, f"the last {len(rows)} records read are not in it"), self._db:
+        with told(self.path, f"the last {len(rows)} records read are not in it"), self._db:
             self._db.executemany(_INSERT, rows)
             (last,) = self._db.execute("select last_insert_rowid()").fetchone()
         self.n_kept += len(rows)
@@ -147,24 +139,34 @@ class Spool:
     def forget(self, entry: Entry) -> None:
         self._done.append(entry)
 
+    def set_aside(self, entry: Entry, reason: str) -> None:
+        self._refused.append((entry, reason))
+        self.forget(entry)
+
     def flush(self) -> None:
-        """Delete what needs no sending any more.
+        """Delete what needs no sending any more, and set aside what was refused.
 
         Raises:
-            SpoolError: it could not be deleted: it will be sent once more.
+            SpoolError: it could not be done: it will be sent once more.
         """
         if not self._done:
             return
         done, self._done = self._done, []
-        with _told(self.path), self._db:
-            self._db.executemany(
-                "delete from records where number = ?", [(entry.number,) for entry in done]
-            )
+        refused, self._refused = self._refused, []
+        now = rfc3339(self._clock.now())
+        with told(self.path), self._db:
+            self._db.executemany(_SET_ASIDE, [(now, why, one.number) for one, why in refused])
+            self._db.executemany(_DELETE, [(entry.number,) for entry in done])
         self.n_kept -= len(done)
         self._size_bytes -= sum(entry.size_bytes for entry in done)
 
+    def _take_back(self) -> None:
+        with told(self.path), self._db:
+            self._db.execute(_TAKE_BACK)
+            self._db.execute("delete from set_aside")
+
     def _read(self, limit: int) -> list[Entry]:
-        with _told(self.path):
+        with told(self.path):
             rows = self._db.execute(_SELECT, (self._taken, limit)).fetchall()
         return [Entry(number, self._whole(*row), row[1]) for number, *row in rows]
 
@@ -178,47 +180,6 @@ class Spool:
         return Outgoing(
             found.topic, found.key, found.value, [*found.headers], found.refused, found.event_id
         )
-
-
-def contents(folder: Path) -> Contents:
-    """Return what a spool holds, also while a producer uses it.
-
-    Raises:
-        SpoolError: there is none, or it cannot be read.
-    """
-    path = folder / FILE
-    if not path.is_file():
-        raise SpoolError(f"expected a spool in {folder}, found no file {FILE}")
-    with _told(path), closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True)) as db:
-        return Contents(*db.execute(_TOTALS).fetchone())
-
-
-def _opened(path: Path) -> sqlite3.Connection:
-    db = sqlite3.connect(path)
-    # Readers are never in the way, and a commit is on the disk before its records are sent.
-    db.execute("pragma journal_mode = wal")
-    db.execute("pragma synchronous = full")
-    return db
-
-
-def _locked(path: Path) -> FileLock:
-    lock = FileLock(path)
-    try:
-        lock.acquire(blocking=False)
-    except Timeout:
-        raise SpoolError(
-            f"expected the spool {path.parent} for this producer alone, found it in use by another "
-            "process: wait for its end, or give this one a --spool of its own"
-        ) from None
-    return lock
-
-
-@contextmanager
-def _told(path: Path, consequence: str = "what it holds is still there") -> Iterator[None]:
-    try:
-        yield
-    except sqlite3.Error as error:
-        raise SpoolError(f"{path}: the spool fails: {error}; {consequence}") from error
 
 
 def _body(record: Outgoing) -> _Body:

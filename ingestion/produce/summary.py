@@ -16,7 +16,8 @@ class Summary:
     ``sent`` was handed to the client, ``delivered`` confirmed by Kafka, ``failed`` certainly not
     written, ``unknown`` given up without a certain answer; the rest is unresolved. ``resent``
     counts each time that a record was handed over again. ``refused`` are those of the sent that are
-    dead letters. ``spooled`` are records that ``spool`` still holds for a later run.
+    dead letters. ``spooled`` are records that ``spool`` still holds for a later run, ``set_aside``
+    those of the failed that it keeps and that no run sends unless it is told to.
     """
 
     sent: Counter[str] = field(default_factory=Counter)
@@ -27,6 +28,7 @@ class Summary:
     refused: int = 0
     resent: int = 0
     spooled: int = 0
+    set_aside: int = 0
     spool: str = ""
     queue_full_waits: int = 0
     seconds: float = 0.0
@@ -49,7 +51,8 @@ class Summary:
 
     def explain(self) -> str:
         """Return one line that says what was not delivered, the first reasons, and what to do."""
-        return "; ".join(filter(None, [self._explain_undelivered(), self._explain_spooled()]))
+        parts = self._explain_undelivered(), self._explain_set_aside(), self._explain_spooled()
+        return "; ".join(filter(None, parts))
 
     def _explain_undelivered(self) -> str:
         if not self.undelivered:
@@ -64,7 +67,15 @@ class Summary:
         return (
             f"{self.undelivered} of {self.sent.total()} records not confirmed by Kafka ({where}; "
             f"{self.failed.total()} certainly not written, the rest unknown): {'; '.join(why)}"
-            + ("" if self.spooled else f". {advice}")
+            + ("" if self.spooled or self.set_aside else f". {advice}")
+        )
+
+    def _explain_set_aside(self) -> str:
+        if not self.set_aside:
+            return ""
+        return (
+            f"{self.set_aside} records that Kafka will not take are set aside in {self.spool}: see "
+            "`python -m ingestion produce spool status`; `spool drain --set-aside` tries them again"
         )
 
     def _explain_spooled(self) -> str:
@@ -86,6 +97,7 @@ class Summary:
             "failed": self.failed.total(),
             "unknown": self.undelivered - self.failed.total(),
             "spooled": self.spooled,
+            "set_aside": self.set_aside,
             "by_topic": {
                 topic: {"sent": self.sent[topic], "delivered": self.delivered[topic]}
                 for topic in sorted(self.sent)

@@ -1,19 +1,23 @@
 """The command as a person runs it, against the mock broker."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Thread
 
 import pytest
+from confluent_kafka import KafkaError
 
 from ingestion import cli
 from ingestion.contracts import envelope
 from ingestion.produce import execute
 from ingestion.produce import kafka as kafka_module
-from ingestion.produce.spool import contents
+from ingestion.produce.spool_file import contents
 from ingestion.settings import ROOT
 from ingestion.sources.stocks_csv import HEADER
 from tests.ingestion.contracts.samples import sample
@@ -242,6 +246,52 @@ def test_the_spool_of_an_absent_broker_is_shown_and_drained(
     assert drained.returncode == 0, drained.stderr
     assert contents(tmp_path / "spool").records == 0
     kafka.read("stock-market-batch", 10)
+
+
+def test_what_kafka_will_not_take_is_shown_and_tried_again_when_asked(
+    ingestion: Command, kafka: MockKafka, mock_environment: dict[str, str], tmp_path: Path
+) -> None:
+    spool, error = ("--spool", str(tmp_path / "spool")), KafkaError.POLICY_VIOLATION
+    only = ("--last-sessions", "1", "--symbol", "IBM")
+    kafka.fail_next(error, error)
+
+    refused = ingestion("produce", "recorded", *only, *spool, environment=mock_environment)
+    plain = ingestion("produce", "spool", "drain", *spool)
+    shown = ingestion("produce", "spool", "status", *spool)
+    kafka.read("stock-market-batch", 0)
+    tried = ingestion("produce", "spool", "drain", "--set-aside", *spool)
+
+    assert refused.returncode == 1
+    assert "1 records that Kafka will not take are set aside in the spool" in refused.stderr
+    assert plain.returncode == 0, plain.stderr
+    assert "set aside: 1 records" in shown.stdout
+    assert "Policy violation" in shown.stdout
+    assert tried.returncode == 0, tried.stderr
+    assert contents(tmp_path / "spool").aside == ()
+    kafka.read("stock-market-batch", 1)
+
+
+def test_sigterm_ends_a_run_while_its_pipe_is_silent(
+    ingestion: Command, kafka: MockKafka, mock_environment: dict[str, str], tmp_path: Path
+) -> None:
+    ours, theirs = os.pipe()
+    os.write(theirs, b"said\n")
+
+    def terminate() -> None:
+        while not kafka.all("stock-market-dlq"):
+            pass  # a call takes its time
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    Thread(target=terminate, daemon=True).start()
+    found = ingestion(
+        "produce", "raw", "--file", f"/dev/fd/{ours}", "--source", "feed",
+        "--spool", str(tmp_path / "spool"), environment=mock_environment,
+    )  # fmt: skip
+    os.close(ours)
+    os.close(theirs)
+
+    assert found.returncode == 0, found.stderr
+    assert "stopped early: sent 1, delivered 1" in found.stdout
 
 
 def test_a_spool_that_is_not_there_is_an_error(ingestion: Command, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import logging
 from collections import Counter
 from collections.abc import Iterator
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -164,7 +165,10 @@ def test_a_stop_sends_no_more_and_delivers_what_was_sent(kafka: MockKafka) -> No
     kafka.read("stock-quotes", 10)
 
 
-def test_a_stop_ends_the_wait_for_a_full_queue(kafka: MockKafka) -> None:
+def test_a_stop_ends_the_wait_for_a_full_queue(
+    kafka: MockKafka, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "_PUT_AFTER_S", inf)
     settings = KafkaSettings(bootstrap_servers=kafka.servers, security_protocol="PLAINTEXT")
     config = client.configuration(settings, 1) | {
         "queue.buffering.max.messages": 1,

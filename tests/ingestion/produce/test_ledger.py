@@ -6,6 +6,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import sha256
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 
 from ingestion.clock import SystemClock
 from ingestion.errors import LedgerError, SettingsError
+from ingestion.produce import kafka as kafka_module
 from ingestion.produce.kafka import BATCH
 from ingestion.produce.ledger import Ledger
 from ingestion.produce.outgoing import Outgoing
@@ -68,8 +70,11 @@ def test_what_is_acked_is_where_the_ledger_says(kafka: MockKafka, tmp_path: Path
     assert len(said) == 1_000
 
 
-def test_a_record_is_in_the_ledger_before_the_client_has_it(tmp_path: Path) -> None:
+def test_a_record_is_in_the_ledger_before_the_client_has_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Against no broker at all, so that no outcome can come first."""
+    monkeypatch.setattr(kafka_module, "_PUT_AFTER_S", inf)
     with Ledger(tmp_path, "run", CLOCK) as ledger:
         ours = deliverer("127.0.0.1:1", ledger)
         for number in range(BATCH + 1):

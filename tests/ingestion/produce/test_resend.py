@@ -11,6 +11,7 @@ from confluent_kafka import KafkaError
 
 from ingestion.clock import SystemClock
 from ingestion.errors import DeliveryError
+from ingestion.produce.backlog import Entry, alone_first
 from ingestion.produce.client import Client
 from ingestion.produce.kafka import Deliverer, configuration
 from ingestion.produce.ledger import Ledger
@@ -99,26 +100,86 @@ def test_what_the_client_tries_again_by_itself_is_delivered_once(
     assert_all_in_order(kafka, 500)
 
 
-@pytest.mark.parametrize(
-    ("error", "text"),
-    [
-        (KafkaError.MSG_SIZE_TOO_LARGE, "too large"),
-        (KafkaError.TOPIC_AUTHORIZATION_FAILED, "authorization"),
-        (KafkaError.INVALID_RECORD, "failed to validate"),
-    ],
-)
-def test_a_refused_record_is_not_sent_again(
-    kafka: MockKafka, tmp_path: Path, error: int, text: str
+def test_what_is_refused_because_of_its_topic_is_not_sent_again(
+    kafka: MockKafka, tmp_path: Path
 ) -> None:
-    kafka.fail_next(error)
+    kafka.fail_next(KafkaError.TOPIC_AUTHORIZATION_FAILED)
     with Ledger(tmp_path, "run", CLOCK) as ledger:
         ours = deliverer(kafka.servers, ledger)
         summary = send_all(ours, records(1))
 
     assert (summary.failed.total(), summary.resent) == (1, 0)
     assert outcomes(ledger.path) == {"id-0": ["intend", "failed"]}
+    with pytest.raises(DeliveryError, match="authorization"):
+        ours.raise_undelivered()
+
+
+OF_A_BATCH = pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (KafkaError.MSG_SIZE_TOO_LARGE, "too large"),
+        (KafkaError.RECORD_LIST_TOO_LARGE, "larger than"),
+        (KafkaError.POLICY_VIOLATION, "Policy"),
+        (KafkaError.INVALID_RECORD, "failed to validate"),
+    ],
+)
+
+
+@OF_A_BATCH
+def test_a_record_that_is_refused_alone_is_not_sent_again(
+    kafka: MockKafka, tmp_path: Path, error: int, text: str
+) -> None:
+    kafka.fail_next(error, error)
+    with Ledger(tmp_path, "run", CLOCK) as ledger:
+        ours = deliverer(kafka.servers, ledger)
+        summary = send_all(ours, records(1))
+
+    assert (summary.failed.total(), summary.resent) == (1, 1)
+    assert outcomes(ledger.path) == {"id-0": ["intend", "failed"] * 2}
     with pytest.raises(DeliveryError, match=text):
         ours.raise_undelivered()
+
+
+@OF_A_BATCH
+def test_the_verdict_on_a_batch_fails_no_record_of_it(
+    kafka: MockKafka, tmp_path: Path, error: int, text: str
+) -> None:
+    kafka.fail_next(error)
+    with Ledger(tmp_path, "run", CLOCK) as ledger:
+        ours = deliverer(kafka.servers, ledger)
+        summary = send_all(ours, records(200))
+
+    ours.raise_undelivered()
+    assert summary.resent > 1, "the broker's error was never seen"
+    assert any(text in reason for reason in summary.reasons)
+    assert summary.delivered.total() == 200
+    assert {operations[-1] for operations in outcomes(ledger.path).values()} == {"acked"}
+    assert_all_in_order(kafka, 200)
+
+
+def test_only_the_record_that_is_refused_alone_fails(kafka: MockKafka, tmp_path: Path) -> None:
+    """One key, one partition: the batch is refused, then its first record, then no other."""
+    kafka.fail_next(KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.MSG_SIZE_TOO_LARGE)
+    made = [Outgoing("stock-quotes", b"IBM", b"%d" % n, [], event_id=f"id-{n}") for n in range(50)]
+    with Ledger(tmp_path, "run", CLOCK) as ledger:
+        ours = deliverer(kafka.servers, ledger)
+        send_all(ours, iter(made))
+        summary = send_all(ours, records(500, first=50))
+
+    assert (summary.failed.total(), summary.delivered.total()) == (1, 549)
+    assert written(kafka)[b"IBM"][:49] == [*range(1, 50)]
+    assert outcomes(ledger.path)["id-0"] == ["intend", "failed"] * 2
+    assert ours._sending._client.is_careful is False, "all that followed was sent one by one"
+
+
+def test_what_is_alone_goes_first_and_its_stream_keeps_its_order() -> None:
+    entries = [Entry(n, record) for n, record in enumerate(records(15), 1)]
+    entries[6].is_suspect = True  # FB, with one FB before it and one behind
+
+    found = alone_first(entries)
+
+    assert [entry.number for entry in found if entry.is_alone] == [2, 7]
+    assert [entry.number for entry in found] == [2, 7, 1, 3, 4, 5, 6, *range(8, 16)]
 
 
 def test_what_timed_out_in_the_client_is_sent_again_while_there_is_time(
@@ -128,7 +189,7 @@ def test_what_timed_out_in_the_client_is_sent_again_while_there_is_time(
     settings = KafkaSettings(bootstrap_servers=kafka.servers, security_protocol="PLAINTEXT")
     config = configuration(settings, 60)
     ours = Deliverer(config, CLOCK, quiet())
-    ours._client = Client(config | {"message.timeout.ms": 1_000}, quiet())
+    ours._sending._client = Client(config | {"message.timeout.ms": 1_000}, quiet())
     send_all(ours, records(5))
     kafka.down()
     back = Timer(2.5, kafka.up)

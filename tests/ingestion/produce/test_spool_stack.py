@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from ingestion.contracts import envelope
-from ingestion.produce.spool import contents
+from ingestion.produce.spool_file import contents
 from ingestion.settings import ROOT
 from tests.conftest import RunningStack, StackFactory, in_force
 from tests.ingestion.produce.conftest import TOPICS
