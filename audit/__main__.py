@@ -87,8 +87,9 @@ def audit(
     path = settings.state("audit", "verdict.json")
     path.unlink(missing_ok=True)  # a crash must not leave an earlier verdict standing
     stages = [str(item) for item in stage or STAGES]
-    folder = _ledger(settings, ledger, is_asked="ledger" in (stage or ()) or ledger_is_complete)
-    options = Options(stages, full, deep, folder, ledger_is_complete, secrets)
+    is_asked = ledger is not None or "ledger" in (stage or ()) or ledger_is_complete
+    folder = _ledger(settings, ledger, is_asked)
+    options = Options(stages, full, deep, folder, ledger_is_complete, is_asked, secrets)
     with _errors_are_unknown(debug):
         _check(settings)
         verdict = Audit(settings, options, _say).run()
@@ -118,14 +119,22 @@ def watch(
     group: Annotated[
         str | None, typer.Option(help="Whose commits; KAFKA_LANDERS_GROUP by default.")
     ] = None,
+    least_samples: Annotated[
+        int, typer.Option(help="How many samples each invariant has to have.", min=1)
+    ] = 1,
+    longest_blind: Annotated[
+        float | None,
+        typer.Option(help="How many seconds an invariant may be without a sample.", min=0),
+    ] = None,
     report: Annotated[Path | None, typer.Option(help="Write what was seen here too.")] = None,
     debug: Annotated[bool, typer.Option("--debug", help=_DEBUG)] = False,
 ) -> None:
     """Sample every second that no object changes or vanishes (I3) and no commit is ahead (I4).
 
     Without --seconds and --until-file it samples until Ctrl+C. Exits 0 when all samples are in
-    order, 1 when one is not, and 2 when an invariant was never sampled or the end was not seen.
-    A storage that does not answer makes a sample unknown. What was seen goes to
+    order, 1 when one is not, and 2 when an invariant was sampled less than --least-samples and
+    --longest-blind ask for, the group has no commit, a topic was never shown, or the end was not
+    seen. A storage that does not answer makes a sample unknown. What was seen goes to
     var/audit/watch.json.
     """
     settings = Settings.load()
@@ -134,7 +143,10 @@ def watch(
     with _errors_are_unknown(debug):
         _check(settings)
         watched = group or settings.get("KAFKA_LANDERS_GROUP", "landers")
-        seen = watching.run(settings, watching.Options(watched, every, seconds, until_file), _say)
+        options = watching.Options(
+            watched, every, seconds, until_file, least_samples, longest_blind
+        )
+        seen = watching.run(settings, options, _say)
     _publish(seen.document(), seen.text(), path, report)
     raise typer.Exit(EXIT[seen.verdict])
 

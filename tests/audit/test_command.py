@@ -166,7 +166,8 @@ def test_a_second_audit_reads_only_what_is_new_and_a_full_one_reads_all(world: W
     key = sorted(known["objects"])[0]
     known["objects"][key]["object"]["runs"] = [[0, 2]]
     memory.write_text(json.dumps(known))
-    assert world.audit().verdict == "violated", "the remembered object was read again"
+    again = world.audit(ledger=None)  # what a ledger names is read each time
+    assert again.verdict == "violated", "the remembered object was read again"
     assert world.audit(full=True).verdict == "ok"
     memory.unlink()
     assert world.audit().verdict == "ok"
