@@ -2,18 +2,20 @@
 
 import json
 import sys
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 from drill.matrix.cluster import Cluster
-from drill.matrix.errors import ViolatedError
+from drill.matrix.errors import RedError, UnjudgedError, ViolatedError
 from drill.matrix.process import Process
 
 COUNT: Final = 2
 _AUDIT_S: Final = 180.0
 _STAGES: Final = ("kafka", "bronze", "ledger")
 _SHOWN: Final = 2
+_ACKED: Final = "ledger.acked"
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,22 @@ class Verdict:
     def names(self) -> set[str]:
         """Return the names of the violated checks."""
         return {one["name"] for one in self.checks if one["status"] == "violated"}
+
+    def acks(self) -> int:
+        """Return how many confirmations of the producers' ledgers were compared."""
+        return sum(one["expected"] or 0 for one in self.checks if one["name"] == _ACKED)
+
+    def require(self, good: Collection[str], who: str) -> None:
+        """Do nothing where the verdict is one of ``good``.
+
+        Raises:
+            ViolatedError: it is violated.
+            UnjudgedError: it is neither.
+        """
+        if self.verdict in good:
+            return
+        kind: type[RedError] = ViolatedError if self.names() else UnjudgedError
+        raise kind(f"{who}: {self.told()}", self.names())
 
     def told(self) -> str:
         """Return it in one line, with the first checks that do not hold."""
@@ -52,17 +70,19 @@ class Auditors:
         started = [self._start(number, folder, deep) for number, folder in enumerate(self._folders)]
         return [self._verdict(process, folder) for process, folder in started]
 
-    def require_ok(self, deep: bool = False) -> str:
+    def require_ok(self, least_acks: int, deep: bool = False) -> str:
         """Return a word on what was found good.
 
         Raises:
-            ViolatedError: an auditor says anything but ok, or they differ.
+            ViolatedError: an auditor found something violated.
+            UnjudgedError: one says anything else but ok, or compared fewer confirmations than
+                the producers told of.
         """
         found = self.judge(deep)
-        bad = [one for one in found if one.verdict != "ok"]
-        if bad:
-            raise ViolatedError("; ".join(f"auditor: {one.told()}" for one in bad[:1]))
-        return f"{len(found)} auditors: ok, {len(found[0].checks)} checks"
+        for one in found:
+            one.require(["ok"], "auditor")
+            require_acks(one, least_acks)
+        return f"{len(found)} auditors: ok, {len(found[0].checks)} checks, {found[0].acks()} acks"
 
     def _start(self, number: int, folder: Path, deep: bool) -> tuple[Process, Path]:
         folder.mkdir(exist_ok=True)
@@ -81,11 +101,21 @@ class Auditors:
         code = process.wait(_AUDIT_S)
         if code is None:
             process.kill()
-            raise ViolatedError(f"{process.name} did not end within {_AUDIT_S:.0f} s")
+            raise UnjudgedError(f"{process.name} did not end within {_AUDIT_S:.0f} s")
         if not report.is_file():
-            raise ViolatedError(f"{process.name} ended with {code} and no verdict: {process.log}")
+            raise UnjudgedError(f"{process.name} ended with {code} and no verdict: {process.log}")
         found = json.loads(report.read_text())
         return Verdict(found["verdict"], found["checks"])
+
+
+def require_acks(found: Verdict, least: int) -> None:
+    """Require that an auditor has compared so many confirmations, or more.
+
+    Raises:
+        UnjudgedError: it has not.
+    """
+    if found.acks() < least:
+        raise UnjudgedError(f"expected {least} acks compared at least, found {found.acks()}")
 
 
 def _place(check: dict[str, Any]) -> str:

@@ -11,8 +11,8 @@ import duckdb
 import pyarrow as pa
 from pyiceberg.catalog.sql import SqlCatalog
 
-from drill.matrix.auditors import Verdict
-from drill.matrix.errors import StuckError, ViolatedError
+from drill.matrix.auditors import Verdict, require_acks
+from drill.matrix.errors import UnjudgedError, UnsettledError
 from drill.matrix.members import Orders
 from drill.matrix.process import Process
 from drill.matrix.stage import Stage
@@ -25,6 +25,7 @@ LOAD_RATE: Final = 50.0
 LANDERS: Final = Orders(settings=(("LAND_MAX_AGE_S", "5.0"),))
 _JOB_S: Final = 600.0  # half a minute on an idle machine
 _AUDIT_S: Final = 300.0
+_STAGES: Final = ("kafka", "bronze", "ledger", "lake")
 _TABLES: Final = {
     "trades": "silver.trades",
     "rejects": "silver.rejects",
@@ -43,12 +44,14 @@ class Lake:
         """Run jobs; return their counts by job.
 
         Raises:
-            StuckError: they fail or do not end.
+            UnsettledError: they fail or do not end.
         """
         process, report = self.start(*words)
         code = process.wait(_JOB_S)
         if code != 0:
-            raise StuckError(f"spark_jobs {' '.join(words)} ended with {code}; see {process.log}")
+            raise UnsettledError(
+                f"spark_jobs {' '.join(words)} ended with {code}; see {process.log}"
+            )
         counts: dict[str, Any] = json.loads(report.read_text())["jobs"]
         return counts
 
@@ -65,25 +68,28 @@ class Lake:
         """Where Spark puts what it needs for the time of a job."""
         return self._layout.state / "spark" / "tmp"
 
-    def require_sound(self, *also_good: str) -> None:
-        """Have an auditor compare the lake with bronze, and bronze with Kafka.
+    def require_sound(self) -> None:
+        """Take in all that was sent, and have an auditor compare ledger, Kafka, bronze and lake.
 
         Raises:
-            ViolatedError: it says anything but ok, or one of ``also_good``.
+            RedError: it says anything but ok; the load, landing or Spark does not come to its end.
         """
+        self._stage.drain()  # nothing may be on its way: each acked id has to be in the lake
+        self.job("compact")
         report = self._layout.run / f"lake-audit-{self._stage.row}.json"
         command = [sys.executable, "-m", "audit", "--report", str(report)]
-        command += [word for stage in ("kafka", "bronze", "lake") for word in ("--stage", stage)]
+        command += ["--ledger", str(self._stage.folder / "ledger")]
+        command += [word for stage in _STAGES for word in ("--stage", stage)]
         process = self._stage.cluster.process("auditor-lake", command)
         process.start()
         code = process.wait(_AUDIT_S)
         if code is None or not report.is_file():
-            raise ViolatedError(f"the lake's auditor ended with {code}; see {process.log}")
+            raise UnjudgedError(f"the lake's auditor ended with {code}; see {process.log}")
         found = json.loads(report.read_text())
         verdict = Verdict(found["verdict"], found["checks"])
-        if verdict.verdict not in ("ok", *also_good):
-            raise ViolatedError(f"the lake's auditor: {verdict.told()}")
-        self._stage.reactions.append(f"the lake's auditor says {verdict.verdict}")
+        verdict.require(["ok"], "the lake's auditor")
+        require_acks(verdict, self._stage.sent()["delivered"])
+        self._stage.reactions.append(f"each of {verdict.acks()} acks is in the lake, or rejected")
 
     @contextmanager
     def tables(self) -> Iterator[duckdb.DuckDBPyConnection]:
