@@ -118,15 +118,22 @@ def watch(
     group: Annotated[
         str | None, typer.Option(help="Whose commits; KAFKA_LANDERS_GROUP by default.")
     ] = None,
+    least_samples: Annotated[
+        int, typer.Option(help="How many samples each invariant has to have.", min=1)
+    ] = 1,
+    longest_blind: Annotated[
+        float | None,
+        typer.Option(help="How many seconds an invariant may be without a sample.", min=0),
+    ] = None,
     report: Annotated[Path | None, typer.Option(help="Write what was seen here too.")] = None,
     debug: Annotated[bool, typer.Option("--debug", help=_DEBUG)] = False,
 ) -> None:
     """Sample every second that no object changes or vanishes (I3) and no commit is ahead (I4).
 
     Without --seconds and --until-file it samples until Ctrl+C. Exits 0 when all samples are in
-    order, 1 when one is not, and 2 when an invariant was never sampled or the end was not seen.
-    A storage that does not answer makes a sample unknown. What was seen goes to
-    var/audit/watch.json.
+    order, 1 when one is not, and 2 when an invariant was sampled less than --least-samples and
+    --longest-blind ask for, the group has no commit, or the end was not seen. A storage that does
+    not answer makes a sample unknown. What was seen goes to var/audit/watch.json.
     """
     settings = Settings.load()
     path = settings.state("audit", "watch.json")
@@ -134,7 +141,10 @@ def watch(
     with _errors_are_unknown(debug):
         _check(settings)
         watched = group or settings.get("KAFKA_LANDERS_GROUP", "landers")
-        seen = watching.run(settings, watching.Options(watched, every, seconds, until_file), _say)
+        options = watching.Options(
+            watched, every, seconds, until_file, least_samples, longest_blind
+        )
+        seen = watching.run(settings, options, _say)
     for target in [path, *([report] if report else [])]:
         write(seen.document(), target)
     typer.echo(seen.text())

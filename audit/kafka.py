@@ -186,6 +186,7 @@ class Kafka:
             yield
         except KafkaException as error:
             self._admin.poll(0)  # lets the connection's own error through to `_note`
+            self._admin = AdminClient(dict(self._shared))  # as with those who ask for commits
             cause = self._cause or error.args[0]
             text = f"Kafka: {what} cannot be read: {cause.str()}{hints.kafka(cause.code())}"
             raise UnreadableError(text) from error

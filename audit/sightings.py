@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import Any
+from typing import Any, NamedTuple
 
 from audit.chain import parse_key
 from audit.listing import Version
@@ -19,10 +19,25 @@ class Finding:
     text: str
 
 
+class Moment(NamedTuple):
+    """When something was seen: for people, and in seconds of a clock that is never set."""
+
+    at: str
+    clock: float
+
+
 @dataclass
 class Tally:
     """How one invariant fared over all samples; a violation is kept once, with its first time."""
 
+    seen_until: float
+    """Since when nothing was seen, by the clock; at first the begin of the watch."""
+
+    longest_blind_s: float = 0.0
+    """The longest time without a sample, from the begin of the watch to its end."""
+
+    first_at: str | None = None
+    last_at: str | None = None
     samples: int = 0
     unknown: int = 0
     reason: str = ""
@@ -30,12 +45,14 @@ class Tally:
 
     _found: dict[Finding, tuple[str, int]] = field(default_factory=dict)
 
-    def take(self, findings: Iterable[Finding], at: str) -> list[Finding]:
+    def take(self, findings: Iterable[Finding], now: Moment) -> list[Finding]:
         """Count a sample; return the findings that are new."""
         self.samples += 1
+        self.first_at, self.last_at = self.first_at or now.at, now.at
+        self.end(now.clock)
         fresh = []
         for finding in findings:
-            first, times = self._found.get(finding, (at, 0))
+            first, times = self._found.get(finding, (now.at, 0))
             self._found[finding] = (first, times + 1)
             fresh += [] if times else [finding]
         return fresh
@@ -44,6 +61,11 @@ class Tally:
         """Count a sample that could not be taken."""
         self.unknown += 1
         self.reason = reason
+
+    def end(self, clock: float) -> None:
+        """Count the time in which nothing was seen, until now."""
+        self.longest_blind_s = max(self.longest_blind_s, clock - self.seen_until)
+        self.seen_until = clock
 
     @property
     def violations(self) -> int:
@@ -59,6 +81,9 @@ class Tally:
         return {
             "samples": self.samples,
             "unknown": self.unknown,
+            "longest_blind_s": round(self.longest_blind_s, 3),
+            "first_at": self.first_at,
+            "last_at": self.last_at,
             "reason": self.reason,
             "violations": self.violations,
             "examples": examples,

@@ -18,7 +18,7 @@ from audit.listing import Patience, Store, Version, client
 from audit.model import Partition, Status
 from audit.run import TOPICS
 from audit.settings import Settings
-from audit.sightings import Sightings, Tally, ahead
+from audit.sightings import Moment, Sightings, Tally, ahead
 
 # A sample that waits long is none: what does not answer at once is unknown at this moment.
 _PATIENCE = Patience(connect_s=2, answer_s=5, attempts=1)
@@ -33,12 +33,15 @@ _POLL_S = 0.1
 
 @dataclass(frozen=True)
 class Options:
-    """Whose commits are watched, how often, and until when."""
+    """Whose commits are watched, how often, until when, and how much has to be seen."""
 
     group: str
     every_s: float = 1.0
     seconds: float | None = None
     until_file: Path | None = None
+    least_samples: int = 1
+    longest_blind_s: float | None = None
+    """How long there may be no sample of an invariant; None: any time."""
 
 
 @dataclass
@@ -46,30 +49,44 @@ class Watch:
     """What all samples together have shown."""
 
     options: Options
-    started_at: str
-    stays: Tally = field(default_factory=Tally)
-    commits: Tally = field(default_factory=Tally)
+    began: Moment
     sightings: Sightings = field(default_factory=Sightings)
     committed: set[tuple[str, int]] = field(default_factory=set)
     is_closed: bool = False
     """Whether the listing at the end was taken."""
 
+    def __post_init__(self) -> None:
+        """Nothing is seen of either invariant yet."""
+        self.stays, self.commits = Tally(self.began.clock), Tally(self.began.clock)
+
     @property
     def verdict(self) -> Status:
-        """Return violated, ok, or unknown where one of the two was never sampled."""
+        """Return violated, ok, or unknown where too little was seen."""
         if self.stays.violations or self.commits.violations:
             return "violated"
-        sampled = self.stays.samples and self.commits.samples and self.committed
-        return "ok" if sampled and self.is_closed else "unknown"
+        return "unknown" if self.lacks() else "ok"
+
+    def lacks(self) -> list[str]:
+        """Return what would have to be seen as well before all is known to be in order."""
+        tallies = {"I3": self.stays, "I4": self.commits}
+        texts = [text for name, one in tallies.items() for text in _lacks(name, one, self.options)]
+        if not self.committed:
+            texts.append(f"group {self.options.group} has committed nothing")
+        if not self.is_closed:
+            texts.append(f"the listing at the end could not be taken: {self.stays.reason}")
+        return texts
 
     def document(self) -> dict[str, Any]:
         """Return what was seen as JSON values."""
         return {
             "verdict": self.verdict,
-            "started_at": self.started_at,
-            "finished_at": _now(),
+            "started_at": self.began.at,
+            "finished_at": _now().at,
             "group": self.options.group,
             "every_s": self.options.every_s,
+            "least_samples": self.options.least_samples,
+            "longest_blind_allowed_s": self.options.longest_blind_s,
+            "lacks": self.lacks(),
             "closing_listing": self.is_closed,
             "I3": {**self.stays.document(), "keys": len(self.sightings)},
             "I4": {**self.commits.document(), "partitions": len(self.committed)},
@@ -80,19 +97,23 @@ class Watch:
         kept = f"{len(self.sightings)} keys stay as they are (I3)"
         led = f"the commits of {len(self.committed)} partitions are not ahead (I4)"
         lines = [_line(self.stays, kept), _line(self.commits, led)]
-        if not self.committed:
-            lines.append(f"unknown   group {self.options.group} has committed nothing")
-        if not self.is_closed:
-            lines.append(
-                f"unknown   the listing at the end could not be taken: {self.stays.reason}"
-            )
-        return "\n".join([*lines, f"watch: {self.verdict.upper()}"])
+        lines += [f"unknown   {text}" for text in self.lacks()]
+        unknown = f"unknown samples: {self.stays.unknown} of I3, {self.commits.unknown} of I4"
+        return "\n".join([*lines, f"watch: {self.verdict.upper()} ({unknown})"])
+
+
+def _lacks(name: str, tally: Tally, options: Options) -> Iterator[str]:
+    if tally.samples < options.least_samples:
+        yield f"{name}: expected {options.least_samples} samples or more, found {tally.samples}"
+    limit, found = options.longest_blind_s, tally.longest_blind_s
+    if limit is not None and found > limit:
+        yield f"{name}: expected a sample at least every {limit:g} s, found none for {found:.1f} s"
 
 
 def _line(tally: Tally, what: str) -> str:
     status = "violated" if tally.violations else "ok" if tally.samples else "unknown"
     counts = f"{tally.samples} samples, {tally.unknown} unknown, {tally.violations} violations"
-    return f"{status:<8}  {what}: {counts}"
+    return f"{status:<8}  {what}: {counts}, none for at most {tally.longest_blind_s:.1f} s"
 
 
 class Sampler:
@@ -115,7 +136,9 @@ class Sampler:
     def sample(self) -> None:
         """Read the commits, then the store; judge both."""
         committed = self._committed()  # before the store: what is landed meanwhile excuses nothing
-        is_listed = self._list(is_whole=time.monotonic() >= self._next_whole)
+        # Where partitions are not known, a commit may be of one with keys that no sample has shown.
+        is_lost = committed is not None and not self._find_places()
+        is_listed = self._list(is_whole=is_lost or time.monotonic() >= self._next_whole)
         self._judge(committed, is_listed)
 
     def closing(self) -> None:
@@ -127,15 +150,23 @@ class Sampler:
                 break
             time.sleep(self.watch.options.every_s)
         self._judge(committed, self.watch.is_closed)
+        for tally in (self.watch.stays, self.watch.commits):
+            tally.end(time.monotonic())
 
     def _committed(self) -> Mapping[tuple[str, int], int] | None:
         try:
-            committed = self._kafka.committed(self.watch.options.group)
-            self._places = self._kafka.partitions(TOPICS)
+            return self._kafka.committed(self.watch.options.group)
         except AuditError as error:
             self.watch.commits.miss(str(error))
             return None
-        return committed
+
+    def _find_places(self) -> bool:
+        """Ask which partitions there are; return whether Kafka told."""
+        try:
+            self._places = self._kafka.partitions(TOPICS)
+        except AuditError:
+            return False
+        return True
 
     def _list(self, is_whole: bool) -> bool:
         """Look at every key, or at the new ones; return whether the store answered."""
@@ -157,8 +188,8 @@ class Sampler:
         return list(self._listed("", ""))  # whole or not at all: a part would show keys as gone
 
     def _new(self) -> Iterable[Version]:
-        last = self.watch.sightings.last
-        return list(chain.from_iterable(self._listed(_prefix(p), last(p)) for p in self._places))
+        last, places = self.watch.sightings.last, self._places or self.watch.sightings.places()
+        return list(chain.from_iterable(self._listed(_prefix(p), last(p)) for p in places))
 
     def _listed(self, prefix: str, after: str) -> Iterator[Version]:
         if self._lister is None:
@@ -246,5 +277,5 @@ def _prefix(place: Partition) -> str:
     return f"{place.topic}/g={place.generation}/p={place.partition:05d}/"
 
 
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
+def _now() -> Moment:
+    return Moment(datetime.now(UTC).isoformat(timespec="milliseconds"), time.monotonic())

@@ -9,11 +9,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from confluent_kafka import KafkaError, KafkaException
 
+from audit.errors import UnreadableError
+from audit.kafka import Kafka
 from audit.listing import Store, Version
 from audit.model import Partition
-from audit.sightings import Finding, Sightings, ahead
-from audit.watch import Options, Sampler
+from audit.sightings import Finding, Moment, Sightings, Tally, ahead
+from audit.watch import Options, Sampler, Watch
 from tests.audit.test_command import ROOT, audit, nowhere
 from tests.audit.test_plants import (
     commit_ahead,
@@ -66,6 +69,42 @@ def test_a_commit_may_reach_the_furthest_generation_of_its_topic_and_no_further(
     assert [found.subject for found in ahead({("t", 0): 10, ("t", 2): 1}, ends)] == ["t/0", "t/2"]
 
 
+def test_the_longest_time_without_a_sample_counts_from_the_begin_to_the_end() -> None:
+    tally = Tally(seen_until=100.0)
+    for at, clock in (("a", 101.0), ("b", 108.0), ("c", 109.0)):
+        tally.take([], Moment(at, clock))
+    tally.miss("no answer")
+    found = tally.document()
+    assert (found["first_at"], found["last_at"], found["longest_blind_s"]) == ("a", "c", 7.0)
+    tally.end(120.0)
+    assert tally.longest_blind_s == 11.0
+
+
+@pytest.mark.parametrize(
+    ("options", "lacks"),
+    [
+        ({}, []),
+        ({"least_samples": 2, "longest_blind_s": 30.0}, []),
+        ({"least_samples": 3}, ["I4: expected 3 samples or more, found 2"]),
+        (
+            {"longest_blind_s": 29.0},
+            ["I4: expected a sample at least every 29 s, found none for 30.0 s"],
+        ),
+    ],
+)
+def test_a_watch_that_saw_too_little_is_unknown(
+    options: dict[str, float], lacks: list[str]
+) -> None:
+    watch = Watch(replace(Options("landers"), **options), Moment("begin", 0.0))
+    watch.committed, watch.is_closed = {("t", 0)}, True
+    for clock in (10.0, 20.0, 40.0):
+        watch.stays.take([], Moment("then", clock))
+    for clock in (10.0, 40.0):
+        watch.commits.take([], Moment("then", clock))
+    assert watch.lacks() == watch.document()["lacks"] == lacks
+    assert watch.verdict == ("unknown" if lacks else "ok")
+
+
 @pytest.fixture
 def sampler(world: World) -> Iterator[Sampler]:
     world.commit(BATCH, 1, 4)
@@ -100,6 +139,38 @@ def test_only_what_is_behind_a_key_is_listed(world: World) -> None:
         assert keys[0] == second
         assert first not in keys
         assert {key.partition("/")[0] for key in keys} == {BATCH}
+
+
+@pytest.mark.integration
+def test_commits_are_judged_where_the_partitions_are_not_told(
+    world: World, sampler: Sampler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    extra = world.object(BATCH, 0, 10, 11, [10])
+    monkeypatch.setattr("audit.kafka.AdminClient.list_topics", no_answer)
+    world.put(extra)
+    with commit_ahead(world):
+        sampler.sample()
+    world.erase(extra.key)
+    assert (sampler.watch.commits.samples, sampler.watch.commits.unknown) == (2, 0)
+    assert sampler.watch.commits.violations == 0, "the new object was seen"
+
+
+def no_answer(*_arguments: object, **_named: object) -> None:
+    raise KafkaException(KafkaError(KafkaError._TRANSPORT))
+
+
+@pytest.mark.integration
+def test_who_got_no_answer_is_replaced(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    kafka = Kafka(world.settings.kafka())
+    asked: list[object] = []
+    monkeypatch.setattr(
+        "audit.kafka.AdminClient.list_topics", lambda me, **_: asked.append(me) or no_answer()
+    )
+    for _ in range(2):
+        with pytest.raises(UnreadableError, match="topics cannot be read"):
+            kafka.partitions([BATCH])
+    kafka.close()
+    assert len(set(map(id, asked))) == 2
 
 
 @pytest.mark.integration
@@ -151,6 +222,17 @@ def test_the_command_reports_and_exits_by_what_it_saw(world: World, tmp_path: Pa
     found = audit(world.env_file, "watch", "--seconds", "0.3", "--every", "0.1", "--report", report)
     assert found.returncode == 0, found.stdout + found.stderr
     assert json.loads(report.read_text())["verdict"] == "ok"
+    asked = ("--least-samples", "1000", "--longest-blind", "0")
+    found = audit(world.env_file, "watch", "--seconds", "0.3", "--report", report, *asked)
+    assert found.returncode == 2
+    for name in ("I3", "I4"):
+        assert f"unknown   {name}: expected 1000 samples or more, found " in found.stdout
+        assert f"unknown   {name}: expected a sample at least every 0 s, found " in found.stdout
+        seen = json.loads(report.read_text())[name]
+        assert seen["samples"] > 0 == seen["unknown"]
+        assert seen["longest_blind_s"] > 0
+        assert seen["first_at"] <= seen["last_at"]
+    assert found.stdout.endswith("watch: UNKNOWN (unknown samples: 0 of I3, 0 of I4)\n")
     with commit_ahead(world):
         found = audit(world.env_file, "watch", "--seconds", "0")
     assert found.returncode == 1
