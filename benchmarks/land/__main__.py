@@ -46,7 +46,11 @@ def main(
     console = Console(width=None if sys.stdout.isatty() else 120)
     wanted = _wanted(only)
     try:
-        found = _made_up(messages, runs, wanted, console) + _trades(messages, runs, wanted, console)
+        found = [
+            *_made_up(messages, runs, wanted, console),
+            *_latency(wanted),
+            *_trades(messages, runs, wanted, console),
+        ]
     except TapehouseError as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(1) from None
@@ -62,20 +66,19 @@ def _wanted(only: list[str] | None) -> Callable[[str], bool]:
 def _made_up(
     messages: int, runs: int, wanted: Callable[[str], bool], console: Console
 ) -> list[dict[str, Any]]:
-    if not any(map(wanted, (*_contenders(data.Sent(0, 0), {}), LATENCY))):
+    if not any(map(wanted, _contenders(data.Sent(0, 0), {}))):
         return []
     with stack.temporary("kafka", "store") as (_, environment), stack.in_force(environment):
         sent = data.fill(QUOTES, data.made_up(messages))
         contenders = {n: m for n, m in _contenders(sent, environment).items() if wanted(n)}
-        found = report.rows(_interleaved(contenders, runs, console), LIMIT)
-    if wanted(LATENCY):
-        found.append(_latency())
-    return found
+        return report.rows(_interleaved(contenders, runs, console), LIMIT)
 
 
-def _latency() -> dict[str, Any]:
+def _latency(wanted: Callable[[str], bool]) -> list[dict[str, Any]]:
+    if not wanted(LATENCY):
+        return []
     with stack.temporary("kafka", "store") as (_, environment), stack.in_force(environment):
-        return report.latency_row(latency.measure(QUOTES, environment), latency.RATE)
+        return [report.latency_row(latency.measure(QUOTES, environment), latency.RATE)]
 
 
 def _trades(

@@ -13,6 +13,7 @@ from infra.local import store
 from infra.local.layout import Layout
 from ingestion.errors import TapehouseError
 from ingestion.land import objects
+from ingestion.settings import StoreSettings
 
 RATE: Final = 20_000  # messages a second
 SECONDS: Final = 30
@@ -30,18 +31,16 @@ class Latency(NamedTuple):
 
 
 def measure(topic: str, environment: Mapping[str, str]) -> Latency:
-    """Send at `RATE` for `SECONDS` while a lander runs; the topic's old records are landed first.
+    """Send at `RATE` for `SECONDS` while a lander runs, on a stack that is empty.
 
     Raises:
         TapehouseError: what was sent is not in bronze some time later.
     """
-    own = ours.fresh(environment)
-    began = time.time()
     with Path(environment["TAPEHOUSE_ENV_FILE"]).with_name("steady.log").open("wb") as log:
-        lander = ours.start(own, log)
+        lander = ours.start(environment, log)
         try:
             sent = data.fill(topic, _paced(RATE * SECONDS))
-            waits = _wait_for(sent.records, began, own, lander)
+            waits = _wait_for(sent.records, lander)
         finally:
             lander.terminate()
             lander.wait()
@@ -57,27 +56,23 @@ def _paced(records: int) -> Iterator[data.Item]:
         yield from step
 
 
-def _wait_for(
-    records: int, began: float, own: Mapping[str, str], lander: "subprocess.Popen[bytes]"
-) -> list[float]:
+def _wait_for(records: int, lander: "subprocess.Popen[bytes]") -> list[float]:
     deadline = time.monotonic() + _WAIT_S
     waits: list[float] = []
     while len(waits) < records:
         if lander.poll() is not None or time.monotonic() > deadline:
             raise TapehouseError(f"expected {records:,} records in bronze, found {len(waits):,}")
         time.sleep(1.0)
-        waits = list(_waits(began, own["STORE_BRONZE_BUCKET"]))
+        waits = list(_waits(StoreSettings.load().bronze_bucket))
     return waits
 
 
-def _waits(began: float, bucket: str) -> Iterator[float]:
+def _waits(bucket: str) -> Iterator[float]:
     root = store.client(Layout.load(), "root")
     for page in root.get_paginator("list_objects_v2").paginate(Bucket=bucket):
         for entry in page.get("Contents", []):
             at = entry["LastModified"].timestamp()
-            for stamp in _stamps(root, bucket, entry["Key"]):
-                if stamp >= began:
-                    yield at - stamp
+            yield from (at - stamp for stamp in _stamps(root, bucket, entry["Key"]))
 
 
 def _stamps(root: Any, bucket: str, key: str) -> Iterator[float]:  # noqa: ANN401 - boto3's client

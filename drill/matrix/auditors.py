@@ -2,18 +2,16 @@
 
 import json
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 from drill.matrix.cluster import Cluster
 from drill.matrix.errors import RedError, UnjudgedError, ViolatedError
-from drill.matrix.process import Process
 
 COUNT: Final = 2
 _AUDIT_S: Final = 180.0
-_STAGES: Final = ("kafka", "bronze", "ledger")
 _SHOWN: Final = 2
 _ACKED: Final = "ledger.acked"
 
@@ -34,6 +32,12 @@ class Verdict:
         """Return the names of the violated checks."""
         return {one["name"] for one in self.checks if one["status"] == "violated"}
 
+    def opinion(self) -> tuple[object, ...]:
+        """Return what two auditors of the same thing must agree upon."""
+        judged = frozenset(one["name"] for one in self.checks)
+        failed = frozenset((one["name"], _place(one), one["status"]) for one in self.failed())
+        return self.verdict, judged, failed
+
     def acks(self) -> int:
         """Return how many confirmations of the producers' ledgers were compared."""
         return sum(one["expected"] or 0 for one in self.checks if one["name"] == _ACKED)
@@ -45,10 +49,18 @@ class Verdict:
             ViolatedError: it is violated.
             UnjudgedError: it is neither.
         """
-        if self.verdict in good:
-            return
-        kind: type[RedError] = ViolatedError if self.names() else UnjudgedError
-        raise kind(f"{who}: {self.told()}", self.names())
+        if self.verdict not in good:
+            kind: type[RedError] = ViolatedError if self.names() else UnjudgedError
+            raise kind(f"{who}: {self.told()}", self.names())
+
+    def require_acks(self, least: int) -> None:
+        """Require that so many confirmations were compared, or more.
+
+        Raises:
+            UnjudgedError: they were not.
+        """
+        if self.acks() < least:
+            raise UnjudgedError(f"expected {least} acks compared at least, found {self.acks()}")
 
     def told(self) -> str:
         """Return it in one line, with the first checks that do not hold."""
@@ -57,8 +69,43 @@ class Verdict:
         return "; ".join([self.verdict, *shown, *([f"and {more} more"] if more > 0 else [])])
 
 
+class Auditor:
+    """``python -m audit``, under way."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        name: str,
+        report: Path,
+        words: Sequence[str],
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        """Start it; its verdict goes to ``report``, from which an older one is deleted first."""
+        report.unlink(missing_ok=True)
+        command = [sys.executable, "-m", "audit", "--report", str(report), *words]
+        self._report = report
+        self._process = cluster.process(name, command, environment)
+        self._process.start()
+
+    def verdict(self, timeout_s: float) -> Verdict:
+        """Wait for what it finds; one that takes longer is killed.
+
+        Raises:
+            UnjudgedError: it gives no verdict, or none in time.
+        """
+        process = self._process
+        code = process.wait(timeout_s)
+        if code is None:
+            process.kill()
+            raise UnjudgedError(f"{process.name} did not end within {timeout_s:.0f} s")
+        if not self._report.is_file():
+            raise UnjudgedError(f"{process.name} ended with {code} and no verdict: {process.log}")
+        found = json.loads(self._report.read_text())
+        return Verdict(found["verdict"], found["checks"])
+
+
 class Auditors:
-    """Judges what is there, twice at the same time; both must say the same."""
+    """Judges what is there, twice at the same time."""
 
     def __init__(self, cluster: Cluster, ledger: Path) -> None:
         self._cluster = cluster
@@ -66,56 +113,37 @@ class Auditors:
         self._folders = [cluster.layout.state / f"auditor-{n}" for n in range(1, COUNT + 1)]
 
     def judge(self, deep: bool = False) -> list[Verdict]:
-        """Return what each of them finds now."""
-        started = [self._start(number, folder, deep) for number, folder in enumerate(self._folders)]
-        return [self._verdict(process, folder) for process, folder in started]
+        """Return what each of them finds now; while records move they may differ."""
+        started = [self._start(folder, deep) for folder in self._folders]
+        return [one.verdict(_AUDIT_S) for one in started]
 
     def require_ok(self, least_acks: int, deep: bool = False) -> str:
-        """Return a word on what was found good.
+        """Return a word on what was found good; nothing may move.
 
         Raises:
-            ViolatedError: an auditor found something violated.
-            UnjudgedError: one says anything else but ok, or compared fewer confirmations than
-                the producers told of.
+            ViolatedError: both found something violated.
+            UnjudgedError: they differ, say anything else but ok, or compared fewer confirmations
+                than the producer tells of.
         """
         found = self.judge(deep)
+        if len({one.opinion() for one in found}) > 1:
+            raise UnjudgedError(f"the auditors differ: {' / '.join(map(Verdict.told, found))}")
         for one in found:
             one.require(["ok"], "auditor")
-            require_acks(one, least_acks)
+            one.require_acks(least_acks)
         return f"{len(found)} auditors: ok, {len(found[0].checks)} checks, {found[0].acks()} acks"
 
-    def _start(self, number: int, folder: Path, deep: bool) -> tuple[Process, Path]:
+    def _start(self, folder: Path, deep: bool) -> Auditor:
         folder.mkdir(exist_ok=True)
-        report = folder / "report.json"
-        report.unlink(missing_ok=True)
-        command = [sys.executable, "-m", "audit", "--report", str(report)]
-        command += ["--ledger", str(self._ledger)]
-        command += [word for stage in _STAGES for word in ("--stage", stage)]
-        command += ["--deep"] if deep else []
+        words = ["--ledger", str(self._ledger), *stages("kafka", "bronze", "ledger")]
+        words += ["--deep"] if deep else []
         own = {"TAPEHOUSE_STATE_DIR": str(folder)}
-        process = self._cluster.process(f"auditor-{number + 1}", command, own)
-        process.start()
-        return process, report
-
-    def _verdict(self, process: Process, report: Path) -> Verdict:
-        code = process.wait(_AUDIT_S)
-        if code is None:
-            process.kill()
-            raise UnjudgedError(f"{process.name} did not end within {_AUDIT_S:.0f} s")
-        if not report.is_file():
-            raise UnjudgedError(f"{process.name} ended with {code} and no verdict: {process.log}")
-        found = json.loads(report.read_text())
-        return Verdict(found["verdict"], found["checks"])
+        return Auditor(self._cluster, folder.name, folder / "report.json", words, own)
 
 
-def require_acks(found: Verdict, least: int) -> None:
-    """Require that an auditor has compared so many confirmations, or more.
-
-    Raises:
-        UnjudgedError: it has not.
-    """
-    if found.acks() < least:
-        raise UnjudgedError(f"expected {least} acks compared at least, found {found.acks()}")
+def stages(*names: str) -> list[str]:
+    """Return an auditor's options that have these stages judged."""
+    return [word for name in names for word in ("--stage", name)]
 
 
 def _place(check: dict[str, Any]) -> str:

@@ -3,7 +3,6 @@
 import errno
 import os
 import shutil
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Final, Self
 
 import psutil
 
-from ingestion.errors import StackError
+from drill.matrix.tools import run
 
 _BALLAST: Final = ".ballast"
 _BLOCK: Final = 4096
@@ -29,7 +28,7 @@ class SmallDisk:
         """
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder.resolve()
-        _run("mount", "-t", "tmpfs", "-o", f"size={mebibytes}m,mode=700", "drill", str(self.folder))
+        run("mount", "-t", "tmpfs", "-o", f"size={mebibytes}m,mode=700", "drill", str(self.folder))
 
     def __enter__(self) -> Self:
         return self
@@ -58,7 +57,7 @@ class SmallDisk:
 
     def close(self) -> None:
         """Unmount it, also where a process that is about to end still has files open there."""
-        _run("umount", "--lazy", str(self.folder))
+        run("umount", "--lazy", str(self.folder))
 
 
 @contextmanager
@@ -101,7 +100,7 @@ def unmount_below(folder: Path) -> None:
     inside = f"{folder.resolve()}/"
     points = [one.mountpoint for one in psutil.disk_partitions(all=True)]
     for point in reversed([one for one in points if one.startswith(inside)]):
-        _run("umount", "--lazy", point)
+        run("umount", "--lazy", point)
 
 
 def _mebibytes(folder: Path) -> int:
@@ -110,10 +109,4 @@ def _mebibytes(folder: Path) -> int:
 
 
 def _copy(source: Path, target: Path) -> None:
-    _run("cp", "--archive", "--sparse=always", f"{source}/.", str(target))
-
-
-def _run(*command: str) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise StackError(f"`{' '.join(command)}` failed: {done.stderr.strip()}")
+    run("cp", "--archive", "--sparse=always", f"{source}/.", str(target))

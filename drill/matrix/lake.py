@@ -11,8 +11,8 @@ import duckdb
 import pyarrow as pa
 from pyiceberg.catalog.sql import SqlCatalog
 
-from drill.matrix.auditors import Verdict, require_acks
-from drill.matrix.errors import UnjudgedError, UnsettledError
+from drill.matrix.auditors import Auditor, stages
+from drill.matrix.errors import UnsettledError
 from drill.matrix.members import Orders
 from drill.matrix.process import Process
 from drill.matrix.stage import Stage
@@ -25,7 +25,6 @@ LOAD_RATE: Final = 50.0
 LANDERS: Final = Orders(settings=(("LAND_MAX_AGE_S", "5.0"),))
 _JOB_S: Final = 600.0  # half a minute on an idle machine
 _AUDIT_S: Final = 300.0
-_STAGES: Final = ("kafka", "bronze", "ledger", "lake")
 _TABLES: Final = {
     "trades": "silver.trades",
     "rejects": "silver.rejects",
@@ -77,18 +76,12 @@ class Lake:
         self._stage.drain()  # nothing may be on its way: each acked id has to be in the lake
         self.job("compact")
         report = self._layout.run / f"lake-audit-{self._stage.row}.json"
-        command = [sys.executable, "-m", "audit", "--report", str(report)]
-        command += ["--ledger", str(self._stage.folder / "ledger")]
-        command += [word for stage in _STAGES for word in ("--stage", stage)]
-        process = self._stage.cluster.process("auditor-lake", command)
-        process.start()
-        code = process.wait(_AUDIT_S)
-        if code is None or not report.is_file():
-            raise UnjudgedError(f"the lake's auditor ended with {code}; see {process.log}")
-        found = json.loads(report.read_text())
-        verdict = Verdict(found["verdict"], found["checks"])
+        words = ["--ledger", str(self._stage.folder / "ledger")]
+        words += stages("kafka", "bronze", "ledger", "lake")
+        auditor = Auditor(self._stage.cluster, "auditor-lake", report, words)
+        verdict = auditor.verdict(_AUDIT_S)
         verdict.require(["ok"], "the lake's auditor")
-        require_acks(verdict, self._stage.sent()["delivered"])
+        verdict.require_acks(self._stage.sent()["delivered"])
         self._stage.reactions.append(f"each of {verdict.acks()} acks is in the lake, or rejected")
 
     @contextmanager

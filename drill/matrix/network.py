@@ -13,7 +13,6 @@ import json
 import os
 import random
 import shutil
-import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal, Protocol
@@ -21,7 +20,7 @@ from typing import Any, Final, Literal, Protocol
 import psutil
 
 from drill.matrix.relay import Way
-from infra.local.ports import HOST
+from drill.matrix.tools import run
 from ingestion.errors import StackError
 
 Side = Literal["kafka", "store"]
@@ -50,10 +49,6 @@ class Network(Protocol):
 
     def prefix(self) -> list[str]:
         """Return what a command line begins with that shall run inside."""
-        ...
-
-    def host(self, side: Side) -> str:
-        """Return the address at which the relays of a side listen."""
         ...
 
     def set(self, side: Side, way: Way) -> None:
@@ -88,9 +83,6 @@ class RelayedNetwork:
     def prefix(self) -> list[str]:
         return []
 
-    def host(self, side: Side) -> str:
-        return HOST
-
     def set(self, side: Side, way: Way) -> None:
         self._relays.order(to=side, way=way)
 
@@ -116,7 +108,7 @@ class NamespaceNetwork:
         forget_abandoned()
         self.name = name or f"{_NAME}{os.getpid()}"
         self._pairs = pairs
-        _run("ip", "netns", "add", self.name)
+        run("ip", "netns", "add", self.name)
         try:
             self._connect()
         except StackError:
@@ -125,9 +117,6 @@ class NamespaceNetwork:
 
     def prefix(self) -> list[str]:
         return ["ip", "netns", "exec", self.name]
-
-    def host(self, side: Side) -> str:
-        return self._pairs[side].address(1)
 
     def set(self, side: Side, way: Way) -> None:
         pair = self._pairs[side]
@@ -143,25 +132,25 @@ class NamespaceNetwork:
 
     def close(self) -> None:
         """Delete the namespace; its interfaces go with it."""
-        _run("ip", "netns", "del", self.name)
+        run("ip", "netns", "del", self.name)
 
     def _connect(self) -> None:
         inside = ["ip", "-n", self.name]
-        _run(*inside, "link", "set", "lo", "up")
+        run(*inside, "link", "set", "lo", "up")
         for pair in self._pairs.values():
             peer = ["peer", "name", pair.theirs, "netns", self.name]
-            _run("ip", "link", "add", pair.ours, "type", "veth", *peer)
-            _run("ip", "addr", "add", f"{pair.address(1)}/30", "dev", pair.ours)
-            _run("ip", "link", "set", pair.ours, "up")
-            _run(*inside, "addr", "add", f"{pair.address(2)}/30", "dev", pair.theirs)
-            _run(*inside, "link", "set", pair.theirs, "up")
+            run("ip", "link", "add", pair.ours, "type", "veth", *peer)
+            run("ip", "addr", "add", f"{pair.address(1)}/30", "dev", pair.ours)
+            run("ip", "link", "set", pair.ours, "up")
+            run(*inside, "addr", "add", f"{pair.address(2)}/30", "dev", pair.theirs)
+            run(*inside, "link", "set", pair.theirs, "up")
 
     def _drop(self, is_wanted: bool, where: Sequence[str], device: str) -> None:
         is_there = _discipline(where, device) is not None
         if is_there:
-            _run("tc", *where, "qdisc", "del", "dev", device, "root")
+            run("tc", *where, "qdisc", "del", "dev", device, "root")
         if is_wanted:
-            _run("tc", *where, "qdisc", "add", "dev", device, "root", "blackhole")
+            run("tc", *where, "qdisc", "add", "dev", device, "root", "blackhole")
 
 
 def why_no_namespace() -> str | None:
@@ -185,17 +174,17 @@ def choose_pairs() -> dict[Side, Pair]:
 
 def forget_abandoned() -> None:
     """Delete the namespaces of drills that were killed."""
-    for line in _run("ip", "netns", "list").splitlines():
+    for line in run("ip", "netns", "list").splitlines():
         name = line.split()[0]
         owner = name.removeprefix(_NAME).removeprefix("probe-")
         if name.startswith(_NAME) and owner.isdigit() and not psutil.pid_exists(int(owner)):
-            _run("ip", "netns", "del", name)
+            run("ip", "netns", "del", name)
 
 
 def _pair(side: Side) -> Pair:
     number = random.randrange(2**16)  # noqa: S311 - a name, not a secret
     subnet = f"{_PRIVATE}.{number % 256}"
-    if any(subnet in line for line in _run("ip", "-br", "addr").splitlines()):
+    if any(subnet in line for line in run("ip", "-br", "addr").splitlines()):
         return _pair(side)
     return Pair(f"th{number:04x}{side[0]}0", f"th{number:04x}{side[0]}1", subnet)
 
@@ -206,13 +195,6 @@ def _drops(where: Sequence[str], device: str) -> int:
 
 
 def _discipline(where: Sequence[str], device: str) -> Mapping[str, Any] | None:
-    text = _run("tc", "-s", "-j", *where, "qdisc", "show", "dev", device)
+    text = run("tc", "-s", "-j", *where, "qdisc", "show", "dev", device)
     found = [one for one in json.loads(text) if one["kind"] == "blackhole"]
     return found[0] if found else None
-
-
-def _run(*command: str) -> str:
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise StackError(f"`{' '.join(command)}` failed: {done.stderr.strip()}")
-    return done.stdout

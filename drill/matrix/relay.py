@@ -1,4 +1,4 @@
-"""``python -m drill.matrix.relay``: TCP relays whose connections can be held or cut, by direction.
+"""``python -m drill.matrix.relay``: TCP relays whose connections can be held, by direction.
 
 What is held is not lost: the bytes wait, as they do in a sender that hears nothing and sends
 again, and go on when the relay is healed. For whoever waits at an end this is a network that
@@ -30,10 +30,10 @@ class Way(StrEnum):
     HOLD_REQUESTS = "hold-requests"
     HOLD_ANSWERS = "hold-answers"
     HOLD_BOTH = "hold-both"
-    CUT = "cut"  # reset, and refused from now on
 
 
-_HELD: Final = {
+_HELD: Final[dict[Way, set[str]]] = {
+    Way.PASS: set(),
     Way.HOLD_REQUESTS: {"requests"},
     Way.HOLD_ANSWERS: {"answers"},
     Way.HOLD_BOTH: {"requests", "answers"},
@@ -52,38 +52,25 @@ class Gate:
 
     def __init__(self) -> None:
         self._open = {"requests": asyncio.Event(), "answers": asyncio.Event()}
-        self._writers: set[StreamWriter] = set()
-        self._is_cut = False
         self.held = {"requests": 0, "answers": 0}
-        self.resets = 0
         self.set(Way.PASS)
 
     def set(self, way: Way) -> None:
         """Put the relays into a state."""
         self.held = dict.fromkeys(self.held, 0)
-        self.resets = 0
-        self._is_cut = way is Way.CUT
         for direction, event in self._open.items():
-            if direction in _HELD.get(way, ()):
+            if direction in _HELD[way]:
                 event.clear()
             else:
                 event.set()
-        if self._is_cut:
-            for writer in list(self._writers):
-                self._reset(writer)
 
     async def relay(self, server: Address, reader: StreamReader, writer: StreamWriter) -> None:
         """Serve a client's connection until one side ends it."""
-        if self._is_cut:
-            self._reset(writer)
-            return
         try:
             answers, requests = await asyncio.open_connection(*server)
         except OSError:
             self._reset(writer)
             return
-        both = {writer, requests}
-        self._writers |= both
         try:
             async with asyncio.TaskGroup() as pumps:
                 pumps.create_task(self._pump("requests", reader, requests))
@@ -91,8 +78,7 @@ class Gate:
         except* OSError:
             pass  # one side is gone: so goes the other
         finally:
-            self._writers -= both
-            for one in both:
+            for one in (writer, requests):
                 one.transport.abort()
 
     async def _pump(self, direction: str, reader: StreamReader, writer: StreamWriter) -> None:
@@ -105,7 +91,6 @@ class Gate:
         raise ConnectionError(f"end of the {direction}")
 
     def _reset(self, writer: StreamWriter) -> None:
-        self.resets += 1
         raw = writer.get_extra_info("socket")
         with contextlib.suppress(OSError):  # it was closed at the same moment
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
@@ -119,7 +104,7 @@ def obey(gates: dict[str, Gate], line: bytes) -> dict[str, Any]:
         DecodeError: it is not an order.
     """
     order = msgspec.json.decode(line, type=Order)
-    answer = {name: {"held": gate.held, "resets": gate.resets} for name, gate in gates.items()}
+    answer = {name: {"held": gate.held} for name, gate in gates.items()}
     if order.to is not None:
         if order.to not in gates:
             raise msgspec.ValidationError(f"expected one of {', '.join(gates)}: {order.to!r}")

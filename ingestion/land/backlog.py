@@ -60,7 +60,7 @@ class Backlog:
         ]
         ends = self._ask(lambda: self._ends(places))
         found = self._ask(lambda: self._consumer.committed(places, timeout=TIMEOUT_S))
-        committed = {Partition(one.topic, one.partition): max(0, one.offset) for one in found}
+        committed = dict(map(_committed, found))
         return {place: Offsets(end, committed[place]) for place, end in ends.items()}
 
     def close(self) -> None:
@@ -88,7 +88,16 @@ class Backlog:
         except KafkaException as error:
             self._admin.poll(0)  # lets the connection's own error through to `_error`
             raise BrokerError(f"Kafka: {self._last_error or error.args[0].str()}") from error
+        except TimeoutError as error:  # a future's, which says nothing
+            raise BrokerError(f"Kafka: {self._last_error or 'no answer'}") from error
 
     def _error(self, error: KafkaError) -> None:
         if error.code() != KafkaError._ALL_BROKERS_DOWN:  # always follows the one that says why
             self._last_error = error.str()
+
+
+def _committed(found: TopicPartition) -> tuple[Partition, int]:
+    place = Partition(found.topic, found.partition)
+    if found.error:
+        raise BrokerError(f"Kafka: committed offset of {place}: {found.error.str()}")
+    return place, max(0, found.offset)

@@ -1,13 +1,15 @@
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from benchmarks.land import __main__ as command
-from benchmarks.land import data, measure, report
+from benchmarks.land import data, latency, measure, report
 from ingestion.errors import TapehouseError
 from ingestion.land import lines
 
@@ -86,3 +88,21 @@ def test_a_row_that_does_not_exist_is_an_error() -> None:
     result = CliRunner().invoke(command.app, ["--only", "no such row"])
 
     assert result.exit_code == 2
+
+
+def test_only_the_stack_of_the_row_wanted_is_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[str] = []
+
+    @contextmanager
+    def temporary(*services: str) -> Iterator[tuple[Path, dict[str, str]]]:
+        started.append(" ".join(services))
+        yield Path(), {}
+
+    monkeypatch.setattr(command.stack, "temporary", temporary)
+    monkeypatch.setattr(command.latency, "measure", lambda *_: latency.Latency(1, 0.1, 0.2))
+    monkeypatch.setattr(command.report, "write", lambda *_: Path("land.json"))
+
+    result = CliRunner().invoke(command.app, ["--only", "latency"])
+
+    assert result.exit_code == 0, result.output
+    assert started == ["kafka store"]

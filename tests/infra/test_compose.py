@@ -83,6 +83,15 @@ def test_the_lander_gets_its_own_credentials_and_no_others(compose: dict[str, An
     assert names == {"KAFKA_LANDER_PASSWORD", "STORE_LANDER_ACCESS_KEY", "STORE_LANDER_SECRET_KEY"}
 
 
+def test_the_lander_gets_every_setting_of_landing(compose: dict[str, Any]) -> None:
+    given = compose["services"]["lander"]["environment"]
+    settings = {name: value for name, value in given.items() if name.startswith("LAND_")}
+    assert set(settings) == LandSettings.variables()
+    # A default written out would take the place of what the profile sets.
+    told = {name for name, value in settings.items() if value is not None}
+    assert told == {"LAND_METRICS_PORT", "LAND_METRICS_ADDRESS"}
+
+
 def test_kafka_is_the_version_of_the_jars(compose: dict[str, Any]) -> None:
     pom = ET.parse(ROOT / "infra" / "jars" / "pom.xml")
     space = {"m": "http://maven.apache.org/POM/4.0.0"}

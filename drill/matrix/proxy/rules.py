@@ -20,7 +20,6 @@ class Action(StrEnum):
     SWALLOW = "swallow"  # the store never sees it, no answer ever comes
     APPLY_SWALLOW = "apply-swallow"  # the store applies it, no answer ever comes
     DELAY_BEFORE = "delay-before"  # by `seconds`, then forwarded
-    DELAY_AFTER = "delay-after"  # forwarded; the answer waits for `seconds`
     TRUNCATE = "truncate"  # half of the body, then both connections are cut
     CORRUPT = "corrupt"  # one byte of the body becomes another
     WRONG_CHECKSUM = "wrong-checksum"  # a Content-MD5 is added that is not the body's

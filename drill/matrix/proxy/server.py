@@ -73,7 +73,6 @@ class Proxy:
             Action.SWALLOW: self._swallow,
             Action.APPLY_SWALLOW: self._apply_swallow,
             Action.DELAY_BEFORE: self._delay_before,
-            Action.DELAY_AFTER: self._delay_after,
             Action.TRUNCATE: self._truncate,
             Action.CORRUPT: self._corrupt,
             Action.WRONG_CHECKSUM: self._wrong_checksum,
@@ -165,11 +164,6 @@ class Proxy:
     async def _delay_before(self, fault: Fault, request: Message, client: Client) -> None:
         await asyncio.sleep(fault.seconds)
         await client.send((await self._apply(fault, request)).bytes())
-
-    async def _delay_after(self, fault: Fault, request: Message, client: Client) -> None:
-        answer = await self._apply(fault, request)
-        await asyncio.sleep(fault.seconds)
-        await client.send(answer.bytes())
 
     async def _truncate(self, fault: Fault, request: Message, client: Client) -> None:
         async with self._connection() as (_reader, writer):

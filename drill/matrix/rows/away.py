@@ -28,7 +28,7 @@ _HELD: Final = _BUDGET + BATCH * 2**10
 _RSS: Final = RSS_LIMIT - (LandSettings.model_fields["budget_bytes"].default - _BUDGET)
 _SLOW_S: Final = (2.0, 30.0)
 _SLOW_PUTS: Final = 20
-_HALF_OPEN: Final = 2
+_HALF_OPEN: Final = 1  # of each kind
 _NOTICED_S: Final = 90.0  # a half-open socket costs a lander's read timeout of 60 s, once
 
 
@@ -67,9 +67,11 @@ def slow(stage: Stage) -> None:
         put = ("PUT", "/bronze")
         proxy.inject(
             Rule("half-open", Action.APPLY_SWALLOW, *put, count=_HALF_OPEN),
+            Rule("swallowed", Action.SWALLOW, *put, count=_HALF_OPEN),
             Rule("slow", Action.DELAY_BEFORE, *put, seed=stage.options.seed, seconds=_SLOW_S),
         )
         prove_done(stage, proxy, "half-open", "PUTs applied and never answered", _HALF_OPEN)
+        prove_done(stage, proxy, "swallowed", "PUTs neither applied nor answered", _HALF_OPEN)
         prove_done(stage, proxy, "slow", "PUTs held up for 2 to 30 s", _SLOW_PUTS, 60)
         stage.expect("a lander has paused", lambda: samples.was_paused, 60)
         expect_alarm(stage, "put_unknown", _NOTICED_S)

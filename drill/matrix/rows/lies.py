@@ -1,5 +1,6 @@
 """Rows 14, 16 and 17: a store that answers otherwise than it did, or gets what was not sent."""
 
+from functools import partial
 from typing import Final
 
 from drill.matrix.proxy.rules import Action, Rule
@@ -9,16 +10,22 @@ from drill.matrix.stage import Stage
 
 
 def overloaded(stage: Stage) -> None:
-    """Answer 30 % of all requests with 503, and lose the acknowledgement of 30 % of the PUTs."""
+    """Answer 30 % of all requests with 503, and lose the acknowledgement of half of the PUTs."""
     proxy = behind_proxy(stage)
     seed = stage.options.seed
     proxy.inject(
         Rule("slow-down", Action.ANSWER, "", "/bronze", 0.3, seed, status=503),
         Rule("lost-ack", Action.APPLY_ANSWER, "PUT", "/bronze", 0.3, seed + 1, status=500),
+        Rule("dropped", Action.APPLY_RESET, "PUT", "/bronze", 0.3, seed + 2),
     )
     prove_done(stage, proxy, "slow-down", "requests answered 503 SlowDown, not applied")
     prove_done(stage, proxy, "lost-ack", "PUTs applied and answered 500")
-    stage.prove("the store had taken them", lambda: proxy.report().store("lost-ack")["200"] > 0)
+    prove_done(stage, proxy, "dropped", "PUTs applied, and the connection reset")
+    for name in ("lost-ack", "dropped"):
+        stage.prove(
+            f"the store had taken what was {name}",
+            partial(lambda rule: proxy.report().store(rule)["200"] > 0, name),
+        )
     heal(stage, proxy)
     note_alarms(stage, "put_unknown")
 
@@ -42,7 +49,7 @@ def damaged(stage: Stage) -> None:
     for name in ("corrupt", "wrong-checksum"):
         stage.prove(
             f"the store refused all that were {name} with 400",
-            lambda name=name: proxy.report().store(name) == {"400": FAULTS},  # type: ignore[misc]
+            partial(lambda rule: proxy.report().store(rule) == {"400": FAULTS}, name),
         )
     heal(stage, proxy)
     note_alarms(stage, "refused", "put_unknown")
@@ -69,7 +76,7 @@ def conflicts(stage: Stage) -> None:
 ROWS: Final = (
     Row(
         14,
-        "store answers 503 to 30 %, or 500 after it applied",
+        "store answers 503 to 30 %, 500 or a reset after it applied",
         overloaded,
         frozenset({"unknown-is-landed"}),
     ),
