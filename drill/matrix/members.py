@@ -62,8 +62,8 @@ class Member:
             return None
         if code == -signal.SIGKILL and (told is signal.SIGKILL or self.orders.kills):
             return None
-        if code == -signal.SIGTERM and told is signal.SIGTERM and not self._lines():
-            return None  # it was asked to end before it had begun
+        if code == -signal.SIGTERM and told is signal.SIGTERM and not self.said("assigned"):
+            return None  # it was asked to end before it had anything to lose
         asked = f"after {told.name}" if told else "unasked"
         return f"{self.name} ended with {code} {asked}; see {self.process.log}"
 

@@ -11,6 +11,8 @@ from ingestion.land.process import TOPICS
 
 _FENCE: Final = frozenset({"overwrite", "end-in-key", "adopt-unchecked"})
 _COLLISIONS: Final = 5
+_EXISTS: Final = "exists"
+_LANDED: Final = "landed"
 Line = dict[str, Any]
 
 
@@ -51,24 +53,30 @@ def _wake(stage: Stage, owner: Member, heir: Member) -> None:
     owner.process.thaw()
     stage.prove(
         f"{owner.name} woke and sent the PUT of a range that {heir.name} had landed",
-        lambda: _of(_puts(owner)[told:], taken),
+        lambda: _answered(_puts(owner)[told:], taken),
     )
-    first = _of(_puts(owner)[told:], taken)[0]
+    first = _answered(_puts(owner)[told:], taken)[0]
     stage.proofs.append(f"its PUT of {first['partition']} from {first['start']}: {_outcome(first)}")
     if not stage.options.broken:  # else it is the auditors' to notice
-        stage.expect("the store has refused it: the key exists", lambda: _is_refused(first), 0)
+        stage.expect(
+            "the store has refused all of those: the key exists",
+            lambda: {_outcome(one) for one in _answered(_puts(owner)[told:], taken)} == {_EXISTS},
+            0,
+        )
 
 
-def _of(lines: Iterable[Line], ranges: set[tuple[object, object]]) -> list[Line]:
-    return [line for line in lines if _range(line) in ranges]
+def _answered(lines: Iterable[Line], ranges: set[tuple[object, object]]) -> list[Line]:
+    """Return those PUTs of the ranges that the store has answered.
+
+    A connection that was closed while the owner stood still answers nothing.
+    """
+    return [
+        line for line in lines if _range(line) in ranges and _outcome(line) in (_EXISTS, _LANDED)
+    ]
 
 
 def _range(line: Line) -> tuple[object, object]:
     return line["partition"], line["start"]
-
-
-def _is_refused(line: Line) -> bool:
-    return _outcome(line) == "exists"
 
 
 def _puts(one: Member) -> list[Line]:
@@ -76,7 +84,7 @@ def _puts(one: Member) -> list[Line]:
 
 
 def _outcome(line: Line) -> object:
-    return line.get("outcome", "landed")
+    return line.get("outcome", _LANDED)
 
 
 def _collisions(first: Member, second: Member) -> int:
