@@ -1,4 +1,7 @@
-"""``python -m audit``: reconcile every stage, write the verdict, exit 0, 1 (gap) or 2 (unknown)."""
+"""``python -m audit``: reconcile every stage and write the verdict; ``watch``: sample I3 and I4.
+
+Exits 0 (ok), 1 (violated), 2 (unknown) or 3 (behind); watching knows no behind.
+"""
 
 import traceback
 from collections.abc import Iterator
@@ -19,8 +22,8 @@ from audit.settings import Settings
 
 EXIT = {"ok": 0, "violated": 1, "unknown": 2, "behind": 3}
 
-# The coloured traceback of an unexpected error prints local variables, secrets among them.
 _DEBUG = "Show tracebacks."
+# The coloured traceback of an unexpected error prints local variables, secrets among them.
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 

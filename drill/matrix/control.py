@@ -1,7 +1,11 @@
 """Helper processes of the drill: a control port that takes a line of JSON and answers with one."""
 
+import asyncio
+import contextlib
 import json
+import signal
 import socket
+import struct
 import sys
 import time
 from asyncio import StreamReader, StreamWriter
@@ -21,6 +25,7 @@ Address = tuple[str, int]
 _START_TIMEOUT_S: Final = 20.0
 _ANSWER_TIMEOUT_S: Final = 5.0
 _POLL_S: Final = 0.05
+_RESET: Final = struct.pack("ii", 1, 0)
 
 
 class Control:
@@ -88,6 +93,22 @@ class Helper:
         self.stop()
         said = files.last_lines(self._process.log)
         raise StackError(f"{self._process.name} did not start; end of {self._process.log}:\n{said}")
+
+
+def asked_to_end() -> asyncio.Event:
+    """Return what SIGTERM and SIGINT set from here on."""
+    event = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, event.set)
+    return event
+
+
+def reset(writer: StreamWriter) -> None:
+    """Close with RST: a close in order would tell the other side more than a dead host does."""
+    raw = writer.get_extra_info("socket")
+    with contextlib.suppress(OSError):  # it was closed at the same moment
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+    writer.transport.abort()
 
 
 def command(module: str, control: int, *arguments: str) -> list[str]:

@@ -6,10 +6,6 @@ drops every packet of that direction.
 """
 
 import asyncio
-import contextlib
-import signal
-import socket
-import struct
 from asyncio import StreamReader, StreamWriter
 from enum import StrEnum
 from typing import Annotated, Any, Final
@@ -17,10 +13,9 @@ from typing import Annotated, Any, Final
 import msgspec
 import typer
 
-from drill.matrix.control import Address, Control, address
+from drill.matrix.control import Address, Control, address, asked_to_end, reset
 
 _CHUNK: Final = 2**16
-_RESET: Final = struct.pack("ii", 1, 0)
 
 
 class Way(StrEnum):
@@ -69,7 +64,7 @@ class Gate:
         try:
             answers, requests = await asyncio.open_connection(*server)
         except OSError:
-            self._reset(writer)
+            reset(writer)
             return
         try:
             async with asyncio.TaskGroup() as pumps:
@@ -89,12 +84,6 @@ class Gate:
             writer.write(data)
             await writer.drain()
         raise ConnectionError(f"end of the {direction}")
-
-    def _reset(self, writer: StreamWriter) -> None:
-        raw = writer.get_extra_info("socket")
-        with contextlib.suppress(OSError):  # it was closed at the same moment
-            raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-        writer.transport.abort()
 
 
 def obey(gates: dict[str, Gate], line: bytes) -> dict[str, Any]:
@@ -126,15 +115,13 @@ def main(
 
 
 async def _run(control: Address, relays: dict[str, list[str]]) -> None:
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    over = asked_to_end()
     gates = {name: Gate() for name in relays}
     for name, pairs in relays.items():
         for pair in pairs:
             await _listen(gates[name], *pair.split("="))
     await asyncio.start_server(Control(lambda line: obey(gates, line)).serve, *control)
-    await stop.wait()
+    await over.wait()
 
 
 async def _listen(gate: Gate, here: str, there: str) -> None:

@@ -18,7 +18,7 @@ from ingestion.land.backlog import Backlog
 from ingestion.land.fleet import Fleet, follow_parent, plans, tell_parent
 from ingestion.land.kafka import Kafka
 from ingestion.land.overview import Overview, look
-from ingestion.land.process import TOPICS, assemble, close, open_sides, run_folder
+from ingestion.land.process import TOPICS, Settings, assemble, close, open_sides, run_folder
 from ingestion.land.store import BronzeStore
 from ingestion.land.table import console, show
 from ingestion.settings import KafkaSettings, LandSettings
@@ -88,7 +88,7 @@ def drain(
 ) -> None:
     """Wait until bronze has reached the ends that Kafka's logs have now; exit 1 if it does not."""
     clock = SystemClock()
-    kafka, store = open_sides(clock, _DRAIN_READ_TIMEOUT_S)
+    kafka, store, _ = open_sides(Settings(), clock, _DRAIN_READ_TIMEOUT_S)
     try:
         rows = _wait_for(kafka, store, clock, timeout)
     except StoreUnavailableError as error:

@@ -50,11 +50,6 @@ def progress(kafka: Kafka, store: BronzeStore, targets: dict[Partition, int]) ->
     ]
 
 
-def is_drained(rows: Iterable[Progress]) -> bool:
-    """Tell whether bronze has reached every end."""
-    return not any(row.missing for row in rows)
-
-
 def landers(run: Path, clock: Clock) -> str:
     """Return in words what the landers of this machine say about themselves."""
     found = health.of_landers(run, clock)

@@ -83,13 +83,6 @@ class Overview:
     totals: Totals
     problems: tuple[str, ...]
 
-    def lag_by_topic(self) -> dict[str, int]:
-        """Return the offsets of each topic that bronze lacks, as far as is known."""
-        lags: dict[str, int] = {}
-        for place, lag in _lags(self.partitions).items():
-            lags[place.topic] = lags.get(place.topic, 0) + lag
-        return lags
-
 
 def look(run: Path, clock: Clock, ask: Callable[[], Mapping[Partition, Offsets]]) -> Overview:
     """Return what the landers with a status file in ``run`` tell, and what ``ask`` finds in Kafka.

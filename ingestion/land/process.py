@@ -4,9 +4,9 @@ import gc
 import signal
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from ingestion.clock import Clock
 from ingestion.contracts.topics import BATCH, DEAD_LETTERS, QUOTES, REALTIME
@@ -26,6 +26,23 @@ TOPICS: Final = [BATCH, QUOTES, REALTIME, DEAD_LETTERS]
 _WORKERS: Final = 8
 _COLLECT_EVERY: Final = 200_000  # containers; a batch of messages makes some 50,000
 _CLOSE_TIMEOUT_S: Final = 1.5
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What landing is set to, read once."""
+
+    land: LandSettings = field(default_factory=LandSettings.load)
+    kafka: KafkaSettings = field(default_factory=KafkaSettings.load)
+    store: StoreSettings = field(default_factory=StoreSettings.load)
+
+
+class Sides(NamedTuple):
+    """Kafka and the store as a lander has them, and what the store calls itself."""
+
+    kafka: Kafka
+    store: BronzeStore
+    server: str
 
 
 @dataclass(frozen=True)
@@ -83,16 +100,17 @@ def assemble(
         BrokerError: Kafka refuses or does not answer.
         StoreError: the store refuses, does not answer, or is not fit for landing.
     """
-    settings = LandSettings.load()
-    if settings.trim_memory:
+    settings, run = Settings(), run_folder()
+    land = settings.land
+    if land.trim_memory:
         memory.trim()
-    status.sweep(run_folder(), clock)
-    file = status.StatusFile(status.path(run_folder(), name), clock)
-    if settings.metrics_port is not None:
-        metrics.serve(settings.metrics_address, settings.metrics_port, lambda: file.told)
-    kafka, bronze = open_sides(clock, store=store)
-    require_fit(StoreSettings.load(), bronze.check(), run_folder(), clock)
-    limits = Limits(settings.max_bytes, settings.max_age_s, settings.budget_bytes)
+    status.sweep(run, clock)
+    file = status.StatusFile(status.path(run, name), clock)
+    if land.metrics_port is not None:
+        metrics.serve(land.metrics_address, land.metrics_port, lambda: file.told)
+    kafka, bronze, server = open_sides(settings, clock, store=store)
+    require_fit(settings.store, server, run, clock)
+    limits = Limits(land.max_bytes, land.max_age_s, land.budget_bytes)
     failpoint = Failpoint.from_environment()
     perform = Requests(kafka, bronze, failpoint).perform
     workers, ends = Workers(_WORKERS, perform), Ends(kafka, Workers(1, perform), clock)
@@ -101,24 +119,24 @@ def assemble(
 
 
 def open_sides(
+    settings: Settings,
     clock: Clock,
     read_timeout_s: float = READ_TIMEOUT_S,
     store: Callable[..., BronzeStore] = BronzeStore,
-) -> tuple[Kafka, BronzeStore]:
+) -> Sides:
     """Connect to Kafka and the store as the lander, and make sure that both answer.
 
     Raises:
         BrokerError: Kafka refuses or does not answer.
         StoreError: the store refuses or does not answer.
     """
-    settings = StoreSettings.load()
-    client = connect(settings, "lander", 2 * _WORKERS, read_timeout_s)
-    bronze = store(client, settings.bronze_bucket)
-    own = LandSettings.load()
-    kafka = Kafka(KafkaSettings.load(), clock, own.group_protocol, own.queue_bytes)
-    bronze.check()
+    land = settings.land
+    client = connect(settings.store, "lander", 2 * _WORKERS, read_timeout_s)
+    bronze = store(client, settings.store.bronze_bucket)
+    kafka = Kafka(settings.kafka, clock, land.group_protocol, land.queue_bytes)
+    server = bronze.check()
     kafka.check()
-    return kafka, bronze
+    return Sides(kafka, bronze, server)
 
 
 def close(kafka: Kafka) -> None:

@@ -1,13 +1,12 @@
 """``python -m drill.matrix.proxy``: the fault proxy as a process of its own."""
 
 import asyncio
-import signal
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from drill.matrix.control import Address, Control, address
+from drill.matrix.control import Address, Control, address, asked_to_end
 from drill.matrix.proxy.http import LONGEST_HEAD
 from drill.matrix.proxy.rules import RuleBook
 from drill.matrix.proxy.server import Proxy
@@ -24,15 +23,13 @@ def main(
 
 
 async def _run(listen: Address, store: Address, control: Address, log: Path) -> None:
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    over = asked_to_end()
     book = RuleBook()
     with log.open("a") as lines:
         proxy = Proxy(*store, book, lines)
         await asyncio.start_server(proxy.serve, *listen, limit=LONGEST_HEAD)
         await asyncio.start_server(Control(book.obey).serve, *control, limit=2**20)
-        await stop.wait()
+        await over.wait()
 
 
 if __name__ == "__main__":

@@ -11,14 +11,13 @@ import base64
 import contextlib
 import hashlib
 import json
-import socket
-import struct
 from asyncio import StreamReader, StreamWriter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final, TextIO
 
+from drill.matrix.control import reset
 from drill.matrix.proxy.http import (
     LONGEST_HEAD,
     Message,
@@ -37,7 +36,6 @@ CODES: Final = {
     500: "InternalError",
     503: "SlowDown",
 }
-_RESET: Final = struct.pack("ii", 1, 0)
 
 
 @dataclass(frozen=True)
@@ -50,12 +48,6 @@ class Client:
     async def send(self, data: bytes) -> None:
         self.writer.write(data)
         await self.writer.drain()
-
-    def reset(self) -> None:
-        """Close with RST: a close in order would tell the client more than a dead host does."""
-        raw = self.writer.get_extra_info("socket")
-        raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-        self.writer.transport.abort()
 
 
 class Proxy:
@@ -87,7 +79,7 @@ class Proxy:
         except ProtocolError as error:
             await client.send(error_answer(501, "NotImplemented", str(error)))
         except (OSError, EOFError):  # the store is away, or the client: the other side sees it
-            client.reset()
+            reset(client.writer)
         finally:
             writer.close()
 
@@ -147,7 +139,7 @@ class Proxy:
 
     async def _apply_reset(self, fault: Fault, request: Message, client: Client) -> None:
         await self._apply(fault, request)
-        client.reset()
+        reset(client.writer)
 
     async def _apply_repeat(self, fault: Fault, request: Message, client: Client) -> None:
         await self._apply(fault, request)
@@ -155,7 +147,7 @@ class Proxy:
 
     async def _swallow(self, _: Fault, __: Message, client: Client) -> None:
         await client.reader.read()  # until the client gives up
-        client.reset()
+        reset(client.writer)
 
     async def _apply_swallow(self, fault: Fault, request: Message, client: Client) -> None:
         await self._apply(fault, request)
@@ -169,7 +161,7 @@ class Proxy:
         async with self._connection() as (_reader, writer):
             writer.write(request.head + request.body[: len(request.body) // 2])
             await writer.drain()
-        client.reset()
+        reset(client.writer)
 
     async def _corrupt(self, fault: Fault, request: Message, client: Client) -> None:
         if not request.body:

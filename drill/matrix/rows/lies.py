@@ -52,7 +52,7 @@ def damaged(stage: Stage) -> None:
             partial(lambda rule: proxy.report().store(rule) == {"400": FAULTS}, name),
         )
     heal(stage, proxy)
-    note_alarms(stage, "refused", "put_unknown")
+    note_alarms(stage, "put_unknown")
 
 
 def conflicts(stage: Stage) -> None:
@@ -84,7 +84,7 @@ ROWS: Final = (
         16,
         "uploads truncated, a byte flipped, a wrong checksum",
         damaged,
-        frozenset({"unknown-is-landed", "refused-is-landed"}),
+        frozenset({"unknown-is-landed"}),
     ),
     Row(17, "409, and 412 on the own retry", conflicts, frozenset({"conflict-is-landed"})),
 )
