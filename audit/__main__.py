@@ -88,8 +88,9 @@ def audit(
     path = settings.state("audit", "verdict.json")
     path.unlink(missing_ok=True)  # a crash must not leave an earlier verdict standing
     stages = [str(item) for item in stage or STAGES]
-    folder = _ledger(settings, ledger, is_asked="ledger" in (stage or ()) or ledger_is_complete)
-    options = Options(stages, full, deep, folder, ledger_is_complete, secrets)
+    is_asked = ledger is not None or "ledger" in (stage or ()) or ledger_is_complete
+    folder = _ledger(settings, ledger, is_asked)
+    options = Options(stages, full, deep, folder, ledger_is_complete, is_asked, secrets)
     with _errors_are_unknown(debug):
         _check(settings)
         verdict = Audit(settings, options, _say).run()
@@ -135,8 +136,9 @@ def watch(
 
     Without --seconds and --until-file it samples until Ctrl+C. Exits 0 when all samples are in
     order, 1 when one is not, and 2 when an invariant was sampled less than --least-samples and
-    --longest-blind ask for, the group has no commit, or the end was not seen. A storage that does
-    not answer makes a sample unknown. What was seen goes to var/audit/watch.json.
+    --longest-blind ask for, the group has no commit, a topic was never shown, or the end was not
+    seen. A storage that does not answer makes a sample unknown. What was seen goes to
+    var/audit/watch.json.
     """
     settings = Settings.load()
     path = settings.state("audit", "watch.json")

@@ -31,14 +31,14 @@ class Ledger:
     """A folder of ledger files, one a run, which may still be growing."""
 
     def __init__(self, folder: Path, opened: Opened = _plain) -> None:
-        self._folder = folder
+        self.folder = folder
         self._opened = opened
         self._seen: dict[Path, tuple[int, int]] = {}  # bytes and lines taken in
         self.book = Book()
 
     def files(self) -> list[Path]:
         """Return the runs' files, by name."""
-        return sorted(self._folder.glob("*.jsonl"))
+        return sorted(self.folder.glob("*.jsonl"))
 
     def read(self) -> Book:
         """Take in what has been written since the last time, and return everything.
@@ -48,8 +48,8 @@ class Ledger:
         Raises:
             UnreadableError: the folder is not there, or a line is none of a ledger's.
         """
-        if not self._folder.is_dir():
-            raise UnreadableError(f"the ledger {self._folder} cannot be read: no such folder")
+        if not self.folder.is_dir():
+            raise UnreadableError(f"the ledger {self.folder} cannot be read: no such folder")
         for path in self.files():
             self._take(path)
         return self.book

@@ -1,7 +1,7 @@
 """Every confirmation of the producers' ledgers, looked for in Kafka and in bronze."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
 
@@ -18,7 +18,7 @@ from audit.model import Check, Hashes, Partition, Status, Valued, good
 
 _NAME = "ledger.acked"
 _ACKED = "what Kafka confirmed is in Kafka and in bronze, with the value that was meant (I1)"
-_NOWHERE = "?"  # the generation of a topic that Kafka no longer has
+_NOWHERE = "?"  # the generation of a topic that Kafka does not show
 
 
 @dataclass(frozen=True)
@@ -52,12 +52,17 @@ class Proof:
     """One partition's confirmations, and where each was found."""
 
     place: Partition
-    """With Kafka's present generation."""
+    """With Kafka's present generation, where it shows one."""
 
     acks: Acks
     log: Log | None
     kafka: Found
     bronze: Mapping[str, Found]
+
+    @property
+    def is_shown(self) -> bool:
+        """Return whether Kafka has shown a generation of the topic."""
+        return self.place.generation != _NOWHERE
 
     @cached_property
     def lives(self) -> NDArray[np.int64]:
@@ -72,7 +77,7 @@ class Proof:
         """Return which are proven by a generation that Kafka no longer has."""
         names = list(self.bronze)
         now = names.index(self.place.generation) if self.place.generation in names else -1
-        return np.asarray((self.lives >= 0) & (self.lives != now))
+        return np.asarray(self.is_shown & (self.lives >= 0) & (self.lives != now))
 
     @cached_property
     def is_removed(self) -> Mask:
@@ -92,8 +97,8 @@ def proofs(book: Book, acks: Acks, stages: Stages, known: set[str]) -> Iterator[
 
 
 def _proof(topic: str, partition: int, acks: Acks, stages: Stages, meant: Hashes) -> Proof:
-    now = {place[::2]: place for place in stages.logs or ()}
-    place = now.get((topic, partition), Partition(topic, _NOWHERE, partition))
+    now = {shown.topic: shown.generation for shown in stages.logs or ()}
+    place = Partition(topic, now.get(topic, _NOWHERE), partition)
     log = (stages.logs or {}).get(place)
     lives = {
         life.generation: _find(acks, valued, meant)
@@ -113,10 +118,18 @@ def _find(acks: Acks, valued: Valued, meant: Hashes) -> Found:
 
 
 def judge(proof: Proof, stages: Stages, names: Names) -> list[Check]:
-    """Return what is lost, altered or on its way, or that all is there."""
-    kinds = [*_in_kafka(proof, stages), *_in_bronze(proof, stages)]
-    checks = [_lacking(proof, *kind, names) for kind in kinds if kind[0].any()]
-    return checks or [_all_landed(proof)]
+    """Return what is lost, altered or on its way, or that all is there.
+
+    One of a partition's checks has ``expected``: together they count each confirmation once.
+    """
+    kinds = [
+        kind for kind in [*_in_kafka(proof, stages), *_in_bronze(proof, stages)] if kind[0].any()
+    ]
+    if not kinds:
+        return [_all_landed(proof)]
+    first, *others = [_lacking(proof, *kind, names) for kind in kinds]
+    lacking = np.any([kind[0] for kind in kinds], axis=0)
+    return [replace(first, expected=len(lacking), found=int((~lacking).sum())), *others]
 
 
 def _lacking(proof: Proof, chosen: Mask, what: str, status: Status, names: Names) -> Check:
@@ -129,6 +142,8 @@ def _lacking(proof: Proof, chosen: Mask, what: str, status: Status, names: Names
 def _in_kafka(proof: Proof, stages: Stages) -> list[tuple[Mask, str, Status]]:
     if stages.logs is None:
         return []
+    if not proof.is_shown:
+        return [(~proof.kafka.same, "acked, of a topic that Kafka does not show", "unknown")]
     lost = ~proof.kafka.same & ~proof.is_removed & ~proof.is_earlier
     other = "acked, in Kafka with a value that was not meant"
     return [

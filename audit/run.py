@@ -53,6 +53,9 @@ class Options:
     is_complete: bool = False
     """Whether no producer was without a ledger."""
 
+    is_ledger_asked: bool = False
+    """Whether somebody relies on the ledger: one without a confirmation proves nothing to them."""
+
     secrets: bool = False
     """Whether logs and objects are searched for the secrets of the settings."""
 
@@ -130,6 +133,7 @@ class Audit:
         broker = self._attempt("kafka", lambda: self._sources.kafka(self._settings.kafka()))
         places = self._attempt("kafka", lambda: broker.partitions(TOPICS)) if broker else None
         if broker and places is not None:
+            self._read_checks += _hidden(places)
             marks = self._attempt("kafka", lambda: broker.watermarks(places)) or {}
             found.sealed = {place: high for place, (_, high) in marks.items()}
         self._attempt("warehouse", lambda: self._read_warehouse(found))
@@ -227,7 +231,10 @@ class Audit:
         values = None if found.bronze is None else found.bronze.valued
         stages = Stages(found.logs, values, reached, found.tables)
         book, names = found.ledger.book, Names(found.ledger)
-        return produced.judge(book, found.due, stages, names, TOPICS, self._options.is_complete)
+        checks = produced.judge(book, found.due, stages, names, TOPICS, self._options.is_complete)
+        if self._options.is_ledger_asked and not found.due:
+            checks.append(_empty(found.ledger))
+        return checks
 
     def _judge_bronze(self, found: Readings) -> list[Check]:
         if found.bronze is None:
@@ -240,6 +247,21 @@ class Audit:
             violated = {check.where() for check in checks if check.status == "violated"}
             remember(self._memory(), found.bronze, {place for place in violated if place})
         return checks
+
+
+def _hidden(places: Collection[Partition]) -> list[Check]:
+    """Name the topics that Kafka does not show: nothing of them is compared with Kafka."""
+    missing = sorted(set(TOPICS) - {place.topic for place in places})
+    text = "Kafka shows no topic {}: it is not there, or the auditor's user may not describe it"
+    return [
+        unknown("kafka.topics", "Kafka shows every topic that is audited", text.format(topic))
+        for topic in missing
+    ]
+
+
+def _empty(ledger: Ledger) -> Check:
+    text = f"expected a confirmation in {ledger.folder}, found none in {len(ledger.files())} files"
+    return unknown("ledger.due", "the ledger that was asked for has something to judge", text)
 
 
 def _has_open(found: Readings) -> bool:

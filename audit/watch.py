@@ -51,6 +51,9 @@ class Watch:
     options: Options
     began: Moment
     sightings: Sightings = field(default_factory=Sightings)
+    shown: set[str] = field(default_factory=set)
+    """The topics that Kafka has shown; those of others have commits that nobody tells us."""
+
     committed: set[tuple[str, int]] = field(default_factory=set)
     is_closed: bool = False
     """Whether the listing at the end was taken."""
@@ -70,6 +73,8 @@ class Watch:
         """Return what would have to be seen as well before all is known to be in order."""
         tallies = {"I3": self.stays, "I4": self.commits}
         texts = [text for name, one in tallies.items() for text in _lacks(name, one, self.options)]
+        hidden = sorted(set(TOPICS) - self.shown)
+        texts += [f"I4: Kafka showed no topic {topic}, nor then its commits" for topic in hidden]
         if not self.committed:
             texts.append(f"group {self.options.group} has committed nothing")
         if not self.is_closed:
@@ -144,6 +149,7 @@ class Sampler:
     def closing(self) -> None:
         """Take the last sample, which lists everything; a store that comes back is waited for."""
         committed = self._committed()
+        self._find_places()
         for _ in range(_CLOSING_TRIES):
             self.watch.is_closed = self._list(is_whole=True)
             if self.watch.is_closed:
@@ -166,6 +172,7 @@ class Sampler:
             self._places = self._kafka.partitions(TOPICS)
         except AuditError:
             return False
+        self.watch.shown |= {place.topic for place in self._places}
         return True
 
     def _list(self, is_whole: bool) -> bool:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -22,12 +23,17 @@ def ledgers(verdict: Verdict, name: str) -> list[Check]:
     return [check for check in verdict.checks if check.name == f"ledger.{name}"]
 
 
+def judged(verdict: Verdict) -> int:
+    return sum(int(check.expected or 0) for check in ledgers(verdict, "acked"))
+
+
 def test_every_confirmation_is_found_and_what_is_open_is_counted(world: World) -> None:
     verdict = world.audit(stages=("ledger",), is_complete=True)
     assert verdict.verdict == "ok", render(verdict)
     found = {(check.topic, check.partition): check.found for check in ledgers(verdict, "acked")}
     expected = {**LAYOUT, ("stock-quotes", 2): 7, ("stock-market-realtime", 3): 1}
     assert found == expected, "one of the quotes was never confirmed"
+    assert judged(verdict) == sum(line["op"] == "acked" for line in world.ledger_lines())
     (counted,) = ledgers(verdict, "unknown")
     assert counted.detail == (
         "1 intended without outcome, 2 unknown, 1 failed;"
@@ -39,6 +45,24 @@ def test_a_ledger_that_is_not_complete_accuses_no_record(world: World) -> None:
     with without("intend", "acked")(world):
         verdict = world.audit(stages=("ledger",))
     assert verdict.verdict == "ok", render(verdict)
+
+
+def test_the_verdict_says_how_many_confirmations_were_judged_lost_or_not(world: World) -> None:
+    def elsewhere(line: Line) -> list[Line]:
+        is_it = line["op"] == "acked" and line["id"] == ledger_id(BATCH, 0, 0)
+        return [line | {"partition": 5} if is_it else line]
+
+    count = sum(line["op"] == "acked" for line in world.ledger_lines())
+    with world.ledger(elsewhere), world.instead(world.key(BATCH, 0, 4)):
+        verdict = world.audit(stages=("ledger",))
+    lacking = {
+        (one.partition, one.detail.partition(" acked, ")[2]): (one.expected, one.found)
+        for one in violated(verdict, "ledger.acked")
+    }
+    assert judged(verdict) == count, lacking
+    text = "not in bronze (one is id "
+    (lost,) = [counts for (place, said), counts in lacking.items() if place == 0 and text in said]
+    assert lost == (9, 5)
 
 
 def test_what_landing_and_the_lake_have_not_come_to_is_behind(world: World) -> None:
@@ -109,3 +133,23 @@ def test_a_ledger_that_is_asked_for_and_not_there_is_unknown(world: World) -> No
     found = audit(world.env_file, "--stage", "ledger", "--ledger", "/nowhere")
     assert found.returncode == 2
     assert "the ledger /nowhere cannot be read: no such folder" in found.stdout
+
+
+@pytest.mark.parametrize("text", [None, '{"op":"op', "intents"])
+def test_a_ledger_that_is_asked_for_and_confirms_nothing_is_unknown(
+    world: World, tmp_path: Path, text: str | None
+) -> None:
+    if text is not None:
+        lines = [line for line in world.ledger_lines() if line["op"] in ("open", "intend")]
+        whole = "".join(json.dumps(line) + "\n" for line in lines)
+        (tmp_path / "r.jsonl").write_text(whole if text == "intents" else text)
+    found = audit(world.env_file, "--stage", "kafka", "--stage", "ledger", "--ledger", tmp_path)
+    assert found.returncode == 2, found.stdout
+    count = 0 if text is None else 1
+    said = f"expected a confirmation in {tmp_path}, found none in {count} files"
+    assert f"unknown   ledger.due: {said}" in found.stdout
+
+
+def test_a_ledger_that_only_happens_to_be_there_may_be_empty(world: World, tmp_path: Path) -> None:
+    verdict = world.audit(stages=("kafka", "ledger"), ledger=tmp_path)
+    assert verdict.verdict == "ok", render(verdict)

@@ -15,6 +15,7 @@ from audit.errors import UnreadableError
 from audit.kafka import Kafka
 from audit.listing import Store, Version
 from audit.model import Partition
+from audit.run import TOPICS
 from audit.sightings import Finding, Moment, Sightings, Tally, ahead
 from audit.watch import Options, Sampler, Watch
 from tests.audit.test_command import ROOT, audit, nowhere
@@ -96,7 +97,7 @@ def test_a_watch_that_saw_too_little_is_unknown(
     options: dict[str, float], lacks: list[str]
 ) -> None:
     watch = Watch(replace(Options("landers"), **options), Moment("begin", 0.0))
-    watch.committed, watch.is_closed = {("t", 0)}, True
+    watch.shown, watch.committed, watch.is_closed = set(TOPICS), {("t", 0)}, True
     for clock in (10.0, 20.0, 40.0):
         watch.stays.take([], Moment("then", clock))
     for clock in (10.0, 40.0):
