@@ -73,9 +73,10 @@ class Process:
         return self.exit_code == -signal.SIGKILL
 
     def terminate(self) -> None:
-        """Send SIGTERM."""
-        self.told = self.told or signal.SIGTERM
-        self._started().terminate()
+        """Send SIGTERM, once: a second one may come when Python has given up its handlers."""
+        if self.told is None:
+            self.told = signal.SIGTERM
+            self._started().terminate()
 
     def freeze(self) -> None:
         """Send SIGSTOP: it stands still, its connections stay open."""
