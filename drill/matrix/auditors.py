@@ -2,17 +2,18 @@
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 from drill.matrix.cluster import Cluster
-from drill.matrix.errors import ViolatedError
+from drill.matrix.errors import RedError, UnjudgedError, ViolatedError
 
 COUNT: Final = 2
 _AUDIT_S: Final = 180.0
 _SHOWN: Final = 2
+_ACKED: Final = "ledger.acked"
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,30 @@ class Verdict:
         judged = frozenset(one["name"] for one in self.checks)
         failed = frozenset((one["name"], _place(one), one["status"]) for one in self.failed())
         return self.verdict, judged, failed
+
+    def acks(self) -> int:
+        """Return how many confirmations of the producers' ledgers were compared."""
+        return sum(one["expected"] or 0 for one in self.checks if one["name"] == _ACKED)
+
+    def require(self, good: Collection[str], who: str) -> None:
+        """Do nothing where the verdict is one of ``good``.
+
+        Raises:
+            ViolatedError: it is violated.
+            UnjudgedError: it is neither.
+        """
+        if self.verdict not in good:
+            kind: type[RedError] = ViolatedError if self.names() else UnjudgedError
+            raise kind(f"{who}: {self.told()}", self.names())
+
+    def require_acks(self, least: int) -> None:
+        """Require that so many confirmations were compared, or more.
+
+        Raises:
+            UnjudgedError: they were not.
+        """
+        if self.acks() < least:
+            raise UnjudgedError(f"expected {least} acks compared at least, found {self.acks()}")
 
     def told(self) -> str:
         """Return it in one line, with the first checks that do not hold."""
@@ -66,15 +91,15 @@ class Auditor:
         """Wait for what it finds; one that takes longer is killed.
 
         Raises:
-            ViolatedError: it gives no verdict, or none in time.
+            UnjudgedError: it gives no verdict, or none in time.
         """
         process = self._process
         code = process.wait(timeout_s)
         if code is None:
             process.kill()
-            raise ViolatedError(f"{process.name} did not end within {timeout_s:.0f} s")
+            raise UnjudgedError(f"{process.name} did not end within {timeout_s:.0f} s")
         if not self._report.is_file():
-            raise ViolatedError(f"{process.name} ended with {code} and no verdict: {process.log}")
+            raise UnjudgedError(f"{process.name} ended with {code} and no verdict: {process.log}")
         found = json.loads(self._report.read_text())
         return Verdict(found["verdict"], found["checks"])
 
@@ -92,18 +117,21 @@ class Auditors:
         started = [self._start(folder, deep) for folder in self._folders]
         return [one.verdict(_AUDIT_S) for one in started]
 
-    def require_ok(self, deep: bool = False) -> str:
+    def require_ok(self, least_acks: int, deep: bool = False) -> str:
         """Return a word on what was found good; nothing may move.
 
         Raises:
-            ViolatedError: an auditor says anything but ok, or they differ.
+            ViolatedError: both found something violated.
+            UnjudgedError: they differ, say anything else but ok, or compared fewer confirmations
+                than the producer tells of.
         """
         found = self.judge(deep)
         if len({one.opinion() for one in found}) > 1:
-            raise ViolatedError(f"the auditors differ: {' / '.join(map(Verdict.told, found))}")
-        if found[0].verdict != "ok":
-            raise ViolatedError(f"auditor: {found[0].told()}")
-        return f"{len(found)} auditors: ok, {len(found[0].checks)} checks"
+            raise UnjudgedError(f"the auditors differ: {' / '.join(map(Verdict.told, found))}")
+        for one in found:
+            one.require(["ok"], "auditor")
+            one.require_acks(least_acks)
+        return f"{len(found)} auditors: ok, {len(found[0].checks)} checks, {found[0].acks()} acks"
 
     def _start(self, folder: Path, deep: bool) -> Auditor:
         folder.mkdir(exist_ok=True)

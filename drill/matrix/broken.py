@@ -1,6 +1,6 @@
 """Rules of the protocol, broken on purpose in a lander's process on the real store."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,14 +11,21 @@ from ingestion.land.protocol import Head, Partition, PutOutcome
 from ingestion.land.store import BronzeStore
 
 _SUFFIX: Final = ".jsonl.zst"
+# Offsets that are in no object, or in two.
+_CHAIN: Final = frozenset({"bronze.chain"})
 
 
 @dataclass(frozen=True)
 class Rules:
-    """What a lander is built from; as it stands, the product's own rules."""
+    """What a lander is built from; as it stands, the product's own rules.
+
+    ``caught_by`` names the auditors' checks that have to find it, and ``stuck`` where landing
+    notices by itself. Another reason for a red row is a failure of something else.
+    """
 
     core: Callable[[Limits], Core] = Core
     store: Callable[..., BronzeStore] = BronzeStore
+    caught_by: frozenset[str] = frozenset()
 
 
 class Overwriting(BronzeStore):
@@ -68,12 +75,21 @@ class RefusedIsLanded(BronzeStore):
 
 RULES: Final[dict[str, Rules]] = {
     "": Rules(),
-    "commit-before-put": Rules(core=CommitBeforePut),
-    "overwrite": Rules(store=Overwriting),
-    "end-in-key": Rules(store=EndInKey),
-    "adopt-unchecked": Rules(core=AdoptUnchecked),
-    "unknown-is-landed": Rules(core=UnknownIsLanded),
-    "conflict-is-landed": Rules(store=ConflictIsLanded),
-    "refused-is-landed": Rules(store=RefusedIsLanded),
+    "commit-before-put": Rules(
+        core=CommitBeforePut, caught_by=frozenset({"kafka.committed", "I4"})
+    ),
+    "overwrite": Rules(store=Overwriting, caught_by=frozenset({"bronze.versions", "I3"})),
+    "end-in-key": Rules(store=EndInKey, caught_by=frozenset({"bronze.keys"})),
+    "adopt-unchecked": Rules(core=AdoptUnchecked, caught_by=_CHAIN),
+    "unknown-is-landed": Rules(core=UnknownIsLanded, caught_by=_CHAIN),
+    "conflict-is-landed": Rules(store=ConflictIsLanded, caught_by=_CHAIN),
+    # A lander that drops what is refused does not tell of the refusal that it has to tell of.
+    "refused-is-landed": Rules(store=RefusedIsLanded, caught_by=_CHAIN | {"stuck"}),
 }
 BREAKABLE: Final = tuple(name for name in RULES if name)
+
+
+def is_caught(rule: str, kind: str, checks: Iterable[str]) -> bool:
+    """Tell whether a red row has noticed this rule, and not something else."""
+    found = {"stuck"} if kind == "stuck" else set(checks)
+    return kind in ("stuck", "violated") and bool(found & RULES[rule].caught_by)

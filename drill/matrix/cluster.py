@@ -19,7 +19,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 
 from drill.matrix import disk
 from drill.matrix.detour import Detour
-from drill.matrix.errors import StuckError
+from drill.matrix.errors import UnsettledError
 from drill.matrix.process import Process
 from drill.matrix.waiting import until
 from infra.local import acls, config, files, kafka, processes, scratch, services, store, topics
@@ -156,9 +156,11 @@ class Cluster:
         """Wait until every broker follows everything, and leads again what it led first.
 
         Raises:
-            StuckError: one does not.
+            UnsettledError: one does not.
         """
-        until(self.is_whole, _START_S, "every broker is in sync and leads as before", StuckError)
+        until(
+            self.is_whole, _START_S, "every broker is in sync and leads as before", UnsettledError
+        )
 
     def create_topic(
         self, name: str, replicas: Sequence[Sequence[int]], settings: Mapping[str, str]
@@ -233,8 +235,8 @@ class Cluster:
 
     def _wait_until_healthy(self) -> None:
         try:
-            until(self._answers, _START_S, "every broker and the store answer", StuckError)
-        except StuckError as error:
+            until(self._answers, _START_S, "every broker and the store answer", UnsettledError)
+        except UnsettledError as error:
             raise StackError(f"the drill's cluster did not start: {error}; {self._logs()}") from (
                 error
             )

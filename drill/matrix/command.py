@@ -16,8 +16,9 @@ from rich.console import Console
 from drill.matrix import report as reports
 from drill.matrix.broken import BREAKABLE
 from drill.matrix.cluster import Cluster, forget
-from drill.matrix.errors import CAUGHT, RedError
+from drill.matrix.errors import RedError
 from drill.matrix.matrix import ROWS, chosen
+from drill.matrix.report import Report
 from drill.matrix.row import Outcome, Row
 from drill.matrix.run import Run
 from drill.matrix.stage import Options
@@ -50,7 +51,8 @@ def run(
 ) -> None:
     """Break brokers, store and landers for real, and have two auditors judge what was landed.
 
-    Exits 0 when every row is green; with --break, when every row played is red.
+    Exits 0 when no row and no comparison is red; with --break, when every row played is red because
+    of a check that is named for the rule.
     """
     _check(row or [], broken, brokers)
     if listing:
@@ -66,7 +68,7 @@ def run(
     )
     paths = [_folder() / "report.json", *([report] if report else [])]
     rows = sorted(chosen(row or [], broken), key=lambda one: -one.brokers)
-    if not _play(rows, options, brokers, paths):
+    if not _play(rows, options, brokers, Report(paths, options)):
         raise typer.Exit(1)
 
 
@@ -93,15 +95,16 @@ def _folder() -> Path:
     return ProjectSettings.load().state("drill")
 
 
-def _play(rows: list[Row], options: Options, brokers: int, paths: list[Path]) -> bool:
-    console, began, folder = Console(), time.monotonic(), _folder()
+def _play(rows: list[Row], options: Options, brokers: int, report: Report) -> bool:
+    console, folder = Console(), _folder()
     with _alone(folder):
-        played = Played(folder, options, brokers, console)
+        report.forget()
+        played = Played(folder, options, brokers, console, report)
         while rows:
             rows = played.on_a_new_cluster(rows)
+        verdict = reports.judged(played.outcomes, played.deep, options.broken)
+        report.write(played.outcomes, played.deep, verdict)
     reports.show(played.outcomes, console)
-    for path in paths:
-        reports.write(path, played.outcomes, options, played.deep, time.monotonic() - began)
     return conclude(played, options.broken, console)
 
 
@@ -113,6 +116,7 @@ class Played:
     options: Options
     brokers: int
     console: Console
+    report: Report
     outcomes: list[Outcome] = field(default_factory=list)
     deep: list[str] = field(default_factory=list)
     clusters: int = 0
@@ -130,19 +134,32 @@ class Played:
                 if min(self.brokers, row.brokers) != size:
                     left = list(rows[number - 1 :])
                     break
-                self.outcomes.append(run.play(row))
-                _tell(self.outcomes[-1], self.console)
+                self._play(run, row)
                 if self.outcomes[-1].verdict == "red":
+                    self._leave_uncompared(rows[: number - 1])
                     return list(rows[number:])
             self.deep.append(_deep(run))
         return left
+
+    def _play(self, run: Run, row: Row) -> None:
+        self.outcomes.append(run.play(row))
+        self.report.write(self.outcomes, self.deep)
+        _tell(self.outcomes[-1], self.console)
+
+    def _leave_uncompared(self, rows: Sequence[Row]) -> None:
+        """Say which good rows are not compared, since a red one came after them."""
+        numbers = {row.number for row in rows}
+        for one in self.outcomes:
+            if one.row in numbers and one.verdict == "green":
+                why = f"row {self.outcomes[-1].row} was red on the same cluster"
+                one.remarks.append(f"not compared byte for byte: {why}")
 
 
 def _deep(played: Run) -> str:
     try:
         return played.deep()
     except RedError as error:
-        return f"red: {error}"
+        return f"{reports.RED}: {error}"
 
 
 def _tell(one: Outcome, console: Console) -> None:
@@ -155,16 +172,16 @@ def _tell(one: Outcome, console: Console) -> None:
 def conclude(played: Played, broken: str, console: Console) -> bool:
     """Say and return whether the run ended as it has to."""
     outcomes = played.outcomes
+    verdict = reports.judged(outcomes, played.deep, broken)
     if broken:
-        stayed = [one.row for one in outcomes if one.kind not in CAUGHT]
+        stayed = reports.missed(outcomes, broken)
         text = f"not caught in row {', '.join(map(str, stayed))}" if stayed else "caught as wanted"
         rows = ", ".join(str(one.row) for one in outcomes)
         console.print(f"rule {broken!r} broken on purpose in row {rows}: {text}", highlight=False)
-        return bool(outcomes) and not stayed
+        return verdict == "caught"
     for found in played.deep:
         console.print(f"every byte compared with Kafka's: {found}", highlight=False, markup=False)
-    is_deep = not any(found.startswith("red") for found in played.deep)
-    return is_deep and not any(one.verdict == "red" for one in outcomes)
+    return verdict != "red"
 
 
 @contextmanager

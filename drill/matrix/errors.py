@@ -1,17 +1,19 @@
 """Why a row is red."""
 
-from typing import Final
+from collections.abc import Collection
 
 from ingestion.errors import TapehouseError
-
-# With a rule broken on purpose these are the verdicts wanted: of landing, not of the drill.
-CAUGHT: Final = ("violated", "stuck")
 
 
 class RedError(TapehouseError):
     """A row is red; ``kind`` is one word for it."""
 
     kind = "red"
+
+    def __init__(self, text: str, checks: Collection[str] = ()) -> None:
+        """``checks`` names what an auditor found violated, where that is the reason."""
+        super().__init__(text)
+        self.checks = frozenset(checks)
 
 
 class UnsteadyError(RedError):
@@ -32,10 +34,22 @@ class StuckError(RedError):
     kind = "stuck"
 
 
+class UnsettledError(RedError):
+    """What landing leans on did not come to order: brokers, the producer, the group, Spark."""
+
+    kind = "unsettled"
+
+
 class ViolatedError(RedError):
-    """An auditor found an invariant violated, or could not judge it."""
+    """An auditor found an invariant violated."""
 
     kind = "violated"
+
+
+class UnjudgedError(RedError):
+    """An auditor gave no verdict, could not judge, or has seen too little."""
+
+    kind = "unjudged"
 
 
 class UnseenError(RedError):

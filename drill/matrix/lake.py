@@ -12,7 +12,7 @@ import pyarrow as pa
 from pyiceberg.catalog.sql import SqlCatalog
 
 from drill.matrix.auditors import Auditor, stages
-from drill.matrix.errors import StuckError, ViolatedError
+from drill.matrix.errors import UnsettledError
 from drill.matrix.members import Orders
 from drill.matrix.process import Process
 from drill.matrix.stage import Stage
@@ -43,12 +43,14 @@ class Lake:
         """Run jobs; return their counts by job.
 
         Raises:
-            StuckError: they fail or do not end.
+            UnsettledError: they fail or do not end.
         """
         process, report = self.start(*words)
         code = process.wait(_JOB_S)
         if code != 0:
-            raise StuckError(f"spark_jobs {' '.join(words)} ended with {code}; see {process.log}")
+            raise UnsettledError(
+                f"spark_jobs {' '.join(words)} ended with {code}; see {process.log}"
+            )
         counts: dict[str, Any] = json.loads(report.read_text())["jobs"]
         return counts
 
@@ -65,19 +67,22 @@ class Lake:
         """Where Spark puts what it needs for the time of a job."""
         return self._layout.state / "spark" / "tmp"
 
-    def require_sound(self, *also_good: str) -> None:
-        """Have an auditor compare the lake with bronze, and bronze with Kafka.
+    def require_sound(self) -> None:
+        """Take in all that was sent, and have an auditor compare ledger, Kafka, bronze and lake.
 
         Raises:
-            ViolatedError: it says anything but ok, or one of ``also_good``.
+            RedError: it says anything but ok; the load, landing or Spark does not come to its end.
         """
+        self._stage.drain()  # nothing may be on its way: each acked id has to be in the lake
+        self.job("compact")
         report = self._layout.run / f"lake-audit-{self._stage.row}.json"
-        words = stages("kafka", "bronze", "lake")
+        words = ["--ledger", str(self._stage.folder / "ledger")]
+        words += stages("kafka", "bronze", "ledger", "lake")
         auditor = Auditor(self._stage.cluster, "auditor-lake", report, words)
         verdict = auditor.verdict(_AUDIT_S)
-        if verdict.verdict not in ("ok", *also_good):
-            raise ViolatedError(f"the lake's auditor: {verdict.told()}")
-        self._stage.reactions.append(f"the lake's auditor says {verdict.verdict}")
+        verdict.require(["ok"], "the lake's auditor")
+        verdict.require_acks(self._stage.sent()["delivered"])
+        self._stage.reactions.append(f"each of {verdict.acks()} acks is in the lake, or rejected")
 
     @contextmanager
     def tables(self) -> Iterator[duckdb.DuckDBPyConnection]:

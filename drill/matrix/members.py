@@ -1,6 +1,7 @@
 """A lander's process as the drill sees it: its signals, its status file, its log."""
 
 import json
+import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,6 +27,11 @@ class Orders:
     settings: tuple[tuple[str, str], ...] = ()
     prefix: tuple[str, ...] = ()  # what its command line begins with
 
+    @property
+    def kills(self) -> bool:
+        """Whether the failpoint ends it."""
+        return self.failpoint.count(":") == 1
+
 
 class Member:
     """One lander; started when made."""
@@ -48,6 +54,18 @@ class Member:
         except FileNotFoundError:
             return {}
         return found if found["pid"] == self.process.pid else {}
+
+    def complaint(self) -> str | None:
+        """Return how it ended otherwise than it was told to; None where it did not, or runs."""
+        code, told = self.process.exit_code, self.process.told
+        if code in (None, 0) and (code is None or told):
+            return None
+        if code == -signal.SIGKILL and (told is signal.SIGKILL or self.orders.kills):
+            return None
+        if code == -signal.SIGTERM and told is signal.SIGTERM and not self.said("assigned"):
+            return None  # it was asked to end before it had anything to lose
+        asked = f"after {told.name}" if told else "unasked"
+        return f"{self.name} ended with {code} {asked}; see {self.process.log}"
 
     def follows(self) -> set[Partition]:
         """Return the partitions that it says it reads."""

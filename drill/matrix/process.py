@@ -24,6 +24,8 @@ class Process:
         self._command = list(command)
         self._environment = dict(environment)
         self._popen: subprocess.Popen[bytes] | None = None
+        self.told: signal.Signals | None = None
+        """What the last start was told to end by."""
 
     @property
     def pid(self) -> int:
@@ -49,6 +51,7 @@ class Process:
 
     def start(self) -> None:
         """Start it; in a session of its own, so that a Ctrl-C at the drill is the drill's."""
+        self.told = None
         with self.log.open("ab") as out:
             self._popen = subprocess.Popen(
                 self._command,
@@ -62,16 +65,18 @@ class Process:
 
     def kill(self) -> None:
         """Send SIGKILL and wait until it is gone."""
-        self._started().kill()
-        self._started().wait()
+        self.told = signal.SIGKILL
+        self._kill()
 
     def was_killed(self) -> bool:
         """Tell whether it ended by SIGKILL."""
         return self.exit_code == -signal.SIGKILL
 
     def terminate(self) -> None:
-        """Send SIGTERM."""
-        self._started().terminate()
+        """Send SIGTERM, once: a second one may come when Python has given up its handlers."""
+        if self.told is None:
+            self.told = signal.SIGTERM
+            self._started().terminate()
 
     def freeze(self) -> None:
         """Send SIGSTOP: it stands still, its connections stay open."""
@@ -95,7 +100,11 @@ class Process:
         self.thaw()
         self.terminate()
         if self.wait(_END_S) is None:
-            self.kill()
+            self._kill()
+
+    def _kill(self) -> None:
+        self._started().kill()
+        self._started().wait()
 
     def _started(self) -> subprocess.Popen[bytes]:
         if self._popen is None:

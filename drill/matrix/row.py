@@ -26,7 +26,10 @@ class Row:
 
 @dataclass
 class Outcome:
-    """What became of a row; ``kind`` is one word for why it is red or skipped."""
+    """What became of a row; ``kind`` is one word for why it is red or skipped.
+
+    ``checks`` names what the auditors found violated, ``remarks`` tells what was not looked at.
+    """
 
     row: int
     fault: str
@@ -35,7 +38,9 @@ class Outcome:
     reason: str = ""
     proofs: list[str] = field(default_factory=list)
     reactions: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
     notes: dict[str, float] = field(default_factory=dict)
+    checks: list[str] = field(default_factory=list)
     audit: str = ""
     watched: str = ""
     recovery_s: float | None = None

@@ -22,14 +22,15 @@ class Run:
         self._folder = folder
         self._sight = Sight(cluster)
         self._auditors = Auditors(cluster, folder / "ledger")
+        self._confirmed = 0  # records of all rows so far, by the producers' own count
 
     def deep(self) -> str:
         """Have everything compared byte for byte.
 
         Raises:
-            ViolatedError: an auditor says anything but ok.
+            RedError: an auditor says anything but ok.
         """
-        return self._auditors.require_ok(deep=True)
+        return self._auditors.require_ok(self._confirmed, deep=True)
 
     def play(self, row: Row) -> Outcome:
         """Return what became of a row."""
@@ -37,13 +38,16 @@ class Run:
         stage = Stage(self._cluster, self._sight, self._auditors, options, self._folder, row.number)
         outcome = Outcome(row.number, row.fault)
         outcome.proofs, outcome.reactions = stage.proofs, stage.reactions
+        outcome.remarks = stage.remarks
         began = time.monotonic()
         try:
             self._judge(row, stage, outcome)
             outcome.watched = stage.watched()
+            stage.require_whole()
             outcome.verdict = "green"
         except RedError as error:
             outcome.verdict, outcome.kind, outcome.reason = "red", error.kind, str(error)
+            outcome.checks = sorted(error.checks)
         except SkippedError as error:
             outcome.verdict, outcome.kind, outcome.reason = "skipped", "not here", str(error)
         except Exception as error:  # the drill's own: red too, and the rows after it are played
@@ -61,4 +65,5 @@ class Run:
         outcome.recovery_s = stage.catch_up()
         self._cluster.settle()
         stage.drain()
-        outcome.audit = self._auditors.require_ok(row.deep)
+        self._confirmed += stage.sent()["delivered"]
+        outcome.audit = self._auditors.require_ok(self._confirmed, row.deep)

@@ -11,12 +11,20 @@ from typing import Final, TypeVar
 
 from drill.matrix.auditors import Auditors
 from drill.matrix.cluster import Cluster
-from drill.matrix.errors import RedError, StuckError, UnprovenError, UnsteadyError, ViolatedError
+from drill.matrix.errors import (
+    RedError,
+    StuckError,
+    UnjudgedError,
+    UnprovenError,
+    UnseenError,
+    UnsettledError,
+    UnsteadyError,
+)
 from drill.matrix.members import Member, Orders
 from drill.matrix.process import Process
 from drill.matrix.sight import Ends, Sight
 from drill.matrix.waiting import until
-from drill.matrix.watchers import Watchers
+from drill.matrix.watchers import INVARIANTS, Watchers
 
 T = TypeVar("T")
 
@@ -25,6 +33,7 @@ STEADY_S: Final = 120.0
 PROOF_S: Final = 60.0
 CATCH_UP_S: Final = 120.0
 _ANSWERED_S: Final = 150.0
+_BLIND_S: Final = 30.0  # may pass without a sample where the fault does not keep it from us
 _LOADED: Final = 500  # records that are confirmed before a fault may come
 
 
@@ -52,7 +61,9 @@ class Stage:
     row: int
     proofs: list[str] = field(default_factory=list)  # that the fault happened
     reactions: list[str] = field(default_factory=list)  # what landing did then
+    remarks: list[str] = field(default_factory=list)  # what was not looked at, and why
     notes: dict[str, float] = field(default_factory=dict)
+    blind_s: dict[str, float] = field(default_factory=lambda: dict.fromkeys(INVARIANTS, _BLIND_S))
     members: list[Member] = field(default_factory=list)
     load: Process | None = None
     watchers: Watchers | None = None
@@ -89,7 +100,7 @@ class Stage:
             UnsteadyError,
         )
 
-    def seen(self, question: Callable[[], T], error: type[RedError] = StuckError) -> T:
+    def seen(self, question: Callable[[], T], error: type[RedError] = UnseenError) -> T:
         """Return the answer to a question, asked again while nobody answers.
 
         Raises:
@@ -138,7 +149,7 @@ class Stage:
         Raises:
             StuckError: it does not come to that.
         """
-        targets = self.require_ends(StuckError)
+        targets = self.require_ends()
         self.expect(what, lambda: self.sight.missing(targets) == 0)
 
     def renew(
@@ -155,15 +166,20 @@ class Stage:
         self.sight = Sight(self.cluster, broker)
 
     def audit_now(self) -> None:
-        """Have the auditors look in the middle of a fault: behind is fine, violated is not.
+        """Have the auditors look in the middle of a fault that hides neither Kafka nor the store.
 
         Raises:
-            ViolatedError: one of them says so.
+            ViolatedError: one of them found something violated.
+            UnjudgedError: one of them could not judge.
         """
         for found in self.auditors.judge():
-            if found.verdict == "violated":
-                raise ViolatedError(f"during the fault: {found.told()}")
+            found.require(["ok", "behind"], "during the fault")
         self.reactions.append("auditors in the middle of it: nothing violated")
+
+    def blinds(self, why: str, seconds: float, *invariants: str) -> None:
+        """Say that the fault may keep the watchers from samples of these for so long."""
+        self.blind_s |= dict.fromkeys(invariants, seconds + _BLIND_S)
+        self.remarks.append(f"{' and '.join(invariants)} not sampled for {seconds:.0f} s: {why}")
 
     def healed(self) -> None:
         """Say that the fault is over: from here on the time to recover counts."""
@@ -201,7 +217,8 @@ class Stage:
         """Stop the load with every record answered, and wait until bronze lacks nothing.
 
         Raises:
-            StuckError: a record stays unanswered, or bronze does not catch up.
+            UnsettledError: a record stays unanswered.
+            StuckError: bronze does not catch up.
         """
         self._stop_load()
         until(lambda: self.sight.lag() == 0, CATCH_UP_S, "the lag comes to 0", StuckError)
@@ -210,11 +227,23 @@ class Stage:
         """End the watch; return a word on what was sampled.
 
         Raises:
-            ViolatedError: something changed, a commit was ahead, or nobody looked.
+            ViolatedError: something changed, or a commit was ahead.
+            UnjudgedError: nobody looked, or not often enough.
         """
         if self.watchers is None:
-            raise ViolatedError("nobody watched")
-        return self.watchers.require_ok()
+            raise UnjudgedError("nobody watched")
+        return self.watchers.require_ok(self.blind_s)
+
+    def require_whole(self) -> None:
+        """End the landers; require that none of them ended otherwise than it was told to.
+
+        Raises:
+            StuckError: one did.
+        """
+        alone = [one.complaint() for one in self.members]
+        self._end_members()
+        if found := [text for text in (*alone, *(m.complaint() for m in self.members)) if text]:
+            raise StuckError(found[0])
 
     def clear(self) -> None:
         """End what the row started."""
@@ -228,10 +257,10 @@ class Stage:
         """End every lander, and wait until the group has no member.
 
         Raises:
-            StuckError: it still has one.
+            UnsettledError: it still has one.
         """
         self._end_members()
-        until(self._is_deserted, CATCH_UP_S, "the group is empty", StuckError)
+        until(self._is_deserted, CATCH_UP_S, "the group is empty", UnsettledError)
 
     def sent(self) -> dict[str, int]:
         """Return what the producer has told of itself."""
@@ -241,7 +270,7 @@ class Stage:
             return {}
         return found
 
-    def require_ends(self, error: type[RedError]) -> Ends:
+    def require_ends(self, error: type[RedError] = UnseenError) -> Ends:
         """Return where Kafka's logs end now, waiting for leaders that are away."""
         return self.seen(self.sight.ends, error)
 
@@ -274,4 +303,4 @@ class Stage:
         code = self.load.wait(_ANSWERED_S)
         if code != 0:
             said = "still runs" if code is None else f"ended with {code}"
-            raise StuckError(f"the producer {said}: {self.sent()}; see {self.load.log}")
+            raise UnsettledError(f"the producer {said}: {self.sent()}; see {self.load.log}")

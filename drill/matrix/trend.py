@@ -45,9 +45,9 @@ class Trend:
         }
 
     def problem(self) -> str | None:
-        """Return how it grows beyond bounds; None where it does not, or was watched too briefly."""
+        """Return how it grows beyond bounds; None where it does not, or `unjudged`."""
         rows = self._settled()
-        if len(rows) < _LEAST:
+        if self.unjudged():
             return None
         found, minutes = self.notes(), float(rows[-1, 0] - rows[0, 0])
         gained_mb = found["rss_mb_per_min"] * minutes
@@ -57,6 +57,11 @@ class Trend:
         if gained_fds > _DESCRIPTORS:
             return f"{gained_fds:.0f} descriptors more in {minutes:.1f} min: {found}"
         return None
+
+    def unjudged(self) -> str | None:
+        """Return why there is no trend; None where there is one."""
+        found = len(self._settled())
+        return None if found >= _LEAST else f"expected {_LEAST} samples at least, found {found}"
 
     def _settled(self) -> np.ndarray:
         rows = self.rows

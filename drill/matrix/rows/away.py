@@ -36,6 +36,7 @@ def down(stage: Stage) -> None:
     """Take the store away for longer than the landers' memory lasts."""
     landers = stage.landers(2, Orders(settings=_SMALL))
     stage.steady()
+    stage.blinds("no store", stage.options.store_outage_s, "I3", "I4")
     before = max(map(rss, landers))
     with Sampler(landers) as samples:
         began = time.monotonic()

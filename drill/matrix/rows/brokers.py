@@ -59,6 +59,8 @@ def _has_ended(broker: Process) -> bool:
 
 
 def _kill_all(stage: Stage) -> None:
+    why = "no broker, then one after another"
+    stage.blinds(why, stage.options.outage_s + _FAIL_OVER_S, "I4")
     for broker in stage.cluster.brokers.values():
         broker.kill()
     stage.prove("no broker is left", lambda: not any(_running(stage)))
@@ -84,6 +86,7 @@ def silent_coordinator(stage: Stage) -> None:
     broker = stage.cluster.brokers[COORDINATOR]
     stage.prove(f"broker {COORDINATOR} alone coordinates", lambda: _coordinates(stage))
     stage.look_via(_LEADER)
+    began = time.monotonic()
     broker.freeze()
     stage.prove(f"broker {COORDINATOR} stands still", lambda: broker.is_frozen)
     stage.prove("the data's brokers go on without it", lambda: _data_is_free(stage))
@@ -94,6 +97,9 @@ def silent_coordinator(stage: Stage) -> None:
     )
     stage.expect_progress("landing goes on without it")
     broker.thaw()
+    # No longer than that: there are samples right before and right after.
+    silent_s = time.monotonic() - began
+    stage.blinds("commits cannot be read from a coordinator that stands still", silent_s, "I4")
     stage.healed()
 
 
@@ -108,6 +114,7 @@ def _data_is_free(stage: Stage) -> bool:
 def forgotten(stage: Stage) -> None:
     """Have a broker that lacks landed records elected leader, and let others be written there."""
     cluster = stage.cluster
+    stage.blinds("a topic without a leader", _FAIL_OVER_S, "I4")
     stage.renew(DEAD_LETTERS, [[_LEADER, _FOLLOWER]], _UNSAFE)
     one = stage.lander()
     stage.steady()

@@ -42,7 +42,7 @@ def again(stage: Stage) -> None:
     least, most = judge_copies(_ledger(stage, "first"), _ledger(stage, "second"), found)
     stage.notes |= {"duplicates": found, "at_least": least, "at_most": most}
     stage.reactions.append(f"the lake reports {found} copies, of {least} to {most} sent twice")
-    lake.require_sound("behind")
+    lake.require_sound()
 
 
 def _producer(stage: Stage, name: str, *more: str) -> Process:

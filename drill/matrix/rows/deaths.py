@@ -57,10 +57,9 @@ def asked_to_stop(stage: Stage) -> None:
     """Send SIGTERM to a lander under load."""
     first, _ = stage.landers(2)
     stage.steady()
-    stage.prove(
-        f"{first.name} holds records", lambda: first.status().get("buffered_records", 0) > 0
-    )
-    landed, began = len(first.said("landed")), time.monotonic()
+    held: dict[str, int] = {}
+    stage.prove(f"{first.name} holds records", lambda: held.update(_positions(first)) or held)
+    began = time.monotonic()
     first.process.terminate()
     stage.expect(
         f"{first.name} has ended with exit code 0 within {STOP_S:.0f} s",
@@ -68,8 +67,11 @@ def asked_to_stop(stage: Stage) -> None:
         STOP_S,
     )
     stage.notes["stopped_s"] = round(time.monotonic() - began, 2)
+    stage.expect(f"{first.name} dropped nothing", lambda: not first.said("dropped"), 0)
     stage.expect(
-        f"{first.name} landed what it held", lambda: len(first.said("landed")) > landed, 1.0
+        f"{first.name} landed all that it held, in each of {len(held)} partitions",
+        lambda: all(_told(first).get(name, 0) >= position for name, position in held.items()),
+        1.0,
     )
     stage.healed()
 
@@ -80,12 +82,27 @@ def _holds(one: Member) -> bool:
 
 
 def _untold(stage: Stage, one: Member) -> bool:
+    places = {Partition(*_split(name)): end for name, end in _told(one).items()}
+    landed = stage.sight.landed(places)
+    return any(landed[place] > end for place, end in places.items())
+
+
+def _told(one: Member) -> dict[str, int]:
+    """Return by partition how far a lander says that it has landed."""
     told: dict[str, int] = {}
     for line in one.said("landed"):
         told[line["partition"]] = max(line["next"], told.get(line["partition"], 0))
-    places = {Partition(*_split(name)): end for name, end in told.items()}
-    landed = stage.sight.landed(places)
-    return any(landed[place] > end for place, end in places.items())
+    return told
+
+
+def _positions(one: Member) -> dict[str, int]:
+    """Return by partition how far a lander has read, where it holds what is not landed."""
+    rows = one.status().get("partitions", [])
+    return {
+        str(Partition(row["topic"], row["partition"])): row["position"]
+        for row in rows
+        if row["buffered_records"]
+    }
 
 
 def _split(name: str) -> tuple[str, int]:

@@ -5,7 +5,7 @@ from collections import Counter
 from typing import Final
 
 from drill.matrix import late
-from drill.matrix.errors import StuckError, ViolatedError
+from drill.matrix.errors import ViolatedError
 from drill.matrix.lake import LANDERS, LOAD_RATE, Lake
 from drill.matrix.row import Row
 from drill.matrix.sender import Stamped, send
@@ -27,7 +27,7 @@ def late_waves(stage: Stage) -> None:
     stage.landers(2, LANDERS)
     stage.steady()
     draw = random.Random(stage.options.seed)  # noqa: S311 - not a secret
-    lake, before = Lake(stage), stage.require_ends(StuckError)
+    lake, before = Lake(stage), stage.require_ends()
     for wave in range(1, _WAVES + 1):
         _wave(stage, draw, f"r{stage.row}-{wave}")
         counts = lake.job("run", "compact", "window-metrics")
@@ -40,7 +40,7 @@ def late_waves(stage: Stage) -> None:
         lake.job("window-metrics", *days)["window-metrics"]
     )
     stage.expect("a recompute of the sessions changes nothing", lambda: _unchanged(stage), 0)
-    lake.require_sound("behind")
+    lake.require_sound()
 
 
 def _wave(stage: Stage, draw: random.Random, run_id: str) -> None:

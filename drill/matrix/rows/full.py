@@ -87,6 +87,7 @@ def _keep_ledgers(disk: SmallDisk, folder: Path) -> None:
 
 def _under_broker(stage: Stage) -> None:
     broker = stage.cluster.brokers[_BROKER]
+    stage.blinds(f"broker {_BROKER} leads partitions and is away", _FAIL_OVER_S, "I4")
     _away(stage, broker)
     with on_small_disk(stage.cluster.data(_BROKER), _SPARE_MIB) as disk:
         broker.start()

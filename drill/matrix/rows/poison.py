@@ -33,7 +33,7 @@ def poisoned(stage: Stage) -> None:
     lake = Lake(stage)
     lake.job("compact")
     _judge_rejects(stage, lake, places)
-    lake.require_sound("behind")
+    lake.require_sound()
 
 
 def _stamped(records: Sequence[hostile.Hostile]) -> Iterator[Stamped]:

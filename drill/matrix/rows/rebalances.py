@@ -1,6 +1,8 @@
 """Row 7: members that come and go without end."""
 
 import time
+from collections.abc import Iterable
+from itertools import chain, pairwise
 from typing import Final
 
 from drill.matrix.members import Member, Orders
@@ -55,7 +57,13 @@ def _produced(stage: Stage) -> int:
 
 
 def _rebalances(one: Member) -> int:
-    return len(one.said("assigned", "revoked", "lost"))
+    return rebalances([line["event"] for line in one.said("assigned", "revoked", "lost")])
+
+
+def rebalances(events: Iterable[str]) -> int:
+    """Count rebalances: what is assigned after partitions were taken away is of the same one."""
+    pairs = pairwise(chain([""], events))
+    return sum(event != "assigned" or before in ("", "assigned") for before, event in pairs)
 
 
 ROWS: Final = (Row(7, "rebalance storm, classic and KIP-848", storm),)

@@ -37,7 +37,7 @@ class Soak:
         fault(self)
         self.counts[name] += 1
         healed = time.monotonic()
-        targets = self._stage.require_ends(StuckError)
+        targets = self._stage.require_ends()
         sight = self._stage.sight
         self._stage.wait(
             f"bronze catches up after {name}", lambda: sight.missing(targets) == 0, _CATCH_UP_S
@@ -115,6 +115,7 @@ def soak(stage: Stage) -> None:
     options = stage.options
     run = Soak(stage, random.Random(options.seed))  # noqa: S311 - reproducible, not a secret
     stage.steady()
+    stage.blinds("store or coordinator away, then a fail-over", _CATCH_UP_S, "I3", "I4")
     until = time.monotonic() + options.soak_minutes * 60
     with Trend(run.elder.process.pid) as trend:
         while time.monotonic() < until:
@@ -125,6 +126,8 @@ def soak(stage: Stage) -> None:
     stage.expect("the elder lander lives", lambda: run.elder.process.is_running, 0)
     if problem := trend.problem():
         raise StuckError(f"the elder lander grows: {problem}")
+    if reason := trend.unjudged():
+        stage.remarks.append(f"whether the elder lander grows is not judged: {reason}")
     stage.healed()
 
 

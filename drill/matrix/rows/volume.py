@@ -6,7 +6,6 @@ import time
 from pathlib import Path
 from typing import Final
 
-from drill.matrix.errors import StuckError
 from drill.matrix.process import Process
 from drill.matrix.row import Row
 from drill.matrix.sampling import MIB, RSS_LIMIT, Sampler
@@ -75,7 +74,7 @@ def _delivered(report: Path) -> int:
 
 
 def _drain(stage: Stage) -> None:
-    targets = stage.require_ends(StuckError)
+    targets = stage.require_ends()
     backlog = stage.sight.missing(targets) or 0
     stage.prove("bronze lacks the backlog", lambda: backlog >= stage.notes["backlog_records"], 0)
     began = time.monotonic()

@@ -2,6 +2,7 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -9,10 +10,12 @@ from rich.console import Console
 from typer.testing import CliRunner, Result
 
 from drill.__main__ import app
+from drill.matrix import command
 from drill.matrix.broken import BREAKABLE
 from drill.matrix.command import Played, conclude
 from drill.matrix.matrix import ROWS, chosen
-from drill.matrix.row import Outcome
+from drill.matrix.report import Report, judged
+from drill.matrix.row import Outcome, Row
 from drill.matrix.stage import Options
 from infra.local import processes
 from ingestion.settings import ROOT
@@ -23,15 +26,20 @@ def run(*arguments: str) -> Result:
 
 
 def played(*outcomes: Outcome, deep: str = "2 auditors: ok") -> Played:
-    return Played(Path(), Options(), 3, Console(quiet=True), list(outcomes), [deep])
+    report, console = Report([], Options()), Console(quiet=True)
+    return Played(Path(), Options(), 3, console, report, list(outcomes), [deep])
 
 
 def green(row: int) -> Outcome:
     return Outcome(row, "a fault", "green")
 
 
-def red(row: int, kind: str) -> Outcome:
-    return Outcome(row, "a fault", "red", kind)
+def red(row: int, kind: str, *checks: str) -> Outcome:
+    return Outcome(row, "a fault", "red", kind, checks=list(checks))
+
+
+def skipped(row: int) -> Outcome:
+    return Outcome(row, "a fault", "skipped", "not here")
 
 
 def test_the_rows_can_be_listed_without_starting_anything() -> None:
@@ -68,15 +76,85 @@ def test_one_red_row_or_a_red_deep_audit_fails_the_run() -> None:
     assert conclude(played(green(1), green(2)), "", console)
     assert not conclude(played(green(1), red(2, "stuck")), "", console)
     assert not conclude(played(green(1), deep="red: violated"), "", console)
+    assert conclude(played(green(1), skipped(21)), "", console)
 
 
-def test_with_a_broken_rule_every_row_must_be_red_because_of_landing() -> None:
+def test_with_a_broken_rule_every_row_must_be_red_by_a_check_named_for_the_rule() -> None:
     console = Console(quiet=True)
+    caught = red(5, "violated", "bronze.chain", "bronze.versions")
 
-    assert conclude(played(red(5, "violated"), red(6, "stuck")), "overwrite", console)
-    assert not conclude(played(red(5, "violated"), green(6)), "overwrite", console)
-    assert not conclude(played(red(5, "unproven")), "overwrite", console)
+    assert conclude(played(caught, red(6, "violated", "I3")), "overwrite", console)
+    assert conclude(played(red(18, "stuck")), "refused-is-landed", console)
+    assert not conclude(played(caught, green(6)), "overwrite", console)
     assert not conclude(played(), "overwrite", console)
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        *(red(5, kind) for kind in ("unproven", "unjudged", "unsettled", "unseen", "stuck")),
+        red(5, "violated", "kafka.committed"),
+        red(5, "unjudged", "bronze.versions"),
+    ],
+    ids=lambda one: f"{one.kind} {one.checks}",
+)
+def test_a_row_that_is_red_for_another_reason_has_not_caught_the_rule(found: Outcome) -> None:
+    assert not conclude(played(found), "overwrite", Console(quiet=True))
+
+
+def test_the_report_is_green_only_where_all_was_played_and_compared() -> None:
+    assert judged([green(1), green(2)], ["2 auditors: ok"], "") == "green"
+    assert judged([green(1)], ["red: violated"], "") == "red"
+    assert judged([green(1), red(2, "stuck")], [], "") == "red"
+    assert judged([green(1), skipped(2)], ["2 auditors: ok"], "") == "incomplete"
+    assert judged([], [], "") == "incomplete"
+    assert judged([red(5, "violated", "I3")], [], "overwrite") == "caught"
+    assert judged([red(5, "unjudged")], [], "overwrite") == "not caught"
+
+
+def test_until_a_run_is_over_its_report_says_that_it_is_incomplete(tmp_path: Path) -> None:
+    paths = [tmp_path / "one.json", tmp_path / "other.json"]
+    report = Report(paths, Options())
+    for path in paths:
+        path.write_text('{"verdict": "green"}')
+
+    report.forget()
+    assert not any(path.exists() for path in paths)
+
+    report.write([green(1)], [])
+    found = [json.loads(path.read_text()) for path in paths]
+    assert [one["verdict"] for one in found] == ["incomplete", "incomplete"]
+    assert [row["row"] for row in found[0]["rows"]] == [1]
+
+
+def test_rows_before_a_red_one_are_told_to_be_uncompared(monkeypatch: pytest.MonkeyPatch) -> None:
+    ends = {1: green(1), 2: skipped(2), 4: red(4, "stuck"), 5: green(5)}
+    monkeypatch.setattr(command, "Run", lambda *_: Scripted(ends))
+    monkeypatch.setattr(command, "_cluster", lambda *_: nullcontext())
+    run = played(deep="unused")
+    run.deep.clear()
+
+    left = run.on_a_new_cluster([ROWS[number] for number in (1, 2, 4, 5)])
+
+    assert [row.number for row in left] == [5]
+    assert ends[1].remarks == ["not compared byte for byte: row 4 was red on the same cluster"]
+    assert not ends[2].remarks
+    assert not run.deep
+    assert not run.on_a_new_cluster(left)
+    assert (ends[5].remarks, run.deep) == ([], ["2 auditors: ok"])
+
+
+class Scripted:
+    """A run whose rows end as is written down."""
+
+    def __init__(self, ends: dict[int, Outcome]) -> None:
+        self._ends = ends
+
+    def play(self, row: Row) -> Outcome:
+        return self._ends[row.number]
+
+    def deep(self) -> str:
+        return "2 auditors: ok"
 
 
 @pytest.mark.integration

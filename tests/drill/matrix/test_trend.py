@@ -28,4 +28,8 @@ def test_leaking_descriptors_are_told() -> None:
 
 
 def test_a_short_look_is_no_trend() -> None:
-    assert trend(5, 5, samples=30).problem() is None
+    brief = trend(5, 5, samples=30)
+
+    assert brief.problem() is None
+    assert brief.unjudged() == "expected 60 samples at least, found 21"
+    assert trend(0, 0).unjudged() is None
