@@ -1,10 +1,11 @@
-"""A lander's process as the drill sees it: its signals, its status file, its log."""
+"""Processes as the drill sees them: a lander with status file and log, a loaded producer."""
 
 import json
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any, Final
 
@@ -67,6 +68,10 @@ class Member:
         asked = f"after {told.name}" if told else "unasked"
         return f"{self.name} ended with {code} {asked}; see {self.process.log}"
 
+    def rebalances(self) -> int:
+        """Return how many rebalances it has told of."""
+        return rebalances([line["event"] for line in self.said("assigned", "revoked", "lost")])
+
     def follows(self) -> set[Partition]:
         """Return the partitions that it says it reads."""
         rows = self.status().get("partitions", [])
@@ -86,6 +91,41 @@ class Member:
             if isinstance(line, dict):
                 found.append(line)
         return found
+
+
+class Load:
+    """A loaded producer (``python -m drill load``); started when made."""
+
+    def __init__(self, cluster: Cluster, name: str, rate: float, ledger: Path) -> None:
+        self._report = cluster.layout.run / f"load-{name}.json"
+        command = [sys.executable, "-m", "drill", "load", "--rate", str(rate)]
+        command += ["--ledger", str(ledger), "--report", str(self._report)]
+        self.process = cluster.process(f"load-{name}", command)
+        self.process.start()
+
+    def told(self) -> dict[str, int]:
+        """Return its counts; empty before it has told anything."""
+        try:
+            found: dict[str, int] = json.loads(self._report.read_text())
+        except FileNotFoundError:
+            return {}
+        return found
+
+    def delivered(self) -> int:
+        """Return how many of its records Kafka has confirmed."""
+        return self.told().get("delivered", 0)
+
+
+def rebalances(events: Iterable[str]) -> int:
+    """Count rebalances: what is assigned after partitions were taken away is of the same one."""
+    pairs = pairwise(chain([""], events))
+    return sum(event != "assigned" or before in ("", "assigned") for before, event in pairs)
+
+
+def partition_of(name: str) -> Partition:
+    """Return the partition that a lander's log names."""
+    topic, _, number = name.rpartition("/")
+    return Partition(topic, int(number))
 
 
 def _run_folder(cluster: Cluster, orders: Orders) -> Path:

@@ -1,7 +1,5 @@
 """What a row plays on: the cluster, a loaded producer, landers, watchers, and the proofs."""
 
-import json
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
@@ -20,8 +18,7 @@ from drill.matrix.errors import (
     UnsettledError,
     UnsteadyError,
 )
-from drill.matrix.members import Member, Orders
-from drill.matrix.process import Process
+from drill.matrix.members import Load, Member, Orders
 from drill.matrix.sight import Ends, Sight
 from drill.matrix.waiting import until
 from drill.matrix.watchers import INVARIANTS, Watchers
@@ -65,7 +62,7 @@ class Stage:
     notes: dict[str, float] = field(default_factory=dict)
     blind_s: dict[str, float] = field(default_factory=lambda: dict.fromkeys(INVARIANTS, _BLIND_S))
     members: list[Member] = field(default_factory=list)
-    load: Process | None = None
+    load: Load | None = None
     watchers: Watchers | None = None
     healed_at: float | None = None
     recovery_s: float | None = None
@@ -84,6 +81,10 @@ class Stage:
     def landers(self, count: int, orders: Orders | None = None) -> list[Member]:
         """Start several landers alike."""
         return [self.lander(orders) for _ in range(count)]
+
+    def producer(self, name: str, rate: float) -> Load:
+        """Start a loaded producer; the runner ends its own, a row those that it starts."""
+        return Load(self.cluster, name, rate, self.folder / "ledger")
 
     def steady(self) -> None:
         """Wait until records flow and bronze has all that Kafka held a moment ago.
@@ -194,8 +195,7 @@ class Stage:
             UnsteadyError: they have not.
         """
         until(self._is_deserted, STEADY_S, "the group is empty", UnsteadyError)
-        self.load = self._loader()
-        self.load.start()
+        self.load = self.producer(str(self.row), self.options.rate)
         self.watchers = Watchers(self.cluster, self.row)
         self.watchers.start()
 
@@ -247,9 +247,10 @@ class Stage:
 
     def clear(self) -> None:
         """End what the row started."""
-        for started in (self.load, self.watchers):
-            if started is not None:
-                started.end()
+        if self.load is not None:
+            self.load.process.end()
+        if self.watchers is not None:
+            self.watchers.end()
         self._end_members()
         self.closing.close()
 
@@ -264,11 +265,7 @@ class Stage:
 
     def sent(self) -> dict[str, int]:
         """Return what the producer has told of itself."""
-        try:
-            found: dict[str, int] = json.loads(self._load_report().read_text())
-        except FileNotFoundError:
-            return {}
-        return found
+        return self.load.told() if self.load else {}
 
     def require_ends(self, error: type[RedError] = UnseenError) -> Ends:
         """Return where Kafka's logs end now, waiting for leaders that are away."""
@@ -288,19 +285,12 @@ class Stage:
     def _is_loaded(self) -> bool:
         return self.sent().get("delivered", 0) >= _LOADED
 
-    def _loader(self) -> Process:
-        command = [sys.executable, "-m", "drill", "load", "--rate", str(self.options.rate)]
-        command += ["--ledger", str(self.folder / "ledger"), "--report", str(self._load_report())]
-        return self.cluster.process(f"load-{self.row}", command)
-
-    def _load_report(self) -> Path:
-        return self.cluster.layout.run / f"load-{self.row}.json"
-
     def _stop_load(self) -> None:
         if self.load is None:
             return
-        self.load.terminate()
-        code = self.load.wait(_ANSWERED_S)
+        process = self.load.process
+        process.terminate()
+        code = process.wait(_ANSWERED_S)
         if code != 0:
             said = "still runs" if code is None else f"ended with {code}"
-            raise UnsettledError(f"the producer {said}: {self.sent()}; see {self.load.log}")
+            raise UnsettledError(f"the producer {said}: {self.load.told()}; see {process.log}")

@@ -3,7 +3,7 @@
 import time
 from typing import Final
 
-from drill.matrix.members import STOP_S, Member, Orders
+from drill.matrix.members import STOP_S, Member, Orders, partition_of
 from drill.matrix.row import Row
 from drill.matrix.stage import Stage
 from ingestion.land.protocol import Partition
@@ -82,7 +82,7 @@ def _holds(one: Member) -> bool:
 
 
 def _untold(stage: Stage, one: Member) -> bool:
-    places = {Partition(*_split(name)): end for name, end in _told(one).items()}
+    places = {partition_of(name): end for name, end in _told(one).items()}
     landed = stage.sight.landed(places)
     return any(landed[place] > end for place, end in places.items())
 
@@ -103,11 +103,6 @@ def _positions(one: Member) -> dict[str, int]:
         for row in rows
         if row["buffered_records"]
     }
-
-
-def _split(name: str) -> tuple[str, int]:
-    topic, _, number = name.rpartition("/")
-    return topic, int(number)
 
 
 ROWS: Final = (

@@ -7,13 +7,13 @@ from typing import Final
 from drill.matrix import late
 from drill.matrix.errors import ViolatedError
 from drill.matrix.lake import LANDERS, LOAD_RATE, Lake
+from drill.matrix.members import partition_of
 from drill.matrix.row import Row
 from drill.matrix.sender import Stamped, send
 from drill.matrix.sight import Ends
 from drill.matrix.stage import Stage
 from ingestion.clock import SystemClock
 from ingestion.contracts.topics import REALTIME
-from ingestion.land.protocol import Partition
 from ingestion.produce.ledger import Ledger
 from ingestion.produce.outgoing import of_message
 
@@ -74,7 +74,7 @@ def _judge_sizes(stage: Stage, before: Ends) -> None:
         line["count"]
         for line in lines
         if line["partition"] in {str(p) for p in before if p.topic == REALTIME}
-        and line["start"] >= before[_place(line["partition"])]
+        and line["start"] >= before[partition_of(line["partition"])]
     ]
     found = Counter(next(size for size in _SIZES if count <= size) for count in counts)
     shown = ", ".join(f"{found[size]} of up to {size}" for size in sorted(found))
@@ -82,11 +82,6 @@ def _judge_sizes(stage: Stage, before: Ends) -> None:
     if not found or found[1]:
         raise ViolatedError(f"an object of a single record, or none at all: {shown}")
     stage.reactions.append(f"objects by records: {shown}")
-
-
-def _place(name: str) -> Partition:
-    topic, _, number = name.rpartition("/")
-    return Partition(topic, int(number))
 
 
 _WINDOWS: Final = """

@@ -1,8 +1,6 @@
 """Row 7: members that come and go without end."""
 
 import time
-from collections.abc import Iterable
-from itertools import chain, pairwise
 from typing import Final
 
 from drill.matrix.members import Member, Orders
@@ -27,7 +25,7 @@ def storm(stage: Stage) -> None:
 def _storm(stage: Stage, orders: Orders) -> None:
     constant = stage.lander(orders)
     stage.steady()
-    produced, told = _produced(stage), _rebalances(constant)
+    produced, told = _produced(stage), constant.rebalances()
     landed = stage.seen(stage.sight.landed_in_all)
     guests: list[Member] = []
     for move in range(_MOVES):
@@ -41,7 +39,7 @@ def _storm(stage: Stage, orders: Orders) -> None:
     stage.notes[f"landed_share_{orders.protocol}"] = round(share, 2)
     stage.prove(
         f"{orders.protocol}: {constant.name} was rebalanced {_LEAST_REBALANCES} times or more",
-        lambda: _rebalances(constant) - told >= _LEAST_REBALANCES,
+        lambda: constant.rebalances() - told >= _LEAST_REBALANCES,
     )
     stage.expect(
         f"{orders.protocol}: {share:.0%} of what was produced meanwhile was landed meanwhile",
@@ -54,16 +52,6 @@ def _storm(stage: Stage, orders: Orders) -> None:
 
 def _produced(stage: Stage) -> int:
     return stage.sent()["delivered"]
-
-
-def _rebalances(one: Member) -> int:
-    return rebalances([line["event"] for line in one.said("assigned", "revoked", "lost")])
-
-
-def rebalances(events: Iterable[str]) -> int:
-    """Count rebalances: what is assigned after partitions were taken away is of the same one."""
-    pairs = pairwise(chain([""], events))
-    return sum(event != "assigned" or before in ("", "assigned") for before, event in pairs)
 
 
 ROWS: Final = (Row(7, "rebalance storm, classic and KIP-848", storm),)

@@ -1,12 +1,8 @@
 """Row 26: ten times the load for a minute, and landers that start before a cold backlog."""
 
-import json
-import sys
 import time
-from pathlib import Path
 from typing import Final
 
-from drill.matrix.process import Process
 from drill.matrix.row import Row
 from drill.matrix.sampling import MIB, RSS_LIMIT, Sampler
 from drill.matrix.stage import Stage
@@ -37,40 +33,21 @@ def spike(stage: Stage) -> None:
 
 def _send(stage: Stage, name: str, seconds: float) -> None:
     """Have a second producer send the rest of the load, and prove that it came to something."""
-    producer, report = _producer(stage, name)
-    producer.start()
-    stage.prove(f"the {name}'s producer sends", lambda: _delivered(report) > 0, _STARTED_S)
-    began, before = time.monotonic(), _delivered(report)
+    load = stage.producer(name, (_TIMES - 1) * stage.options.rate)
+    stage.prove(f"the {name}'s producer sends", lambda: load.delivered() > 0, _STARTED_S)
+    began, before = time.monotonic(), load.delivered()
     least = (_PROVEN_TIMES - 1) * stage.options.rate * seconds
     stage.prove(
         f"{seconds:.0f} s at {_PROVEN_TIMES} to {_TIMES} times the load",
-        lambda: time.monotonic() - began >= seconds and _delivered(report) - before >= least,
+        lambda: time.monotonic() - began >= seconds and load.delivered() - before >= least,
         2 * seconds,
     )
-    stage.notes[f"{name}_records"] = _delivered(report)
-    stage.notes[f"{name}_per_s"] = round((_delivered(report) - before) / seconds)
-    producer.terminate()
+    stage.notes[f"{name}_records"] = load.delivered()
+    stage.notes[f"{name}_per_s"] = round((load.delivered() - before) / seconds)
+    load.process.terminate()
     stage.expect(
-        f"each record of the {name} is confirmed", lambda: producer.exit_code == 0, _ANSWERED_S
+        f"each record of the {name} is confirmed", lambda: load.process.exit_code == 0, _ANSWERED_S
     )
-
-
-def _producer(stage: Stage, name: str) -> tuple[Process, Path]:
-    report = stage.cluster.layout.run / f"{name}.json"
-    command = [sys.executable, "-m", "drill", "load", "--rate", str(_rate(stage))]
-    command += ["--ledger", str(stage.folder / "ledger"), "--report", str(report)]
-    return stage.cluster.process(f"load-{name}", command), report
-
-
-def _rate(stage: Stage) -> float:
-    return (_TIMES - 1) * stage.options.rate
-
-
-def _delivered(report: Path) -> int:
-    try:
-        return int(json.loads(report.read_text())["delivered"])
-    except FileNotFoundError:
-        return 0
 
 
 def _drain(stage: Stage) -> None:

@@ -9,8 +9,8 @@ import pytest
 
 from drill.matrix.auditors import Verdict
 from drill.matrix.errors import StuckError, UnjudgedError, UnprovenError, ViolatedError
+from drill.matrix.members import rebalances
 from drill.matrix.rows import deaths, zombies
-from drill.matrix.rows.rebalances import rebalances
 from drill.matrix.stage import Options, Stage
 
 Line = dict[str, Any]
