@@ -3,8 +3,9 @@
 import time
 from typing import Final
 
-from drill.matrix.members import STOP_S, Member, Orders, partition_of
+from drill.matrix.members import STOP_S, Member, Orders
 from drill.matrix.row import Row
+from drill.matrix.sight import Ends
 from drill.matrix.stage import Stage
 from ingestion.land.protocol import Partition
 
@@ -33,9 +34,10 @@ def after_put(stage: Stage) -> None:
     stage.lander(name=f"r{stage.row}-first")
     stage.steady()
     stage.members[-1].process.end()
+    before = stage.sight.landed(stage.sight.ends())
     one = stage.lander(Orders(failpoint="after-put:9"))
     stage.prove(f"{one.name} is gone by signal 9 at after-put", one.process.was_killed)
-    stage.prove("bronze has an object that it never told of", lambda: _untold(stage, one))
+    stage.prove("bronze has an object that it never told of", lambda: _untold(stage, one, before))
     stage.lander()
     stage.healed()
 
@@ -81,10 +83,13 @@ def _holds(one: Member) -> bool:
     return any((row["oldest_buffered_s"] or 0.0) > _HELD_S for row in rows)
 
 
-def _untold(stage: Stage, one: Member) -> bool:
-    places = {partition_of(name): end for name, end in _told(one).items()}
-    landed = stage.sight.landed(places)
-    return any(landed[place] > end for place, end in places.items())
+def _untold(stage: Stage, one: Member, before: Ends) -> bool:
+    """Tell whether bronze has more than it had ``before`` and what ``one`` says it landed."""
+    told = _told(one)
+    return any(
+        end > max(before[place], told.get(str(place), 0))
+        for place, end in stage.sight.landed(before).items()
+    )
 
 
 def _told(one: Member) -> dict[str, int]:
