@@ -10,7 +10,7 @@ from typing import Final
 
 from ingestion.clock import Clock
 from ingestion.contracts.topics import BATCH, DEAD_LETTERS, QUOTES, REALTIME
-from ingestion.land import drain, memory, metrics, status
+from ingestion.land import memory, metrics, status
 from ingestion.land.core import Core, Limits
 from ingestion.land.doctor.stamp import require_fit
 from ingestion.land.ends import Ends
@@ -59,11 +59,8 @@ class Process:
         self.file.remove()
 
     def _until_landed(self) -> Callable[[], bool]:
-        targets = Targets(
-            drain.ends(self.kafka, self.kafka.partitions(TOPICS)),
-            lambda one: self.store.chain_end(one, self.kafka.generation(one.topic)),
-            self.clock,
-        )
+        partitions = self.kafka.partitions(TOPICS)
+        targets = Targets(partitions, self.kafka, self.store.chain_end, self.clock)
         return lambda: targets.are_reached(self.lander)
 
 
