@@ -17,6 +17,7 @@ from confluent_kafka.admin import AdminClient
 from ingestion import logs
 from ingestion.clock import Clock
 from ingestion.errors import BrokerError
+from ingestion.land.chain import Failure
 from ingestion.land.lines import encode
 from ingestion.land.protocol import (
     Commit,
@@ -142,6 +143,8 @@ class Kafka:
         self._admin = _Replaced(lambda: AdminClient(connection))
         self._joined = False  # before that, an error is the caller's to tell
         self.failed_commits = 0
+        self.failure: Failure | None = None
+        """Why the group does not take this member; None once it has, be it with no partition."""
 
     def check(self) -> None:
         """Make sure that Kafka answers and knows the user.
@@ -231,6 +234,7 @@ class Kafka:
                 one.offset = 0
             consumer.incremental_assign(partitions)
             consumer.pause(partitions)
+            self.failure = None
             assigned(_names(partitions))
 
         def on_revoke(consumer: Consumer, partitions: list[TopicPartition]) -> None:
@@ -314,7 +318,13 @@ class Kafka:
             elif error.fatal() or error.code() == KafkaError._FATAL:  # the latter is not flagged
                 raise BrokerError(f"the Kafka client gave up: {error}")
             else:
+                if message.topic() is None:
+                    self._note_failure(error)
                 self._log.error("kafka_error", partition=str(place), error=str(error))
+
+    def _note_failure(self, error: KafkaError) -> None:
+        since = self.failure.since if self.failure else self._clock.monotonic()
+        self.failure = Failure(since, error.str())
 
     def _reassign(self, place: TopicPartition) -> None:
         # A partition whose position was refused is stopped inside the client: seek() cannot

@@ -88,6 +88,7 @@ def assemble(
     if settings.metrics_port is not None:
         metrics.serve(settings.metrics_address, settings.metrics_port, lambda: file.told)
     kafka, bronze = open_sides(clock, store=store)
+    file.member = lambda: kafka.failure
     require_fit(StoreSettings.load(), bronze.check(), run_folder(), clock)
     limits = Limits(settings.max_bytes, settings.max_age_s, settings.budget_bytes)
     failpoint = Failpoint.from_environment()
