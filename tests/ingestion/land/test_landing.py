@@ -438,7 +438,7 @@ def test_drain_waits_and_names_what_is_missing(bench: Bench) -> None:
 @contextmanager
 def refusing(layout: Layout) -> Iterator[None]:
     """Have the store refuse the lander's PUTs, and nothing else."""
-    admin, (access, _) = store._admin(layout), layout.store.keys("lander")
+    admin, (access, _) = store.admin(layout), layout.store.keys("lander")
     reading = {"Effect": "Allow", "Action": ["s3:ListBucket", "s3:GetObject"]}
     statement = reading | {"Resource": ["arn:aws:s3:::*"]}
     admin.policy_add("reading", policy={"Version": "2012-10-17", "Statement": [statement]})
@@ -472,7 +472,7 @@ def test_a_store_that_refuses_writes_is_told_by_status_and_drain_until_it_takes_
 @contextmanager
 def disabled(layout: Layout) -> Iterator[None]:
     """Have the store know the lander no longer."""
-    admin, (access, _) = store._admin(layout), layout.store.keys("lander")
+    admin, (access, _) = store.admin(layout), layout.store.keys("lander")
     admin.user_disable(access)
     try:
         yield
@@ -483,7 +483,7 @@ def disabled(layout: Layout) -> Iterator[None]:
 @contextmanager
 def rotated(layout: Layout) -> Iterator[None]:
     """Give the lander's identity another secret, and then its own again."""
-    admin, (access, secret) = store._admin(layout), layout.store.keys("lander")
+    admin, (access, secret) = store.admin(layout), layout.store.keys("lander")
     admin.user_add(access, "another-secret")
     try:
         yield
