@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
-from typing import Any, Final, Generic, Literal, TypeVar
+from typing import Any, Final, Literal
 
 from confluent_kafka import (
     Consumer,
@@ -27,6 +27,7 @@ from ingestion.land.protocol import (
     PositionLost,
     Records,
 )
+from ingestion.land.replaced import Replaced
 from ingestion.settings import KafkaSettings
 
 BATCH: Final = 5_000  # messages; beyond some hundreds only memory grows
@@ -64,7 +65,6 @@ _LOST_POSITION: Final = frozenset({KafkaError._AUTO_OFFSET_RESET, KafkaError.OFF
 
 Rebalance = Callable[[tuple[Partition, ...]], None]
 GroupProtocol = Literal["classic", "consumer"]
-_Client = TypeVar("_Client")
 
 
 def fetching(queue_bytes: int) -> dict[str, str | int | bool]:
@@ -74,29 +74,6 @@ def fetching(queue_bytes: int) -> dict[str, str | int | bool]:
         "queued.min.messages": queue_bytes // _BYTES_PER_QUEUED,
         "queued.max.messages.kbytes": queue_bytes // 1024,
     }
-
-
-class _Replaced(Generic[_Client]):
-    """A client for questions; one that got no answer is replaced.
-
-    For minutes a client goes on asking the broker that it once took for the controller or a
-    partition's leader, whether that one is dead or stands still; a new one looks again.
-    """
-
-    def __init__(self, make: Callable[[], _Client]) -> None:
-        self._make = make
-        self.client = make()
-
-    def ask(self, question: Callable[[_Client], Any]) -> Any:  # noqa: ANN401 - whatever is asked for
-        client = self.client
-        try:
-            return question(client)
-        except (KafkaException, TimeoutError) as error:
-            if self.client is client:  # several threads ask
-                self.client = self._make()
-            # A future keeps its error, whose traceback keeps the future and the client: threads and
-            # descriptors would stay until the collector comes, which in a lander is rarely.
-            raise error.with_traceback(None) from None
 
 
 class Kafka:
@@ -139,8 +116,8 @@ class Kafka:
         )
         # A member's connections are busy with long fetches, which held answers up for seconds.
         asking = {**connection, "group.id": settings.landers_group}
-        self._asker = _Replaced(lambda: Consumer(asking))
-        self._admin = _Replaced(lambda: AdminClient(connection))
+        self._asker = Replaced(lambda: Consumer(asking))
+        self._admin = Replaced(lambda: AdminClient(connection))
         self._joined = False  # before that, an error is the caller's to tell
         self.failed_commits = 0
         self.failure: Failure | None = None
