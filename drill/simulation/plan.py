@@ -15,8 +15,8 @@ POINTS: Final = (
 )  # fmt: skip
 WINDOWS: Final = (
     "lost_ack", "timeout", "late_apply", "conflict", "own_412", "refused", "store_down",
-    "reads_fail", "slow", "kafka_down", "coordinator_down", "commits_lost", "commits_late",
-    "high_lower", "watermarks_stale", "buffered", "skip_after_pause", "unowned",
+    "reads_fail", "gets_damaged", "slow", "kafka_down", "coordinator_down", "commits_lost",
+    "commits_late", "high_lower", "watermarks_stale", "buffered", "skip_after_pause", "unowned",
 )  # fmt: skip
 MOMENTS: Final = (
     "crash", "freeze", "isolate", "stop", "rebalance", "redeliver", "retention", "compact",

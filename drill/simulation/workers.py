@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ingestion.land.protocol import (
     Answer,
+    Corrupt,
     Describe,
     Described,
     Failed,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 _HIT: Final = 0.7  # of the requests inside a fault's window
 _AT_ONCE: Final = 0.8  # of the requests of a world without latency
+_DAMAGED: Final = 3  # answers to one GET at most; more in a row than the core allows is a stall
 
 
 class Fate(NamedTuple):
@@ -96,6 +98,9 @@ class Workers:
             case List():
                 store = self._world.store
                 return Listed(*place, store.last(*place[:1], request.generation, request.since))
+            case Get() if request.attempt < _DAMAGED and self._hits("gets_damaged"):
+                self._world.count("GETs damaged")
+                return Corrupt(*place, "gets_damaged")
             case Get():
                 found = self._world.store.at(request.partition, request.generation, request.start)
                 return Got(*place, found.head() if found else None)

@@ -54,6 +54,7 @@ class Chain:
     relocate: bool = False
     described_at: float = 0.0  # when the topic's id was last known to be the generation
     short_looks: int = 0  # how often the log was found to end before the chain
+    corrupt_looks: int = 0  # how often in a row storage's answer contradicted itself
     # After a seek the first record must continue the position, or the hole before it
     # be seen twice: it tells a marker or a compacted record from one that the client skipped.
     unproven: bool = True

@@ -53,6 +53,8 @@ from ingestion.land.protocol import (
 # A new leader may briefly know a lower high watermark than the one before it did, and a topic may
 # have been created anew since its id was asked for.
 _SHORT_LOG_LOOKS: Final = 10  # some 10 s
+# What was damaged on its way comes sound when it is asked for again, what is stored so never does.
+_CORRUPT_LOOKS: Final = 6  # some 3 s
 # A PUT asks for the topic's id. Where none is due, as after a topic was created anew with no more
 # records than the old one had, nothing else would ever tell.
 _DESCRIBE_EVERY_S: Final = 30.0
@@ -185,6 +187,7 @@ class Core:
             self._start_generation(chain, detail)
 
     def _listed(self, chain: Chain, asked: List, event: Listed) -> None:
+        chain.corrupt_looks = 0
         if event.last is not None:
             self._ask(chain, Get(chain.partition, chain.generation, event.last))
         elif asked.since > 0:  # the hint was beyond the chain, or nothing was ever landed
@@ -338,6 +341,7 @@ class Core:
         self._ask(chain, Get(chain.partition, chain.generation, put.start))
 
     def _got(self, chain: Chain, asked: Get, event: Got) -> None:
+        chain.corrupt_looks = 0
         put = chain.sending
         if event.head is None:
             if put is not None:
@@ -454,8 +458,15 @@ class Core:
             self._alarm(chain, code, f"{type(asked).__name__}: {detail}", Severity.ERROR)
         self._ask(chain, replace(asked, attempt=asked.attempt + 1))
 
-    def _corrupt(self, chain: Chain, asked: Get, event: Corrupt) -> None:
-        self._stall(chain, event.detail)
+    def _corrupt(self, chain: Chain, asked: Get | List, event: Corrupt) -> None:
+        chain.corrupt_looks += 1
+        if chain.corrupt_looks >= _CORRUPT_LOOKS:
+            self._stall(chain, event.detail)
+            return
+        chain.fail(event.detail)
+        if chain.corrupt_looks == 1:
+            self._alarm(chain, "corrupt_answer", event.detail, Severity.WARNING)
+        self._ask(chain, replace(asked, attempt=asked.attempt + 1))
 
     def _stall(self, chain: Chain, detail: str) -> None:
         dropped = chain.drop()

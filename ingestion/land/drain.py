@@ -56,4 +56,6 @@ def landers(run: Path, clock: Clock) -> str:
     if not found:
         return "no lander runs here"
     problems = [f"lander {one.pid} is {one.problem}" for one in found if one.problem]
-    return ", ".join(problems) or f"{len(found)} lander(s) run and report no error"
+    idle = sum(one.idle_since is not None for one in found)
+    without = f", {idle} of them without a partition" if idle else ""
+    return ", ".join(problems) or f"{len(found)} lander(s) run and report no error{without}"

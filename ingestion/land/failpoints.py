@@ -32,6 +32,7 @@ class Failpoint:
         self._name = name
         self._left = int(count or 0)
         self._deed = deed
+        self._counting = threading.Lock()  # workers come to a place at once
 
     @classmethod
     def from_environment(cls) -> "Failpoint":
@@ -44,12 +45,8 @@ class Failpoint:
 
     def reach(self, name: str) -> None:
         """Come to a named place; when it is this one's turn, die, stop or stay there."""
-        if name != self._name:
+        if name != self._name or not self._is_its_turn():
             return
-        self._left -= 1
-        if self._left > 0:
-            return
-        self._name = ""
         match self._deed:
             case "stop":
                 # To this very thread: another one would take a signal to the process later on.
@@ -58,3 +55,9 @@ class Failpoint:
                 threading.Event().wait()
             case _:
                 os.kill(os.getpid(), signal.SIGKILL)
+
+    def _is_its_turn(self) -> bool:
+        """Count a visit; true for one thread alone, whoever comes later."""
+        with self._counting:
+            self._left -= 1
+            return self._left == 0

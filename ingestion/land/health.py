@@ -25,6 +25,12 @@ class Health:
     told: Document = field(repr=False, compare=False)
     is_silent: bool = False
 
+    @property
+    def idle_since(self) -> str | None:
+        """Since when the group gives it no partition, RFC 3339; None while it has one."""
+        found: str | None = self.told.get("idle_since")  # a lander of an older version lacks it
+        return found
+
 
 def of_processes(run: Path, pids: Collection[int], clock: Clock) -> list[Health]:
     """Return what the landers among these processes say; one that has said nothing yet lacks."""
@@ -53,13 +59,13 @@ def _runs(document: Document) -> bool:
 def _health(document: Document, clock: Clock) -> Health:
     told = datetime.fromisoformat(document["updated_at"])
     if (clock.now() - told).total_seconds() > SILENT_S:
-        silent = f"silent since {_second(document['updated_at'])}"
+        silent = f"silent since {second(document['updated_at'])}"
         return Health(document["pid"], silent, document, is_silent=True)
     since = document.get("failing_since")
-    problem = f"not writing since {_second(since)}: {document['error']}" if since else None
+    problem = f"not writing since {second(since)}: {document['error']}" if since else None
     return Health(document["pid"], problem, document)
 
 
-def _second(moment: str) -> str:
+def second(moment: str) -> str:
     """Return an RFC 3339 moment without its fraction."""
     return f"{moment[:19]}Z"

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
-from typing import Any, Final, Generic, Literal, TypeVar
+from typing import Any, Final, Literal
 
 from confluent_kafka import (
     Consumer,
@@ -17,6 +17,7 @@ from confluent_kafka.admin import AdminClient
 from ingestion import logs
 from ingestion.clock import Clock
 from ingestion.errors import BrokerError
+from ingestion.land.chain import Failure
 from ingestion.land.lines import encode
 from ingestion.land.protocol import (
     Commit,
@@ -26,6 +27,7 @@ from ingestion.land.protocol import (
     PositionLost,
     Records,
 )
+from ingestion.land.replaced import Replaced
 from ingestion.settings import KafkaSettings
 
 BATCH: Final = 5_000  # messages; beyond some hundreds only memory grows
@@ -63,7 +65,6 @@ _LOST_POSITION: Final = frozenset({KafkaError._AUTO_OFFSET_RESET, KafkaError.OFF
 
 Rebalance = Callable[[tuple[Partition, ...]], None]
 GroupProtocol = Literal["classic", "consumer"]
-_Client = TypeVar("_Client")
 
 
 def fetching(queue_bytes: int) -> dict[str, str | int | bool]:
@@ -73,29 +74,6 @@ def fetching(queue_bytes: int) -> dict[str, str | int | bool]:
         "queued.min.messages": queue_bytes // _BYTES_PER_QUEUED,
         "queued.max.messages.kbytes": queue_bytes // 1024,
     }
-
-
-class _Replaced(Generic[_Client]):
-    """A client for questions; one that got no answer is replaced.
-
-    For minutes a client goes on asking the broker that it once took for the controller or a
-    partition's leader, whether that one is dead or stands still; a new one looks again.
-    """
-
-    def __init__(self, make: Callable[[], _Client]) -> None:
-        self._make = make
-        self.client = make()
-
-    def ask(self, question: Callable[[_Client], Any]) -> Any:  # noqa: ANN401 - whatever is asked for
-        client = self.client
-        try:
-            return question(client)
-        except (KafkaException, TimeoutError) as error:
-            if self.client is client:  # several threads ask
-                self.client = self._make()
-            # A future keeps its error, whose traceback keeps the future and the client: threads and
-            # descriptors would stay until the collector comes, which in a lander is rarely.
-            raise error.with_traceback(None) from None
 
 
 class Kafka:
@@ -138,10 +116,12 @@ class Kafka:
         )
         # A member's connections are busy with long fetches, which held answers up for seconds.
         asking = {**connection, "group.id": settings.landers_group}
-        self._asker = _Replaced(lambda: Consumer(asking))
-        self._admin = _Replaced(lambda: AdminClient(connection))
+        self._asker = Replaced(lambda: Consumer(asking))
+        self._admin = Replaced(lambda: AdminClient(connection))
         self._joined = False  # before that, an error is the caller's to tell
         self.failed_commits = 0
+        self.failure: Failure | None = None
+        """Why the group does not take this member; None once it has, be it with no partition."""
 
     def check(self) -> None:
         """Make sure that Kafka answers and knows the user.
@@ -231,6 +211,7 @@ class Kafka:
                 one.offset = 0
             consumer.incremental_assign(partitions)
             consumer.pause(partitions)
+            self.failure = None
             assigned(_names(partitions))
 
         def on_revoke(consumer: Consumer, partitions: list[TopicPartition]) -> None:
@@ -314,7 +295,13 @@ class Kafka:
             elif error.fatal() or error.code() == KafkaError._FATAL:  # the latter is not flagged
                 raise BrokerError(f"the Kafka client gave up: {error}")
             else:
+                if message.topic() is None:
+                    self._note_failure(error)
                 self._log.error("kafka_error", partition=str(place), error=str(error))
+
+    def _note_failure(self, error: KafkaError) -> None:
+        since = self.failure.since if self.failure else self._clock.monotonic()
+        self.failure = Failure(since, error.str())
 
     def _reassign(self, place: TopicPartition) -> None:
         # A partition whose position was refused is stopped inside the client: seek() cannot

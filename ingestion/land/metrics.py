@@ -107,6 +107,14 @@ def _of_lander(document: Document) -> Iterator[Metric]:
     told = datetime.fromisoformat(document["updated_at"]).timestamp()
     name = f"{_PREFIX}_told_timestamp_seconds"
     yield GaugeMetricFamily(name, "When all of this was told; it stands where a lander hangs", told)
+    name = f"{_PREFIX}_partitions"
+    yield GaugeMetricFamily(name, "Partitions that the group gives it", len(document["partitions"]))
+    name = f"{_PREFIX}_failing"
+    yield GaugeMetricFamily(
+        name,
+        "1 where a partition is failing, or the group gives none for an error",
+        document["failing_since"] is not None,
+    )
     name = f"{_PREFIX}_paused"
     yield GaugeMetricFamily(
         name, "1 while reading is paused: the byte budget is spent", document["paused"]

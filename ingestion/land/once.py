@@ -1,7 +1,7 @@
 """When a landing run that is not a service is over."""
 
-from collections.abc import Callable, Mapping
-from typing import Final
+from collections.abc import Callable, Iterable
+from typing import Final, NamedTuple, Protocol
 
 from ingestion.clock import Clock
 from ingestion.errors import ChainError
@@ -13,16 +13,42 @@ from ingestion.land.service import Lander
 _LOOK_EVERY_S: Final = 1.0
 
 
+class Source(Protocol):
+    """What is asked of Kafka."""
+
+    def generation(self, topic: str) -> str: ...
+
+    def watermarks(self, partition: Partition) -> tuple[int, int]: ...
+
+
+class Target(NamedTuple):
+    """Where a partition's log of one generation of its topic ends."""
+
+    generation: str
+    end: int
+
+
 class Targets:
-    """The ends of the logs at the start of a run; partitions may be landed by other members."""
+    """The ends of the logs at the start of a run; partitions may be landed by other members.
+
+    Where a topic is created anew during the run, the old end may never come: the new one counts.
+    """
 
     def __init__(
         self,
-        targets: Mapping[Partition, int],
-        chain_end: Callable[[Partition], int],
+        partitions: Iterable[Partition],
+        kafka: Source,
+        chain_end: Callable[[Partition, str], int],
         clock: Clock,
     ) -> None:
-        self._missing = {partition: end for partition, end in targets.items() if end > 0}
+        """Ask for the ends.
+
+        Raises:
+            BrokerError: Kafka refuses or does not answer.
+        """
+        self._kafka = kafka
+        found = {partition: self._target(partition) for partition in partitions}
+        self._missing = {partition: one for partition, one in found.items() if one.end > 0}
         self._chain_end = chain_end
         self._clock = clock
         self._looked = clock.monotonic()
@@ -31,6 +57,7 @@ class Targets:
         """Tell whether all is landed; have what is complete landed at once.
 
         Raises:
+            BrokerError: Kafka could not be asked.
             ChainError: a partition is stalled.
             StoreError: storage could not be read.
         """
@@ -39,7 +66,7 @@ class Targets:
         if self._is_read(core):
             lander.dispatch(Flush())
         if self._clock.monotonic() - self._looked >= _LOOK_EVERY_S:
-            self._look_at_others(core)
+            self._look(core)
         return not self._missing
 
     def _drop_landed(self, core: Core) -> None:
@@ -49,7 +76,7 @@ class Targets:
                 continue
             if chain.phase is Phase.STALLED:
                 raise ChainError(f"{partition} is stalled; the log above says why")
-            if chain.phase is Phase.FOLLOWING and chain.landed >= self._missing[partition]:
+            if chain.phase is Phase.FOLLOWING and chain.landed >= self._missing[partition].end:
                 del self._missing[partition]
 
     def _is_read(self, core: Core) -> bool:
@@ -58,10 +85,25 @@ class Targets:
 
     def _has_read(self, chain: Chain) -> bool:
         is_following = chain.phase is Phase.FOLLOWING
-        return is_following and chain.position >= self._missing[chain.partition]
+        return is_following and chain.position >= self._missing[chain.partition].end
 
-    def _look_at_others(self, core: Core) -> None:
-        for partition in [p for p in self._missing if p not in core.chains]:
-            if self._chain_end(partition) >= self._missing[partition]:
-                del self._missing[partition]
+    def _look(self, core: Core) -> None:
+        for partition, target in list(self._missing.items()):
+            chain = core.chains.get(partition)
+            if chain is None:
+                self._look_at_others(partition)
+            elif chain.phase is Phase.FOLLOWING and chain.generation != target.generation:
+                self._missing[partition] = self._target(partition)
         self._looked = self._clock.monotonic()
+
+    def _look_at_others(self, partition: Partition) -> None:
+        generation = self._kafka.generation(partition.topic)
+        if generation != self._missing[partition].generation:
+            self._missing[partition] = self._target(partition)
+        if self._chain_end(partition, generation) >= self._missing[partition].end:
+            del self._missing[partition]
+
+    def _target(self, partition: Partition) -> Target:
+        # The id first: where the topic is created anew in between, the end is asked for again.
+        generation = self._kafka.generation(partition.topic)
+        return Target(generation, self._kafka.watermarks(partition)[1])

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
@@ -15,6 +16,9 @@ from ingestion.land.protocol import Partition
 from ingestion.land.status import Document
 
 UNOWNED: Final = "unowned"
+# Between two owners a partition has none: for the session of one that died (45 s is the longest
+# that we run with), and a rebalance.
+_BETWEEN_OWNERS_S: Final = 60.0
 
 
 @dataclass(frozen=True)
@@ -98,6 +102,7 @@ def look(run: Path, clock: Clock, ask: Callable[[], Mapping[Partition, Offsets]]
     problems += [
         f"lander {x.told['name']} (process {x.pid}) is {x.problem}" for x in landers if x.problem
     ]
+    problems += _left_out(landers, rows, clock)
     return Overview(
         at=rfc3339(clock.now()),
         landers=tuple(map(_state, landers)),
@@ -106,6 +111,23 @@ def look(run: Path, clock: Clock, ask: Callable[[], Mapping[Partition, Offsets]]
         totals=totals,
         problems=tuple(problems),
     )
+
+
+def _left_out(landers: Iterable[Health], rows: Iterable[Row], clock: Clock) -> Iterator[str]:
+    """Yield the landers that the group gives nothing, although there is something to give."""
+    lag = sum(row.lag or 0 for row in rows if row.phase == UNOWNED)
+    for lander in landers:
+        since = lander.idle_since
+        if lag and since and not lander.problem and _age_s(since, clock) > _BETWEEN_OWNERS_S:
+            name = f"lander {lander.told['name']} (process {lander.pid})"
+            yield (
+                f"{name} has had no partition since {health.second(since)}, "
+                f"and {lag} offsets wait in partitions that no lander here has"
+            )
+
+
+def _age_s(moment: str, clock: Clock) -> float:
+    return (clock.now() - datetime.fromisoformat(moment)).total_seconds()
 
 
 def _ask(

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 from ingestion.clock import Clock
 from ingestion.contracts.topics import TOPICS
-from ingestion.land import drain, memory, metrics, status
+from ingestion.land import memory, metrics, status
 from ingestion.land.core import Core, Limits
 from ingestion.land.doctor.stamp import require_fit
 from ingestion.land.ends import Ends
@@ -73,11 +73,8 @@ class Process:
         self.file.remove()
 
     def _until_landed(self) -> Callable[[], bool]:
-        targets = Targets(
-            drain.ends(self.kafka, self.kafka.partitions(TOPICS)),
-            lambda one: self.store.chain_end(one, self.kafka.generation(one.topic)),
-            self.clock,
-        )
+        partitions = self.kafka.partitions(TOPICS)
+        targets = Targets(partitions, self.kafka, self.store.chain_end, self.clock)
         return lambda: targets.are_reached(self.lander)
 
 
@@ -106,6 +103,7 @@ def assemble(
     if land.metrics_port is not None:
         metrics.serve(land.metrics_address, land.metrics_port, lambda: file.told)
     kafka, bronze, server = open_sides(settings, clock, store=store)
+    file.member = lambda: kafka.failure
     require_fit(settings.store, server, run, clock)
     limits = Limits(land.max_bytes, land.max_age_s, land.budget_bytes)
     failpoint = Failpoint.from_environment()

@@ -143,7 +143,7 @@ class Got:
 
 @dataclass(frozen=True, slots=True)
 class Corrupt:
-    """Answer to `Get`: the object is there and contradicts itself."""
+    """Answer to `Get` or `List`: what is there, or what arrived of it, contradicts itself."""
 
     partition: Partition
     request: int

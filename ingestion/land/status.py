@@ -6,7 +6,7 @@ A lander that was killed leaves its last file behind: the records that it held a
 import json
 import os
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import Any, Final
 import psutil
 
 from ingestion.clock import Clock, rfc3339
-from ingestion.land.chain import Chain, Phase
+from ingestion.land.chain import Chain, Failure, Phase
 from ingestion.land.core import Core
 from ingestion.land.counts import Counts, Rate
 from ingestion.land.protocol import Partition
@@ -36,8 +36,11 @@ class StatusFile:
         self._started_at = rfc3339(clock.now())
         self._written = clock.monotonic()
         self._oldest: dict[Partition, tuple[int, float]] = {}
+        self._idle_since: float | None = self._written
         self.counts = Counts(self._written)
         self.alarms: Counter[str] = Counter()
+        self.member: Callable[[], Failure | None] = lambda: None
+        """Tells why the group gives the lander nothing; asked where it has no partition."""
         self.told: Document | None = None
         """The last document; it is replaced, never changed, so that any thread may read it."""
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -60,6 +63,10 @@ class StatusFile:
             for partition, chain in sorted(core.chains.items())
         ]
         self._oldest = {p: known for p, known in self._oldest.items() if p in core.chains}
+        if core.chains:
+            self._idle_since = None
+        elif self._idle_since is None:
+            self._idle_since = now
         self.told = self._document(rows, core, state)
         self._replace(self.told)
 
@@ -82,7 +89,8 @@ class StatusFile:
             "landed_per_s": round(sum(row["landed_per_s"] for row in rows), 1),
             "paused": core.paused,
             "alarms": dict(self.alarms),
-            **_first_failure(rows),
+            "idle_since": self._moment_of(self._idle_since),
+            **(_first_failure(rows) if rows else self._no_membership()),
             "partitions": rows,
             "counts": [
                 {"topic": partition.topic, "partition": partition.number, **asdict(count)}
@@ -109,7 +117,7 @@ class StatusFile:
             "received_per_s": rate.received,
             "landed_per_s": rate.landed,
             "error": failure.error if failure else None,
-            "failing_since": self._moment(now - failure.since) if failure else None,
+            "failing_since": self._moment_of(failure and failure.since),
         }
 
     def _oldest_unlanded_s(self, chain: Chain, lag: int | None) -> float | None:
@@ -129,8 +137,18 @@ class StatusFile:
         self._oldest[chain.partition] = (chain.landed, moment)
         return round(max(0.0, now - moment), 3)  # a producer's clock may be ahead of ours
 
-    def _moment(self, age_s: float) -> str:
-        return rfc3339(self._clock.now() - timedelta(seconds=age_s))
+    def _no_membership(self) -> dict[str, Any]:
+        failure = self.member()
+        return {
+            "error": failure and failure.error,
+            "failing_since": self._moment_of(failure and failure.since),
+        }
+
+    def _moment_of(self, since: float | None) -> str | None:
+        if since is None:
+            return None
+        age = timedelta(seconds=self._clock.monotonic() - since)
+        return rfc3339(self._clock.now() - age)
 
     def _replace(self, document: Document) -> None:
         temporary = self._path.with_suffix(f".{os.getpid()}.tmp")

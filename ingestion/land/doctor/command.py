@@ -10,7 +10,7 @@ import typer
 from ingestion.cli import write_report
 from ingestion.clock import Clock, SystemClock, rfc3339
 from ingestion.errors import StoreUnfitError
-from ingestion.land.doctor.examination import FULL, examine, is_complete
+from ingestion.land.doctor.examination import FULL, examine
 from ingestion.land.doctor.findings import Finding, document, failures, line
 from ingestion.land.doctor.site import Plan, Site
 from ingestion.land.doctor.stamp import Stamps, Subject
@@ -34,24 +34,30 @@ def doctor(
 ) -> None:
     """Probe the object store with the lander's identity; exit 1 where it is not fit for landing.
 
-    Landing starts only on a store that has passed. Nothing is written to bronze or the lake.
+    Landing starts only on a store that has passed, one that has failed before at the default extent
+    or more. Nothing is written to bronze or the lake.
     """
     clock, settings = SystemClock(), StoreSettings.load()
     site = Site.open(settings, clock, Plan(rounds, racers, min(processes, racers), lists))
     subject = Subject.of(settings, site.server())
     typer.echo(f"{subject.server or 'a store without a name'} at {subject.endpoint}")
     found = examine(site, lambda finding: typer.echo(line(finding)))
-    _keep(subject, found, clock)
+    said = _keep(subject, found, site.plan, clock)
     if report is not None:
         write_report(report, asdict(subject) | {"at": rfc3339(clock.now())} | document(found))
     if failures(found):
         names = ", ".join(finding.check for finding in failures(found))
         raise StoreUnfitError(f"the store at {subject.endpoint} is not fit for landing: {names}")
-    typer.echo("the store is fit for landing")
+    typer.echo(said)
 
 
-def _keep(subject: Subject, found: Sequence[Finding], clock: Clock) -> None:
+def _keep(subject: Subject, found: Sequence[Finding], plan: Plan, clock: Clock) -> str:
+    """Keep the verdict for landers; return in words what a good one is worth."""
     stamps = Stamps(ProjectSettings.load().state("run"), clock)
-    if is_complete(found):
-        with stamps.lock():
-            stamps.enter(subject, found)
+    with stamps.lock():
+        if stamps.enter(subject, found, plan):
+            return "the store is fit for landing"
+        least = ", ".join(
+            f"--{name} {count}" for name, count in asdict(stamps.least(subject)).items()
+        )
+    return f"no check failed, but landers do not count on it: that takes {least} at least"

@@ -21,7 +21,7 @@ _CONDITIONS: Final[Sequence[Check]] = (("clock", promises.clock), ("buckets", pr
 
 
 def examine(site: Site, on_finding: Callable[[Finding], None] = lambda _: None) -> list[Finding]:
-    """Run every check and clean up.
+    """Run every check and clean up; what is found wrong stays so if the store falls silent then.
 
     Raises:
         StoreUnavailableError: the store does not answer; that says nothing about its promises.
@@ -38,9 +38,15 @@ def is_complete(findings: Sequence[Finding]) -> bool:
 def _run(
     site: Site, checks: Sequence[Check], on_finding: Callable[[Finding], None]
 ) -> list[Finding]:
-    found = []
-    for name, check in checks:
-        found.append(_finding(site, name, check))
+    found: list[Finding] = []
+    try:
+        for name, check in checks:
+            found.append(_finding(site, name, check))
+            on_finding(found[-1])
+    except StoreUnavailableError as error:
+        if not failures(found):
+            raise
+        found.append(Finding("further checks", Verdict.SKIPPED, str(error), 0.0))
         on_finding(found[-1])
     return found
 

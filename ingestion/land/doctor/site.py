@@ -5,11 +5,11 @@ What it puts there are real bronze objects, put and read by the lander's own cod
 
 import random
 import uuid
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import TYPE_CHECKING, Final
 
 from ingestion.clock import Clock
-from ingestion.errors import ProbeError, StoreUnavailableError
+from ingestion.errors import ProbeError, StoreError, StoreUnavailableError
 from ingestion.land import objects
 from ingestion.land.doctor.wire import Wire
 from ingestion.land.lines import Chunk
@@ -34,6 +34,10 @@ class Plan:
     racers: int
     processes: int
     lists: int
+
+    def covers(self, other: "Plan") -> bool:
+        """Tell whether this is nowhere less than ``other``."""
+        return all(mine >= its for mine, its in zip(astuple(self), astuple(other), strict=True))
 
 
 @dataclass(frozen=True)
@@ -75,14 +79,19 @@ class Site:
         return self.settings.kind != "s3proxy"
 
     def server(self) -> str:
-        """Return what the store calls itself; S3Proxy says nothing.
+        """Return what the store calls itself when the lander asks; S3Proxy says nothing.
+
+        Nothing as well where it refuses: the checks say so.
 
         Raises:
             StoreUnavailableError: it does not answer.
         """
-        bucket = self.settings.bronze_bucket
-        answer = self.wire.send(self.wire.unsigned("GET", bucket, "", b"", {}), b"")
-        return answer.headers.get("server", "")
+        try:
+            return self.bronze(self.settings.bronze_bucket).check()
+        except StoreUnavailableError:
+            raise
+        except StoreError:
+            return ""
 
     def series(self, number: int) -> Partition:
         """Return what stands for a partition in the keys: each check uses another."""

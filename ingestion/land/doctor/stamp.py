@@ -1,8 +1,8 @@
 """Which stores the doctor has passed: ``var/run/store-doctor.json``, asked when a lander starts.
 
 An entry is of one endpoint, bucket and identity; it counts as long as the store calls itself the
-same and the checks are the same ones. A failed one counts until the command passes: a race that
-was lost once is not made good by one that was won.
+same and the checks are the same ones. A failed one counts until the command passes at its full
+extent: a race that was lost once is not made good by a few that were won.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ from ingestion.clock import Clock, rfc3339
 from ingestion.errors import StoreUnfitError
 from ingestion.land.doctor import examination, findings
 from ingestion.land.doctor.findings import Finding, Verdict
-from ingestion.land.doctor.site import Site
+from ingestion.land.doctor.site import Plan, Site
 from ingestion.settings import StoreSettings
 
 _HOLDS: Final = timedelta(days=7)  # a store that was replaced may call itself what it did before
@@ -79,8 +79,14 @@ class Stamps:
         entry = self._entry(subject)
         return entry["failed"] if entry else ""
 
-    def enter(self, subject: Subject, found: Sequence[Finding]) -> None:
-        """Keep a verdict; the caller holds the lock."""
+    def enter(self, subject: Subject, found: Sequence[Finding], plan: Plan) -> bool:
+        """Keep a verdict, a good one only if it says enough; the caller holds the lock.
+
+        Returns whether it is kept.
+        """
+        is_good = findings.verdict(found) is Verdict.OK
+        if not examination.is_complete(found) or (is_good and not plan.covers(self.least(subject))):
+            return False
         entry = {
             "verdict": findings.verdict(found),
             "failed": findings.told(found),
@@ -88,6 +94,11 @@ class Stamps:
             **_circumstances(subject),
         }
         write_report(self._path, self._entries() | {subject.name: entry})
+        return True
+
+    def least(self, subject: Subject) -> Plan:
+        """Return how much a store must pass at least for landing to start on it."""
+        return examination.FULL if self.failed(subject) else examination.QUICK
 
     def _entry(self, subject: Subject) -> dict[str, Any] | None:
         entry: dict[str, Any] = self._entries().get(subject.name, {})
@@ -135,8 +146,7 @@ def _wrong(stamps: Stamps, subject: Subject, examine: Callable[[], list[Finding]
         return known
     logs.get("doctor").info("store_is_examined", endpoint=subject.endpoint, bucket=subject.bucket)
     found = examine()
-    if examination.is_complete(found):
-        stamps.enter(subject, found)
+    stamps.enter(subject, found, examination.QUICK)
     return findings.told(found)
 
 

@@ -18,7 +18,8 @@ SEEN_SOON = Counter(
     {
         "PUT lost_ack": 20,
         "PUT late_apply": 20,
-        "PUT own_412": 20,
+        "PUT own_412": 10,
+        "GETs damaged": 10,
         "PUTs of zombies": 100,
         "PUTs of the dead applied": 3,
         "PUTs of a deleted topic withheld": 20,

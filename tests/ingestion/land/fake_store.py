@@ -45,6 +45,7 @@ class Flaws:
     lacks_bucket: str = ""
     clock_is_ahead_s: float = 0.0
     answers_503: bool = False
+    front_answers_strangers: bool = False
 
 
 @dataclass
@@ -94,7 +95,6 @@ class Refused(Exception):  # noqa: N818 - what a store does, not what went wrong
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    server_version, sys_version = "Fake", ""
     disable_nagle_algorithm = True
     store: Store
 
@@ -289,6 +289,10 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(body)
+
+    def version_string(self) -> str:
+        is_strange = "Authorization" not in self.headers
+        return "Front" if is_strange and self._flaws.front_answers_strangers else "Fake"
 
     def date_time_string(self, timestamp: float | None = None) -> str:
         moment = datetime.now(UTC) + timedelta(seconds=self._flaws.clock_is_ahead_s)

@@ -377,13 +377,45 @@ def test_a_corrupt_object_stalls_its_partition_and_no_other() -> None:
     lander.feed(P1)
     lander.wait(MAX_AGE_S)
     lander.answer(PutOutcome.EXISTS)
-    [look] = [request for request in lander.requests if isinstance(request, Get)]
-    lander.requests.remove(look)
-    lander.tell(Corrupt(P0, look.request, "sha256 differs"))
+    looks = corrupt(lander)
+    assert looks == list(range(len(looks))), "the driver waits longer with each attempt"
+    assert len(looks) > 1
     lander.settle()
-    assert lander.codes() == ["stalled"]
+    assert lander.codes() == ["corrupt_answer", "stalled"]
     assert P0 in lander.paused
     assert world.landed(P1) == [0, 1]
+
+
+@pytest.mark.parametrize("times", [1, 5])
+def test_an_answer_damaged_on_its_way_is_asked_for_again(times: int) -> None:
+    lander = holding(world_with(3))
+    for _ in range(2):  # the first damage that was got over does not count for the second
+        lander.answer(PutOutcome.EXISTS)
+        assert corrupt(lander, times) == list(range(times))
+        assert failure(lander) is not None
+        lander.settle()
+        assert failure(lander) is None
+        assert lander.codes() == ["corrupt_answer"]
+        lander.alarms.clear()
+        lander.world.logs[P0].append(1)
+        lander.feed()
+        lander.wait(MAX_AGE_S)
+    lander.settle()
+    assert lander.world.landed() == [0, 1, 2, 3, 4]
+
+
+def corrupt(lander: Lander, times: int = 100) -> list[int]:
+    """Answer what P0 asks of storage by what contradicts itself; return each one's attempt."""
+    attempts = []
+    for _ in range(times):
+        asked = [one for one in lander.requests if one.partition == P0]
+        if not asked:
+            break
+        assert isinstance(asked[0], Get)
+        lander.requests.remove(asked[0])
+        attempts.append(asked[0].attempt)
+        lander.tell(Corrupt(P0, asked[0].request, "sha256 differs"))
+    return attempts
 
 
 # Topics that change -----------------------------------------------------------------------------
@@ -647,9 +679,7 @@ def test_a_stalled_partition_stays_a_failure() -> None:
     lander = following(world_with(3))
     lander.feed()
     lander.wait(MAX_AGE_S)
-    put = lander.requests[0]
     lander.answer(PutOutcome.EXISTS)
-    get = lander.requests.pop(0)
-    lander.tell(Corrupt(put.partition, get.request, "sha256 differs"))
+    corrupt(lander)
     lander.wait(100.0)
     assert failure(lander) == (MAX_AGE_S, "sha256 differs")

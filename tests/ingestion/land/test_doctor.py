@@ -4,19 +4,22 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner, Result
 
 from infra.local import store as local_store
+from ingestion import cli
 from ingestion.clock import SystemClock
 from ingestion.errors import StoreUnavailableError, StoreUnfitError
 from ingestion.land.doctor import examination, stamp
-from ingestion.land.doctor.examination import examine
+from ingestion.land.doctor.examination import FULL, QUICK, examine
 from ingestion.land.doctor.findings import Finding, Verdict, failures
 from ingestion.land.doctor.site import GENERATION, Plan, Site
+from ingestion.land.store import BronzeStore, connect
 from ingestion.settings import StoreSettings
 from tests.conftest import RunningStack
 from tests.ingestion.land.fake_store import BRONZE, PLAIN, VERSIONED, Flaws, Object, Store, serving
@@ -196,6 +199,71 @@ def test_a_store_that_failed_is_refused_until_the_command_has_passed(
     with pytest.raises(StoreUnfitError):
         require(sound, tmp_path, good, clock)
     assert (bad.examined, good.examined) == (1, 0)
+
+
+def test_a_race_that_was_lost_before_the_store_fell_silent_is_not_forgotten(tmp_path: Path) -> None:
+    with serving(Flaws(writes_after_looking=True)) as store:
+
+        def fall_silent(finding: Finding) -> None:
+            if finding.verdict is Verdict.FAILED:
+                store.flaws = Flaws(answers_503=True)
+
+        with pytest.raises(StoreUnfitError, match="race of threads, plain"):
+            require(store, tmp_path, lambda site: examine(site, fall_silent))
+        store.flaws = Flaws()
+        with pytest.raises(StoreUnfitError, match="race of threads, plain"):
+            require(store, tmp_path)
+
+
+LITTLE = Plan(rounds=1, racers=2, processes=1, lists=1)
+
+
+@pytest.mark.parametrize(
+    ("has_failed", "plan", "is_fit"),
+    [
+        (False, LITTLE, False),
+        (False, QUICK, True),
+        (False, replace(FULL, lists=QUICK.lists - 1), False),
+        (True, QUICK, False),
+        (True, replace(FULL, processes=1), False),
+        (True, FULL, True),
+    ],
+)
+def test_a_pass_counts_if_it_was_asked_for_enough(
+    sound: Store, tmp_path: Path, has_failed: bool, plan: Plan, is_fit: bool
+) -> None:
+    stamps, good = stamp.Stamps(tmp_path, SystemClock()), Doctor()
+    subject = stamp.Subject.of(settings_of(sound), "Fake")
+    site = Site.open(settings_of(sound), SystemClock(), plan)
+    if has_failed:
+        assert stamps.enter(subject, Doctor(Verdict.FAILED)(site), LITTLE)
+    assert stamps.enter(subject, good(site), plan) == is_fit
+    assert stamps.passed(subject) == is_fit
+    assert bool(stamps.failed(subject)) == (has_failed and not is_fit)
+
+
+def test_a_pass_of_the_command_is_the_landers_or_says_that_it_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serving(Flaws(front_answers_strangers=True)) as store:
+        settings = settings_of(store)
+        monkeypatch.setenv("STORE_ENDPOINT", store.url)
+        monkeypatch.setenv("STORE_KIND", "s3")
+        monkeypatch.setenv("STORE_LANDER_ACCESS_KEY", "key")
+        monkeypatch.setenv("STORE_LANDER_SECRET_KEY", "secret")
+        monkeypatch.setenv("TAPEHOUSE_STATE_DIR", str(tmp_path))
+        little = command("--rounds", "1", "--racers", "2", "--processes", "1", "--lists", "1")
+        assert little.exit_code == 0, little.output
+        assert "--rounds 10 --racers 8" in little.output.replace(",", "")
+        enough = command("--rounds", "10", "--racers", "8", "--processes", "1", "--lists", "20")
+        assert "the store is fit for landing" in enough.output
+        doctor, bronze = Doctor(), BronzeStore(connect(settings, "lander"), BRONZE)
+        stamp.require_fit(settings, bronze.check(), tmp_path / "run", SystemClock(), doctor)
+    assert doctor.examined == 0
+
+
+def command(*arguments: str) -> Result:
+    return CliRunner().invoke(cli._application("doctor"), list(arguments))
 
 
 def test_a_store_that_could_not_be_reached_is_tried_again(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from ingestion.clock import SystemClock
 from ingestion.errors import BrokerError
 from ingestion.land import kafka
 from ingestion.settings import KafkaSettings
+from tests.ingestion.land.test_status import FakeClock
 
 
 class Described:
@@ -37,8 +38,11 @@ class Admin:
 class Told:
     """A message that only carries an error."""
 
+    def __init__(self, code: int, text: str) -> None:
+        self.found = KafkaError(code, text)
+
     def error(self) -> KafkaError:
-        return KafkaError(KafkaError._FATAL, "the group is of another kind")
+        return self.found
 
     def topic(self) -> None: ...
     def partition(self) -> None: ...
@@ -53,8 +57,19 @@ def test_a_client_that_gave_up_ends_the_lander() -> None:
     one = kafka.Kafka(settings(), SystemClock())
 
     with pytest.raises(BrokerError, match="gave up"):
-        list(one.events([Told()]))
+        list(one.events([Told(KafkaError._FATAL, "the group is of another kind")]))
 
+    one.close()
+
+
+def test_why_the_group_refuses_a_member_is_kept_with_its_beginning() -> None:
+    clock = FakeClock()
+    one = kafka.Kafka(settings(), clock)
+    assert one.failure is None
+    for text in ("not authorised", "still not"):
+        clock.sleep(5.0)
+        assert list(one.events([Told(KafkaError.GROUP_AUTHORIZATION_FAILED, text)])) == []
+    assert one.failure == (5.0, "still not")
     one.close()
 
 

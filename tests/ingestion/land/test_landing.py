@@ -528,3 +528,13 @@ def test_a_store_that_is_away_for_a_while_costs_nothing(bench: Bench) -> None:
         process.send_signal(signal.SIGCONT)
     wait_for(lambda: len(bench.landed(QUOTES)) == 100, 60)
     assert bench.landed(QUOTES) == bench.in_kafka(QUOTES)
+
+
+def test_a_lander_that_its_group_refuses_says_so(bench: Bench) -> None:
+    lander = bench.start("stranger", KAFKA_LANDERS_GROUP="not-ours")
+    wait_for(lambda: bench.status("stranger").get("error"))
+    assert "uthoriz" in bench.status("stranger")["error"]
+    behind = bench.stack.run("ingestion", "status", "--json")
+    assert behind.returncode == 1
+    [problem] = json.loads(behind.stdout)["problems"]
+    assert problem.startswith(f"lander stranger (process {lander.pid}) is not writing since")

@@ -10,8 +10,9 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from ingestion.land import metrics
+from ingestion.land.chain import Failure
 from ingestion.land.metrics import MetricsPortError
-from ingestion.land.protocol import PutOutcome
+from ingestion.land.protocol import Lost, PutOutcome
 from tests.ingestion.land.test_status import Told
 from tests.ingestion.land.world import P0, P1, chunk
 
@@ -67,6 +68,8 @@ def assert_equal(samples: Samples, document: dict[str, Any]) -> None:
     for code, count in document["alarms"].items():
         assert sample(samples, "alarms_total", code=code) == count
     assert sample(samples, "paused") == document["paused"]
+    assert sample(samples, "partitions") == len(document["partitions"])
+    assert sample(samples, "failing") == (document["failing_since"] is not None)
     assert sample(samples, "info", lander=document["name"]) == 1
 
 
@@ -108,6 +111,17 @@ def test_a_scrape_is_the_document_of_the_status_file(told: Told, port: int) -> N
     assert document["partitions"][1]["lag"] is None
     assert [count["landed_records"] for count in document["counts"]] == [0, 3]
     assert_equal(scrape(port), document)
+
+
+def test_a_lander_that_the_group_does_not_take_is_seen_in_its_metrics(
+    told: Told, port: int
+) -> None:
+    told.file.member = lambda: Failure(0.0, "Group authorization failed")
+    told.lander.tell(Lost((P0, P1)))
+    document = told.write()
+    samples = scrape(port)
+    assert_equal(samples, document)
+    assert (sample(samples, "failing"), sample(samples, "partitions")) == (1, 0)
 
 
 def test_a_taken_port_is_an_error_that_names_the_setting(port: int) -> None:

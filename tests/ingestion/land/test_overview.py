@@ -14,7 +14,7 @@ from ingestion.errors import BrokerError
 from ingestion.land import health, status
 from ingestion.land.backlog import Offsets
 from ingestion.land.overview import Overview, look
-from ingestion.land.protocol import Partition, PutOutcome
+from ingestion.land.protocol import Lost, Partition, PutOutcome
 from ingestion.land.table import show
 from tests.ingestion.land.test_status import Told
 from tests.ingestion.land.world import P0, P1
@@ -71,6 +71,29 @@ def test_a_partition_that_nobody_has_is_shown_with_its_lag(told: Told) -> None:
     assert (row.place, row.phase, row.landed, row.lag) == (OTHER, "unowned", 5, 7)
     assert found.totals.lag == 7 + 3
     assert found.problems == (), "it may be between two owners"
+
+
+def test_records_that_wait_while_a_lander_is_given_nothing_are_a_problem(told: Told) -> None:
+    told.lander.tell(Lost((P0, P1)))
+    told.write()
+    waiting, none = {P0: Offsets(12, 5), P1: Offsets(3, 3)}, {P0: Offsets(12, 12)}
+
+    told.clock.sleep(59.0)
+    told.write()
+    assert seen(told, waiting).problems == (), "it may be between two owners"
+
+    told.clock.sleep(2.0)
+    told.write()
+    assert seen(told, waiting).problems == (
+        f"lander x (process {os.getpid()}) has had no partition since 2026-03-02T14:30:00Z, "
+        "and 7 offsets wait in partitions that no lander here has",
+    )
+    assert seen(told, none).problems == (), "there are more landers than partitions"
+
+    told.lander.now = told.clock.monotonic()
+    told.lander.assign(P0)
+    told.write()
+    assert seen(told, {P1: Offsets(3, 0)}).problems == ()
 
 
 def test_records_that_wait_while_no_lander_runs_are_a_problem(told: Told) -> None:

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from ingestion.land import drain, health, status
-from ingestion.land.chain import Phase
+from ingestion.land.chain import Failure, Phase
 from ingestion.land.core import Core
 from ingestion.land.counts import Counts
 from ingestion.land.failpoints import Failpoint
-from ingestion.land.protocol import Partition, PutOutcome
+from ingestion.land.protocol import Lost, Partition, PutOutcome
 from ingestion.land.service import Lander as Service
 from ingestion.land.status import StatusFile
 from tests.ingestion.land.world import P0, P1, FakeMessage, Log, World, chunk, following
@@ -91,6 +91,28 @@ def test_the_error_of_a_refused_write_is_told_with_its_beginning_and_cleared(tol
     told.lander.settle()
     assert (told.write()["error"], told.problem()) == (None, None)
     assert drain.landers(told.folder, told.clock) == "1 lander(s) run and report no error"
+
+
+def test_a_lander_that_the_group_does_not_take_tells_why_and_since_when(told: Told) -> None:
+    told.clock.sleep(3.0)
+    told.file.member = lambda: Failure(2.0, "Group authorization failed")
+    assert (told.write()["error"], told.write()["idle_since"]) == (None, None), "it has partitions"
+
+    told.clock.sleep(4.0)
+    told.lander.tell(Lost((P0, P1)))
+    assert told.write()["idle_since"] == "2026-03-02T14:30:07.500000Z"
+    assert told.problem() == "not writing since 2026-03-02T14:30:02Z: Group authorization failed"
+    assert drain.landers(told.folder, told.clock).endswith("Group authorization failed")
+
+    told.clock.sleep(9.0)
+    told.file.member = lambda: None
+    assert told.write()["idle_since"] == "2026-03-02T14:30:07.500000Z"
+    assert told.problem() is None
+    said = drain.landers(told.folder, told.clock)
+    assert said == "1 lander(s) run and report no error, 1 of them without a partition"
+
+    told.lander.assign(P0)
+    assert told.write()["idle_since"] is None
 
 
 def test_a_lander_that_tells_nothing_is_a_problem(told: Told) -> None:
