@@ -12,7 +12,7 @@ from drill.matrix.errors import UnjudgedError, ViolatedError
 from drill.matrix.process import Process
 
 INVARIANTS: Final = ("I3", "I4")
-_LEAST: Final = 10  # samples of each; the shortest row lasts some thirty seconds
+_LEAST: Final = 5  # samples of each; the shortest row lasts some fifteen seconds
 _END_S: Final = 60.0  # they list everything once more
 
 
