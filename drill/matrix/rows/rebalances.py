@@ -30,7 +30,7 @@ def _storm(stage: Stage, orders: Orders) -> None:
     landed = stage.seen(stage.sight.landed_in_all)
     guests: list[Member] = []
     for move in range(_MOST_MOVES):
-        if move >= _MOVES and _rebalances(constant) - told >= _LEAST_REBALANCES:
+        if move >= _MOVES and constant.rebalances() - told >= _LEAST_REBALANCES:
             break
         if move % 2 and len(guests) > 1:
             guests.pop(0).process.terminate()
