@@ -71,6 +71,7 @@ class Cluster:
     def __init__(self, home: Path, size: int = 3) -> None:
         self.size = size
         self._home = home
+        self._processes: list[Process] = []
         ports = scratch.choose_ports(2 * size)
         pairs = zip(ports[:size], ports[size:], strict=True)
         self._broker_ports = dict(enumerate(pairs, start=1))  # (clients, controllers)
@@ -99,6 +100,8 @@ class Cluster:
             if process.is_running:
                 process.kill()  # the last of three would wait for a quorum for minutes
         processes.end(processes.of_stack(self.layout.state))
+        for process in self._processes:
+            process.reap()
 
     @cached_property
     def layout(self) -> Layout:
@@ -140,7 +143,9 @@ class Cluster:
         """Return a process that belongs to the cluster; it is not started yet."""
         own = {"PYTHONPATH": str(ROOT), **(environment or {})}
         log = self.layout.log / f"{name}.log"
-        return Process(name, command, log, self.layout.child_environment() | own)
+        one = Process(name, command, log, self.layout.child_environment() | own)
+        self._processes.append(one)
+        return one
 
     def is_whole(self) -> bool:
         """Tell whether every broker is there, in sync, and leads what it was created to lead."""

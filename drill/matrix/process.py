@@ -102,6 +102,11 @@ class Process:
         if self.wait(_END_S) is None:
             self._kill()
 
+    def reap(self) -> None:
+        """Take note of its end, whoever ended it."""
+        if self._popen is not None:
+            self._popen.wait()
+
     def _kill(self) -> None:
         self._started().kill()
         self._started().wait()

@@ -201,7 +201,10 @@ def test_what_timed_out_in_the_client_is_sent_again_while_there_is_time(
     ours.raise_undelivered()
     assert summary.resent >= 500
     assert summary.reasons["Local: Message timed out"] > 0
-    assert_all_in_order(kafka, 505)
+    # In no order: gapless delivery does not cover what a client itself gives up, and a limit below
+    # the delivery's, which no run sets, lets later records of the same client overtake.
+    numbers = {n for one in written(kafka).values() for n in one}
+    assert numbers == set(range(505))
 
 
 def test_what_is_never_answered_is_unknown_in_the_ledger_and_fails_the_run(
