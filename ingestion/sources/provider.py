@@ -1,0 +1,101 @@
+"""What every adapter of a provider shares: how its requests are guarded, and how they fail.
+
+An adapter turns whatever a provider answers into one of the errors here, by status and by what the
+body means, never by trust in either alone: many providers refuse with HTTP 200. What is done about
+an error (waiting, trying again, another provider) is decided in one place, behind `Guard`.
+"""
+
+from collections.abc import Callable
+from typing import Literal, Protocol, TypeVar
+
+from ingestion.errors import TapehouseError
+
+Scope = Literal["second", "minute", "day"]
+
+_Answer = TypeVar("_Answer")
+
+
+class ProviderError(TapehouseError):
+    """A provider did not give what it was asked for; ``body`` is what it gave, if anything."""
+
+    def __init__(self, text: str, body: bytes = b"") -> None:
+        super().__init__(text)
+        self.body = body
+
+
+class RateLimitedError(ProviderError):
+    """The provider wants fewer requests, whatever our own count says.
+
+    ``retry_after_s`` is what it said itself; ``scope`` is whose budget is spent, None when it does
+    not tell.
+    """
+
+    transient = True
+
+    def __init__(
+        self,
+        text: str,
+        body: bytes = b"",
+        retry_after_s: float | None = None,
+        scope: Scope | None = None,
+    ) -> None:
+        super().__init__(text, body)
+        self.retry_after_s = retry_after_s
+        self.scope = scope
+
+
+class ProviderDownError(ProviderError):
+    """No answer, or a server's error: the same request may succeed later."""
+
+    transient = True
+
+
+class DeniedError(ProviderError):
+    """The key is not valid, or its plan does not include what was asked for."""
+
+
+class NoDataError(ProviderError):
+    """The provider knows nothing of the symbol, or has nothing in the range."""
+
+
+class MalformedError(ProviderError):
+    """The answer is not what the provider documents; ``body`` is kept."""
+
+
+class Guard(Protocol):
+    """What stands before every request to one provider with one key."""
+
+    def call(self, request: Callable[[], _Answer]) -> _Answer:
+        """Wait for the budget, send one request, and try again where that may help.
+
+        ``request`` sends exactly one request; it raises ProviderError where that failed.
+
+        Raises:
+            ProviderError: the last one, where trying again does not help or has not helped.
+            BudgetSpentError: the budget has no room for longer than the guard may wait.
+            CircuitOpenError: the provider has failed too often just now.
+        """
+        ...
+
+
+class BudgetSpentError(ProviderError):
+    """No request is left for now; ``wait_s`` until there is one."""
+
+    transient = True
+
+    def __init__(self, text: str, wait_s: float) -> None:
+        super().__init__(text)
+        self.wait_s = wait_s
+
+
+class CircuitOpenError(ProviderError):
+    """The provider has failed too often: it is left alone for a while."""
+
+    transient = True
+
+
+class Unguarded:
+    """Sends at once and once: for tests, and for servers of one's own."""
+
+    def call(self, request: Callable[[], _Answer]) -> _Answer:
+        return request()
