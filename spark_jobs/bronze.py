@@ -60,10 +60,31 @@ class BronzeObject:
     key: str
 
 
-def beyond(
+def newest(
     bronze: Bronze, topics: tuple[str, ...], position: Callable[[Chain], int]
+) -> dict[Chain, str]:
+    """Return the last key beyond each chain's position; chains without one are left out.
+
+    Raises:
+        ChainError: a folder is not that of a chain.
+        StoreError: the store does not answer or refuses.
+    """
+    found = {}
+    for chain, folder in chains(bronze, topics):
+        for key in _keys(bronze, folder, position(chain)):
+            found[chain] = key
+    return found
+
+
+def beyond(
+    bronze: Bronze,
+    topics: tuple[str, ...],
+    position: Callable[[Chain], int],
+    last: Mapping[Chain, str],
 ) -> list[BronzeObject]:
     """Return the objects beyond each chain's position, each chain's in order.
+
+    ``last`` is the last key wanted of each chain; nothing is returned of chains that it lacks.
 
     Raises:
         ChainError: an object does not begin where the one before it, or the position, ends.
@@ -71,9 +92,11 @@ def beyond(
     """
     found = []
     for chain, folder in chains(bronze, topics):
-        objects = _objects(bronze, chain, folder, position(chain))
-        _check_chain(objects, position(chain))
-        found.extend(objects)
+        if chain in last:
+            keys = _keys(bronze, folder, position(chain))
+            objects = _objects(bronze, chain, [key for key in keys if key <= last[chain]])
+            _check_chain(objects, position(chain))
+            found.extend(objects)
     return found
 
 
@@ -88,11 +111,14 @@ def chains(bronze: Bronze, topics: tuple[str, ...]) -> Iterator[tuple[Chain, str
                 yield Chain(match["topic"], match["generation"], int(match["partition"])), folder
 
 
-def _objects(bronze: Bronze, chain: Chain, folder: str, position: int) -> list[BronzeObject]:
+def _keys(bronze: Bronze, folder: str, position: int) -> Iterator[str]:
     # A position is always the end of an object: the next one's key is at or after it, and
     # listing starts after a key, not at it.
     start_after = f"{folder}{position - 1:020d}.jsonl.zst" if position else folder
-    keys = list(bronze.keys(folder, start_after))
+    return bronze.keys(folder, start_after)
+
+
+def _objects(bronze: Bronze, chain: Chain, keys: list[str]) -> list[BronzeObject]:
     with ThreadPoolExecutor(_HEADS_AT_ONCE) as pool:
         return [
             _object(chain, key, metadata)

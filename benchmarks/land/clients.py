@@ -11,7 +11,7 @@ from collections.abc import Callable
 from confluent_kafka import Consumer, Message, TopicPartition
 
 from benchmarks.land.data import PARTITIONS
-from ingestion.land import kafka, memory
+from ingestion.land import member, memory
 from ingestion.land.store import connect
 from ingestion.settings import KafkaSettings, LandSettings, StoreSettings
 
@@ -28,14 +28,14 @@ def main(what: str, topic: str, count: int) -> None:
 
 def _read(topic: str, count: int, take: Take) -> None:
     settings = KafkaSettings.load()
-    fetching = kafka.fetching(LandSettings.load().queue_bytes)
+    fetching = member.fetching(LandSettings.load().queue_bytes)
     consumer = Consumer(
         {**settings.client("lander"), **fetching, "group.id": settings.landers_group}
     )
     consumer.assign([TopicPartition(topic, number, 0) for number in range(PARTITIONS)])
     memory.calm_collector()
     while count > 0:
-        found = consumer.consume(min(kafka.BATCH, count), kafka.CONSUME_TIMEOUT_S)
+        found = consumer.consume(min(member.BATCH, count), member.CONSUME_TIMEOUT_S)
         count -= [message.error() for message in found].count(None)
         take(found)
     consumer.close()

@@ -16,8 +16,9 @@ from benchmarks.land import measure
 from ingestion.clock import SystemClock
 from ingestion.errors import TapehouseError
 from ingestion.land import objects
-from ingestion.land.kafka import Kafka
+from ingestion.land.connection import Connection
 from ingestion.land.protocol import Partition
+from ingestion.land.questions import Questions
 from ingestion.land.store import BronzeStore, connect
 from ingestion.settings import ROOT, KafkaSettings, StoreSettings
 
@@ -76,10 +77,10 @@ def require_landed(topic: str, records: int, environment: Mapping[str, str]) -> 
 
 def stored(topic: str, environment: Mapping[str, str]) -> Iterable[tuple[Partition, int]]:
     """Yield (partition, lines) of each object along the chains of a topic, all bytes verified."""
-    kafka, store = _clients(environment)
-    generation = kafka.generation(topic)
-    for partition in kafka.partitions([topic]):
-        start, end = 0, kafka.watermarks(partition)[1]
+    questions, store = _clients(environment)
+    generation = questions.generation(topic)
+    for partition in questions.partitions([topic]):
+        start, end = 0, questions.watermarks(partition)[1]
         while start < end:
             found = store.get(partition, generation, start)
             if found is None:
@@ -87,15 +88,15 @@ def stored(topic: str, environment: Mapping[str, str]) -> Iterable[tuple[Partiti
             head, body = found
             yield partition, objects.decompress(body).count(b"\n")
             start = head.next
-    kafka.close()
 
 
-def _clients(environment: Mapping[str, str]) -> tuple[Kafka, BronzeStore]:
+def _clients(environment: Mapping[str, str]) -> tuple[Questions, BronzeStore]:
     store = StoreSettings.load()
     bucket = environment["STORE_BRONZE_BUCKET"]
     group = environment["KAFKA_LANDERS_GROUP"]
     settings = KafkaSettings.load().model_copy(update={"landers_group": group})
-    return Kafka(settings, SystemClock()), BronzeStore(connect(store, "lander", 1), bucket)
+    questions = Questions(Connection(settings, SystemClock()))
+    return questions, BronzeStore(connect(store, "lander", 1), bucket)
 
 
 def _marks(log: Iterable[str]) -> tuple[float, float]:

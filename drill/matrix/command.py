@@ -1,5 +1,6 @@
 """``python -m drill run``: the fault matrix on real processes."""
 
+import shlex
 import signal
 import sys
 import time
@@ -23,7 +24,7 @@ from drill.matrix.row import Outcome, Row
 from drill.matrix.run import Run
 from drill.matrix.stage import Options
 from ingestion.errors import StackError
-from ingestion.settings import ProjectSettings
+from ingestion.settings import ROOT, ProjectSettings, env_file
 
 
 def run(
@@ -124,24 +125,28 @@ class Played:
     def on_a_new_cluster(self, rows: Sequence[Row]) -> list[Row]:
         """Play until a row is red or wants another cluster; return the rows that are left."""
         self.clusters += 1
+        total = len(self.outcomes) + len(rows)
         size = min(self.brokers, rows[0].brokers)
         home, began = self.folder / f"cluster-{self.clusters}", time.monotonic()
         with _cluster(home, size) as cluster:
-            said = f"cluster {self.clusters} is up after {time.monotonic() - began:.0f} s"
-            self.console.print(said, highlight=False)
+            took = time.monotonic() - began
+            _say(f"cluster {self.clusters} is up after {took:.0f} s", self.console)
+            _say(f"to look in from another terminal: {_looking_in()}", self.console)
             run, left = Run(cluster, self.options, home), list[Row]()
             for number, row in enumerate(rows, start=1):
                 if min(self.brokers, row.brokers) != size:
                     left = list(rows[number - 1 :])
                     break
-                self._play(run, row)
+                self._play(run, row, total)
                 if self.outcomes[-1].verdict == "red":
                     self._leave_uncompared(rows[: number - 1])
                     return list(rows[number:])
             self.deep.append(_deep(run))
         return left
 
-    def _play(self, run: Run, row: Row) -> None:
+    def _play(self, run: Run, row: Row, total: int) -> None:
+        number = len(self.outcomes) + 1
+        _say(f"row {row.number}: {row.fault} ... ({number} of {total})", self.console)
         self.outcomes.append(run.play(row))
         self.report.write(self.outcomes, self.deep)
         _tell(self.outcomes[-1], self.console)
@@ -162,10 +167,21 @@ def _deep(played: Run) -> str:
         return f"{reports.RED}: {error}"
 
 
+def _looking_in() -> str:
+    path = env_file()
+    shown = path.relative_to(ROOT) if path.is_relative_to(ROOT) else path
+    settings = f"TAPEHOUSE_ENV_FILE={shlex.quote(str(shown))}"
+    return f"{settings} .venv/bin/python -m ingestion status --watch 2"
+
+
 def _tell(one: Outcome, console: Console) -> None:
     reason = f" ({one.kind}: {one.reason})" if one.reason else ""
     recovery = "" if one.recovery_s is None else f", recovered in {one.recovery_s:.1f} s"
     text = f"row {one.row} {one.verdict} after {one.seconds:.0f} s{recovery}: {one.fault}{reason}"
+    _say(text, console)
+
+
+def _say(text: str, console: Console) -> None:
     console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 

@@ -9,8 +9,8 @@ from confluent_kafka import TopicPartition
 from drill.matrix.broken import RULES
 from ingestion import logs
 from ingestion.clock import SystemClock
-from ingestion.land.kafka import Kafka, Rebalance
-from ingestion.land.process import assemble
+from ingestion.land.member import Rebalance
+from ingestion.land.process import Process, assemble
 
 
 def lander(
@@ -25,19 +25,21 @@ def lander(
     rules = RULES[broken]
     process = assemble(name, SystemClock(), rules.core, rules.store)
     if forced:
-        _force(process.kafka, forced)
+        _force(process, forced)
     process.run()
 
 
-def _force(kafka: Kafka, topics: Sequence[str]) -> None:
+def _force(process: Process, topics: Sequence[str]) -> None:
+    member = process.member
+
     def subscribe(
         _: Sequence[str], assigned: Rebalance, revoked: Rebalance, lost: Rebalance
     ) -> None:
-        partitions = kafka.partitions(topics)
+        partitions = process.questions.partitions(topics)
         places = [TopicPartition(*one, 0) for one in partitions]
-        kafka._consumer.incremental_assign(places)
-        kafka._consumer.pause(places)
-        kafka._joined = True
+        member._consumer.incremental_assign(places)
+        member._consumer.pause(places)
+        member._connection.has_joined = True
         assigned(tuple(partitions))
 
-    setattr(kafka, "subscribe", subscribe)  # noqa: B010 - on this one object, not on the product
+    setattr(member, "subscribe", subscribe)  # noqa: B010 - on this one object, not on the product

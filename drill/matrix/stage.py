@@ -87,12 +87,15 @@ class Stage:
         return Load(self.cluster, name, rate, self.folder / "ledger")
 
     def steady(self) -> None:
-        """Wait until records flow and bronze has all that Kafka held a moment ago.
+        """Wait until records flow, each lander has a share, and bronze has what Kafka held then.
+
+        A fault that meets landers before they share the partitions meets a rebalance too.
 
         Raises:
             UnsteadyError: it does not come to that.
         """
         until(self._is_loaded, STEADY_S, "the producer's records are confirmed", UnsteadyError)
+        until(self._is_shared, STEADY_S, "every lander follows some partitions", UnsteadyError)
         targets = self.require_ends(UnsteadyError)
         until(
             lambda: self.sight.missing(targets) == 0,
@@ -284,6 +287,10 @@ class Stage:
 
     def _is_loaded(self) -> bool:
         return self.sent().get("delivered", 0) >= _LOADED
+
+    def _is_shared(self) -> bool:
+        asked = [m for m in self.members if not (m.orders.forced or m.orders.failpoint)]
+        return all(member.follows() for member in asked if member.process.is_running)
 
     def _stop_load(self) -> None:
         if self.load is None:

@@ -41,7 +41,7 @@ class Reading:
 
 
 class Consumer:
-    """A member of the group, reading; the driver sees it as `ingestion.land.kafka.Kafka`."""
+    """A member of the group, reading; the driver sees it as `ingestion.land.member.Member`."""
 
     def __init__(self, world: "World", process: "Process") -> None:
         self._world = world

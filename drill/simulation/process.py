@@ -15,7 +15,7 @@ from ingestion.land.service import STOP_DEADLINE_S, Lander
 if TYPE_CHECKING:
     from drill.simulation.world import World
     from ingestion.land.failpoints import Failpoint
-    from ingestion.land.kafka import Kafka
+    from ingestion.land.member import Member
     from ingestion.land.requests import Workers as RealWorkers
     from ingestion.land.status import StatusFile
 
@@ -188,7 +188,7 @@ class SimulatedLander(Lander):
     def __init__(self, world: "World", process: Process) -> None:
         super().__init__(
             world.core(),
-            cast("Kafka", process.consumer),
+            cast("Member", process.consumer),
             cast("RealWorkers", Workers(world, process)),
             cast("StatusFile", Status()),
             world.clock,
@@ -201,7 +201,7 @@ class SimulatedLander(Lander):
 
     def join(self) -> None:
         """Do what `run` does first."""
-        self._kafka.subscribe([], self._assigned, self._revoked, self._lost)
+        self._member.subscribe([], self._assigned, self._revoked, self._lost)
 
     def leave(self) -> None:
         """Do what `run` does last."""

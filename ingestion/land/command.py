@@ -17,9 +17,9 @@ from ingestion.errors import StoreUnavailableError, TapehouseError
 from ingestion.land import drain as draining
 from ingestion.land.backlog import Backlog
 from ingestion.land.fleet import Fleet, follow_parent, plans, tell_parent
-from ingestion.land.kafka import Kafka
 from ingestion.land.overview import Overview, look
-from ingestion.land.process import Settings, assemble, close, open_sides, run_folder
+from ingestion.land.process import Settings, assemble, open_sides, run_folder
+from ingestion.land.questions import Questions
 from ingestion.land.store import BronzeStore
 from ingestion.land.table import console, show
 from ingestion.settings import KafkaSettings, LandSettings
@@ -89,13 +89,11 @@ def drain(
 ) -> None:
     """Wait until bronze has reached the ends that Kafka's logs have now; exit 1 if it does not."""
     clock = SystemClock()
-    kafka, store, _ = open_sides(Settings(), clock, _DRAIN_READ_TIMEOUT_S)
+    sides = open_sides(Settings(), clock, _DRAIN_READ_TIMEOUT_S)
     try:
-        rows = _wait_for(kafka, store, clock, timeout)
+        rows = _wait_for(sides.questions, sides.store, clock, timeout)
     except StoreUnavailableError as error:
         raise DrainTimeoutError(f"{error}; {draining.landers(run_folder(), clock)}") from error
-    finally:
-        close(kafka)
     if report is not None:
         write_report(report, {str(r.partition): {"landed": r.landed, "end": r.end} for r in rows})
     behind = [r for r in rows if r.missing]
@@ -146,13 +144,13 @@ def _tell(backlog: Backlog, clock: Clock, as_json: bool) -> Overview:
 
 
 def _wait_for(
-    kafka: Kafka, store: BronzeStore, clock: Clock, timeout_s: float
+    questions: Questions, store: BronzeStore, clock: Clock, timeout_s: float
 ) -> list[draining.Progress]:
-    targets = draining.ends(kafka, kafka.partitions(TOPICS))
+    targets = draining.ends(questions, questions.partitions(TOPICS))
     deadline = clock.monotonic() + timeout_s
     said = None
     while True:
-        rows = draining.progress(kafka, store, targets)
+        rows = draining.progress(questions, store, targets)
         missing = sum(row.missing for row in rows)
         if missing and missing != said:
             typer.echo(f"waiting: {missing} offsets not in bronze yet", err=True)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from ingestion.clock import Clock
 from ingestion.land import health
-from ingestion.land.kafka import Kafka
 from ingestion.land.protocol import Partition
+from ingestion.land.questions import Questions
 from ingestion.land.store import BronzeStore
 
 
@@ -25,16 +25,18 @@ class Progress:
         return max(0, self.end - self.landed)
 
 
-def ends(kafka: Kafka, partitions: Iterable[Partition]) -> dict[Partition, int]:
+def ends(questions: Questions, partitions: Iterable[Partition]) -> dict[Partition, int]:
     """Return where each partition's log ends now.
 
     Raises:
         BrokerError: Kafka refuses or does not answer.
     """
-    return {partition: kafka.watermarks(partition)[1] for partition in partitions}
+    return {partition: questions.watermarks(partition)[1] for partition in partitions}
 
 
-def progress(kafka: Kafka, store: BronzeStore, targets: dict[Partition, int]) -> list[Progress]:
+def progress(
+    questions: Questions, store: BronzeStore, targets: dict[Partition, int]
+) -> list[Progress]:
     """Compare storage with the given ends, by listing: nothing that landing says is believed.
 
     Raises:
@@ -43,7 +45,7 @@ def progress(kafka: Kafka, store: BronzeStore, targets: dict[Partition, int]) ->
         ChainError: the last object of a partition contradicts itself.
     """
     topics = {partition.topic for partition in targets}
-    generations = {topic: kafka.generation(topic) for topic in topics}
+    generations = {topic: questions.generation(topic) for topic in topics}
     return [
         Progress(partition, store.chain_end(partition, generations[partition.topic]), end)
         for partition, end in sorted(targets.items())

@@ -37,7 +37,7 @@ class Targets:
     def __init__(
         self,
         partitions: Iterable[Partition],
-        kafka: Source,
+        questions: Source,
         chain_end: Callable[[Partition, str], int],
         clock: Clock,
     ) -> None:
@@ -46,7 +46,7 @@ class Targets:
         Raises:
             BrokerError: Kafka refuses or does not answer.
         """
-        self._kafka = kafka
+        self._questions = questions
         found = {partition: self._target(partition) for partition in partitions}
         self._missing = {partition: one for partition, one in found.items() if one.end > 0}
         self._chain_end = chain_end
@@ -97,7 +97,7 @@ class Targets:
         self._looked = self._clock.monotonic()
 
     def _look_at_others(self, partition: Partition) -> None:
-        generation = self._kafka.generation(partition.topic)
+        generation = self._questions.generation(partition.topic)
         if generation != self._missing[partition].generation:
             self._missing[partition] = self._target(partition)
         if self._chain_end(partition, generation) >= self._missing[partition].end:
@@ -105,5 +105,5 @@ class Targets:
 
     def _target(self, partition: Partition) -> Target:
         # The id first: where the topic is created anew in between, the end is asked for again.
-        generation = self._kafka.generation(partition.topic)
-        return Target(generation, self._kafka.watermarks(partition)[1])
+        generation = self._questions.generation(partition.topic)
+        return Target(generation, self._questions.watermarks(partition)[1])

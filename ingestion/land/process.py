@@ -10,12 +10,14 @@ from typing import Final, NamedTuple
 from ingestion.clock import Clock
 from ingestion.contracts.topics import TOPICS
 from ingestion.land import memory, metrics, status
+from ingestion.land.connection import Connection
 from ingestion.land.core import Core, Limits
 from ingestion.land.doctor.stamp import require_fit
 from ingestion.land.ends import Ends
 from ingestion.land.failpoints import Failpoint
-from ingestion.land.kafka import Kafka
+from ingestion.land.member import Member
 from ingestion.land.once import Targets
+from ingestion.land.questions import Questions
 from ingestion.land.requests import Requests, Workers
 from ingestion.land.service import Lander
 from ingestion.land.store import READ_TIMEOUT_S, BronzeStore, connect
@@ -35,9 +37,10 @@ class Settings:
 
 
 class Sides(NamedTuple):
-    """Kafka and the store as a lander has them, and what the store calls itself."""
+    """Kafka and the store as a lander asks them, and what the store calls itself."""
 
-    kafka: Kafka
+    connection: Connection
+    questions: Questions
     store: BronzeStore
     server: str
 
@@ -47,7 +50,8 @@ class Process:
     """A lander and the parts that it was made of."""
 
     lander: Lander
-    kafka: Kafka
+    member: Member
+    questions: Questions
     store: BronzeStore
     file: status.StatusFile
     clock: Clock
@@ -69,12 +73,12 @@ class Process:
             else:
                 self.lander.run(TOPICS)
         finally:
-            close(self.kafka)
+            close(self.member)
         self.file.remove()
 
     def _until_landed(self) -> Callable[[], bool]:
-        partitions = self.kafka.partitions(TOPICS)
-        targets = Targets(partitions, self.kafka, self.store.chain_end, self.clock)
+        partitions = self.questions.partitions(TOPICS)
+        targets = Targets(partitions, self.questions, self.store.chain_end, self.clock)
         return lambda: targets.are_reached(self.lander)
 
 
@@ -102,15 +106,16 @@ def assemble(
     file = status.StatusFile(status.path(run, name), clock)
     if land.metrics_port is not None:
         metrics.serve(land.metrics_address, land.metrics_port, lambda: file.told)
-    kafka, bronze, server = open_sides(settings, clock, store=store)
-    file.member = lambda: kafka.failure
+    connection, questions, bronze, server = open_sides(settings, clock, store=store)
+    member = Member(connection, clock, land.group_protocol, land.queue_bytes)
+    file.member = lambda: member.failure
     require_fit(settings.store, server, run, clock)
     limits = Limits(land.max_bytes, land.max_age_s, land.budget_bytes)
     failpoint = Failpoint.from_environment()
-    perform = Requests(kafka, bronze, failpoint).perform
-    workers, ends = Workers(_WORKERS, perform), Ends(kafka, Workers(1, perform), clock)
-    lander = Lander(core(limits), kafka, workers, file, clock, failpoint, ends=ends)
-    return Process(lander, kafka, bronze, file, clock)
+    perform = Requests(questions, bronze, failpoint).perform
+    workers, ends = Workers(_WORKERS, perform), Ends(member, Workers(1, perform), clock)
+    lander = Lander(core(limits), member, workers, file, clock, failpoint, ends=ends)
+    return Process(lander, member, questions, bronze, file, clock)
 
 
 def open_sides(
@@ -121,22 +126,24 @@ def open_sides(
 ) -> Sides:
     """Connect to Kafka and the store as the lander, and make sure that both answer.
 
+    No member of the group comes of it.
+
     Raises:
         BrokerError: Kafka refuses or does not answer.
         StoreError: the store refuses or does not answer.
     """
-    land = settings.land
     client = connect(settings.store, "lander", 2 * _WORKERS, read_timeout_s)
     bronze = store(client, settings.store.bronze_bucket)
-    kafka = Kafka(settings.kafka, clock, land.group_protocol, land.queue_bytes)
+    connection = Connection(settings.kafka, clock)
+    questions = Questions(connection)
     server = bronze.check()
-    kafka.check()
-    return Sides(kafka, bronze, server)
+    questions.check()
+    return Sides(connection, questions, bronze, server)
 
 
-def close(kafka: Kafka) -> None:
+def close(member: Member) -> None:
     """Leave the group, but never wait for a broker that is away: its session ends anyway."""
-    closing = threading.Thread(target=kafka.close, name="close", daemon=True)
+    closing = threading.Thread(target=member.close, name="close", daemon=True)
     closing.start()
     closing.join(_CLOSE_TIMEOUT_S)
 

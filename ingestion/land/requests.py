@@ -9,7 +9,6 @@ from typing import Final
 from ingestion.errors import BrokerError, ChainError, StoreError, StoreUnavailableError
 from ingestion.land import objects
 from ingestion.land.failpoints import Failpoint
-from ingestion.land.kafka import Kafka
 from ingestion.land.protocol import (
     Answer,
     Corrupt,
@@ -27,6 +26,7 @@ from ingestion.land.protocol import (
     Request,
     Watermarks,
 )
+from ingestion.land.questions import Questions
 from ingestion.land.store import BronzeStore
 
 _FIRST_DELAY_S: Final = 0.1
@@ -44,8 +44,8 @@ def delay_s(attempt: int, draw: Callable[[float, float], float] = random.uniform
 class Requests:
     """Turns one request into its answer; used by several threads at once."""
 
-    def __init__(self, kafka: Kafka, store: BronzeStore, failpoint: Failpoint) -> None:
-        self._kafka = kafka
+    def __init__(self, questions: Questions, store: BronzeStore, failpoint: Failpoint) -> None:
+        self._questions = questions
         self._store = store
         self._failpoint = failpoint
 
@@ -67,9 +67,9 @@ class Requests:
         place = request.partition, request.request
         match request:
             case Describe():
-                generation = self._kafka.generation(request.partition.topic)
+                generation = self._questions.generation(request.partition.topic)
                 return Described(
-                    *place, generation, *self._kafka.committed(request.partition, generation)
+                    *place, generation, *self._questions.committed(request.partition, generation)
                 )
             case List():
                 last = self._store.last(request.partition, request.generation, request.since)
@@ -78,7 +78,7 @@ class Requests:
                 found = self._store.get(request.partition, request.generation, request.start)
                 return Got(*place, found[0] if found else None)
             case QueryWatermarks():
-                return Watermarks(*place, *self._kafka.watermarks(request.partition))
+                return Watermarks(*place, *self._questions.watermarks(request.partition))
             case Put():
                 return PutDone(*place, *self._put(request))
 
@@ -86,7 +86,7 @@ class Requests:
         body, head = objects.build(put.start, put.next, put.kind, put.chunks)
         # As late as can be; a topic re-created between this answer and the PUT still lands under
         # the old generation, from records that the old topic had.
-        generation = self._kafka.generation(put.partition.topic)
+        generation = self._questions.generation(put.partition.topic)
         if generation != put.generation:
             found = f"topic {put.partition.topic}: id {put.generation} became {generation}"
             return PutOutcome.OTHER_GENERATION, found

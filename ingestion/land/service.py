@@ -10,7 +10,7 @@ from ingestion.land.chain import Phase
 from ingestion.land.core import Core
 from ingestion.land.ends import Ends
 from ingestion.land.failpoints import Failpoint
-from ingestion.land.kafka import CONSUME_TIMEOUT_S, Kafka
+from ingestion.land.member import CONSUME_TIMEOUT_S, Member
 from ingestion.land.protocol import (
     Action,
     Alarm,
@@ -47,7 +47,7 @@ class Lander:
     def __init__(
         self,
         core: Core,
-        kafka: Kafka,
+        member: Member,
         workers: Workers,
         status: StatusFile,
         clock: Clock,
@@ -56,7 +56,7 @@ class Lander:
         ends: Ends | None = None,
     ) -> None:
         self.core = core
-        self._kafka = kafka
+        self._member = member
         self._workers = workers
         self._status = status
         self._clock = clock
@@ -76,7 +76,7 @@ class Lander:
         Raises:
             BrokerError: the Kafka client can not go on.
         """
-        self._kafka.subscribe(topics, self._assigned, self._revoked, self._lost)
+        self._member.subscribe(topics, self._assigned, self._revoked, self._lost)
         while self._stop_by is None and not is_over():
             self.step()
         self._leave(tuple(self.core.chains), self.stop() - self._clock.monotonic())
@@ -111,10 +111,10 @@ class Lander:
             self._do(action)
 
     def _read(self) -> None:
-        messages = self._kafka.consume(
+        messages = self._member.consume(
             _LOCATING_WAIT_S if self._is_locating() else CONSUME_TIMEOUT_S
         )
-        for event in self._kafka.events(messages):
+        for event in self._member.events(messages):
             if isinstance(event, Records):
                 self._status.counts.received(event.partition, event.chunk)
             self.dispatch(event)
@@ -148,9 +148,9 @@ class Lander:
             return
         match action:
             case Seek():
-                self._kafka.seek(action.partition, action.offset)
+                self._member.seek(action.partition, action.offset)
             case Pause():
-                self._kafka.pause(action.partition)
+                self._member.pause(action.partition)
 
     def _send(self, request: Request) -> None:
         if isinstance(request, Put):
@@ -170,7 +170,7 @@ class Lander:
 
     def _send_commits(self) -> None:
         if self._commits:
-            self._kafka.commit(self._commits.values())
+            self._member.commit(self._commits.values())
             self._commits = {}
 
     def _assigned(self, partitions: tuple[Partition, ...]) -> None:

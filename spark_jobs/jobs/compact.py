@@ -47,7 +47,10 @@ class Target:
 
 
 def run(context: JobContext) -> JobSummary:
-    """Compact all that lies beyond the tables' positions.
+    """Compact all that bronze holds now beyond the tables' positions.
+
+    What is landed meanwhile is the next run's: where landing goes on all the time, a run that took
+    it too would never end.
 
     Raises:
         LakeError: what was written is not what was read; main was left as it was.
@@ -57,7 +60,8 @@ def run(context: JobContext) -> JobSummary:
     summary = JobSummary("compact")
     began = context.clock.monotonic()
     tables.ensure(context.spark, COMPACTED)
-    while _one_commit(context, summary):
+    last = bronze.newest(context.bronze, TOPICS, partial(_start, _targets(context)))
+    while _one_commit(context, summary, last):
         pass
     summary.seconds = context.clock.monotonic() - began
     if summary.conflicts:
@@ -65,11 +69,11 @@ def run(context: JobContext) -> JobSummary:
     return summary
 
 
-def _one_commit(context: JobContext, summary: JobSummary) -> bool:
+def _one_commit(context: JobContext, summary: JobSummary, last: Mapping[Chain, str]) -> bool:
     """Cover up to MAX_RECORDS records; return whether there were any objects."""
     for _ in range(_ATTEMPTS):
-        targets = [_target(context, spec) for spec in COMPACTED]
-        objects = bronze.beyond(context.bronze, TOPICS, partial(_start, targets))
+        targets = _targets(context)
+        objects = bronze.beyond(context.bronze, TOPICS, partial(_start, targets), last)
         chosen = _first_records(objects)
         if not chosen:
             return False
@@ -81,6 +85,10 @@ def _one_commit(context: JobContext, summary: JobSummary) -> bool:
         else:
             return True
     raise CommitConflictError(f"gave up after {_ATTEMPTS} attempts: other runs keep committing")
+
+
+def _targets(context: JobContext) -> list[Target]:
+    return [_target(context, spec) for spec in COMPACTED]
 
 
 def _target(context: JobContext, spec: Table) -> Target:

@@ -30,8 +30,10 @@ def store(tmp_path: Path) -> CountingBronze:
     return found
 
 
-def starts(store: FolderBronze, position: int) -> list[int]:
-    return [item.start for item in bronze.beyond(store, ("t",), lambda _: position)]
+def starts(store: CountingBronze, position: int) -> list[int]:
+    last = bronze.newest(store, ("t",), lambda _: position)
+    store.listed = 0
+    return [item.start for item in bronze.beyond(store, ("t",), lambda _: position, last)]
 
 
 def test_everything_is_new_at_the_beginning(store: CountingBronze) -> None:
@@ -44,6 +46,17 @@ def test_only_what_lies_beyond_is_listed(store: CountingBronze) -> None:
     assert starts(store, 30) == []
 
 
+def test_what_is_landed_after_the_last_key_wanted_is_not_taken(store: CountingBronze) -> None:
+    last = bronze.newest(store, ("t",), lambda _: 20)
+    store.land("t", [value_line(30, bar())], 30)
+    store.land("t", [value_line(0, bar())], 0, partition=1)
+
+    found = bronze.beyond(store, ("t",), lambda _: 20, last)
+
+    assert [item.start for item in found] == list(range(20, 30))
+    assert {item.chain.partition for item in found} == {0}
+
+
 def test_a_hole_breaks_the_chain(store: CountingBronze) -> None:
     next(store.root.glob("t/*/*/*11.jsonl.zst")).unlink()
     with pytest.raises(ChainError, match="go on at 11"):
@@ -51,7 +64,7 @@ def test_a_hole_breaks_the_chain(store: CountingBronze) -> None:
 
 
 def test_a_position_inside_an_object_breaks_the_chain(tmp_path: Path) -> None:
-    store = FolderBronze(tmp_path)
+    store = CountingBronze(tmp_path)
     store.land("t", [value_line(i, bar()) for i in range(4)], 0)
     store.land("t", [value_line(4, bar())], 4)
     with pytest.raises(ChainError, match="go on at 2"):

@@ -1,6 +1,7 @@
 """Compaction over a folder lake: every record once, with the right type, place and reason."""
 
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
@@ -10,6 +11,7 @@ from ingestion.contracts.topics import BATCH, REALTIME
 from ingestion.errors import ChainError, LakeError
 from spark_jobs import commit, positions
 from spark_jobs.iceberg import LakeTable
+from spark_jobs.jobs import compact
 from spark_jobs.positions import Chain
 from spark_jobs.schemas import (
     BARS,
@@ -21,7 +23,7 @@ from spark_jobs.schemas import (
     Table,
 )
 from tests.spark_jobs.conftest import Lake
-from tests.spark_jobs.folder_bronze import GENERATION, line, value_line
+from tests.spark_jobs.folder_bronze import GENERATION, FolderBronze, line, value_line
 from tests.spark_jobs.messages import OPEN, action, bar, iso, trade
 
 
@@ -172,6 +174,30 @@ def test_a_known_id_with_other_data_is_a_conflict_and_keeps_its_payload(lake: La
     assert '"999"' in row["raw"]
     assert row["event_id"] == other["event_id"]
     assert lake.rows(BARS).count() == 1
+
+
+class GrowingBronze(FolderBronze):
+    """Landing goes on: whenever somebody looks, there is one more object."""
+
+    landed = 0
+
+    def folders(self, prefix: str) -> list[str]:
+        if prefix == f"{REALTIME}/":
+            self.landed = self.send(REALTIME, [trade(self.landed)], start=self.landed)
+        return super().folders(prefix)
+
+
+def test_a_run_ends_while_landing_goes_on(lake: Lake) -> None:
+    growing = GrowingBronze(lake.bronze.root)
+    context = replace(lake.context, bronze=growing)
+
+    first = compact.run(context)
+    began = growing.landed
+    second = compact.run(context)
+
+    assert first.read == 1
+    assert second.read == began + 1 - first.read
+    assert lake.rows(TRADES).count() == first.read + second.read
 
 
 def test_running_again_changes_nothing(lake: Lake) -> None:

@@ -16,7 +16,7 @@ from drill.matrix.rows.through import behind_proxy, expect_alarm, fails, heal, p
 from drill.matrix.sampling import MIB, RSS_LIMIT, Sampler, rss
 from drill.matrix.stage import Stage
 from infra.local import store
-from ingestion.land.kafka import BATCH
+from ingestion.land.member import BATCH
 from ingestion.land.store import connect
 from ingestion.settings import LandSettings, StoreSettings
 

@@ -16,6 +16,7 @@ from ingestion.produce.outgoing import Outgoing
 
 _REASONS: Final = 3  # kinds of rejects that the hostile records must bring, at least
 _BATCHES: Final = 10
+_REJECTS: Final = 'select topic, "partition", "offset", reason from rejects'
 
 
 def poisoned(stage: Stage) -> None:
@@ -46,7 +47,7 @@ def _judge_rejects(stage: Stage, lake: Lake, places: list[Place]) -> None:
     """Require a reason beside each hostile record that the lake did not take for an event."""
     wanted = {(p.topic, p.partition, p.offset) for p in places if p.topic in (BATCH, REALTIME)}
     with lake.tables() as tables:
-        found = tables.execute("select topic, partition, offset, reason from rejects").fetchall()
+        found = tables.execute(_REJECTS).fetchall()
     reasons = Counter(reason for *place, reason in found if tuple(place) in wanted)
     stage.notes |= {f"rejected_{reason}": count for reason, count in reasons.items()}
     if len(reasons) < _REASONS or not all(reasons):

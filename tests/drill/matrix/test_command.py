@@ -3,6 +3,7 @@ import os
 import subprocess
 import sys
 from contextlib import nullcontext
+from io import StringIO
 from pathlib import Path
 
 import pytest
@@ -142,6 +143,28 @@ def test_rows_before_a_red_one_are_told_to_be_uncompared(monkeypatch: pytest.Mon
     assert not run.deep
     assert not run.on_a_new_cluster(left)
     assert (ends[5].remarks, run.deep) == ([], ["2 auditors: ok"])
+
+
+def test_what_is_played_and_how_to_look_in_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(command, "Run", lambda *_: Scripted({1: green(1), 2: green(2)}))
+    monkeypatch.setattr(command, "_cluster", lambda *_: nullcontext())
+    run, out = played(), StringIO()
+    run.outcomes.clear()
+    run.console = Console(file=out, width=40)
+
+    for home, number in ((ROOT / "var", 1), (tmp_path / "a b", 2)):
+        monkeypatch.setenv("TAPEHOUSE_ENV_FILE", str(home / "env"))
+        run.on_a_new_cluster([ROWS[number]])
+
+    looks = [line for line in out.getvalue().splitlines() if "look in" in line]
+    assert looks[0].endswith(
+        ": TAPEHOUSE_ENV_FILE=var/env .venv/bin/python -m ingestion status --watch 2"
+    )
+    assert f" TAPEHOUSE_ENV_FILE='{tmp_path}/a b/env' " in looks[1]
+    assert f"row 1: {ROWS[1].fault} ... (1 of 1)\n" in out.getvalue()
+    assert f"row 2: {ROWS[2].fault} ... (2 of 2)\n" in out.getvalue()
 
 
 class Scripted:

@@ -24,8 +24,9 @@ from infra.local.layout import Layout
 from ingestion.clock import SystemClock
 from ingestion.contracts.topics import BATCH, QUOTES, REALTIME, TOPICS
 from ingestion.land import lines, objects
-from ingestion.land.kafka import Kafka
+from ingestion.land.connection import Connection
 from ingestion.land.protocol import Head, Kind, Partition
+from ingestion.land.questions import Questions
 from ingestion.land.store import BronzeStore, connect
 from ingestion.settings import ROOT, KafkaSettings, StoreSettings
 from tests.conftest import RunningStack, in_force
@@ -41,7 +42,7 @@ class Bench:
     """The stack, and how a test looks at both ends of landing."""
 
     stack: RunningStack
-    kafka: Kafka
+    kafka: Questions
     store: BronzeStore
     running: list[subprocess.Popen[str]] = field(default_factory=list)
 
@@ -194,14 +195,13 @@ def own_stack(landing_stack: RunningStack) -> Iterator[RunningStack]:
 def bench(own_stack: RunningStack) -> Iterator[Bench]:
     recreate_topics()
     settings = StoreSettings.load()
-    kafka = Kafka(KafkaSettings.load(), SystemClock())
+    kafka = Questions(Connection(KafkaSettings.load(), SystemClock()))
     bronze = BronzeStore(connect(settings, "lander"), settings.bronze_bucket)
     made = Bench(own_stack, kafka, bronze)
     yield made
     for process in made.running:
         process.kill()
         process.communicate()
-    kafka.close()
 
 
 def admin() -> AdminClient:

@@ -21,8 +21,9 @@ from confluent_kafka import Producer
 from infra.local.supervisor import Supervisor
 from ingestion.clock import SystemClock
 from ingestion.contracts.topics import QUOTES
-from ingestion.land.kafka import Kafka
+from ingestion.land.connection import Connection
 from ingestion.land.protocol import Partition
+from ingestion.land.questions import Questions
 from ingestion.land.store import BronzeStore, connect
 from ingestion.settings import ROOT, KafkaSettings, StoreSettings
 from tests.conftest import RunningStack, in_force
@@ -48,9 +49,8 @@ def bench(landing_stack: RunningStack) -> Iterator[Bench]:
         recreate_topics(dict.fromkeys(TOPICS, len(PARTITIONS)))
         settings = StoreSettings.load()
         bronze = BronzeStore(connect(settings, "lander"), settings.bronze_bucket)
-        kafka = Kafka(KafkaSettings.load(), SystemClock())
+        kafka = Questions(Connection(KafkaSettings.load(), SystemClock()))
         yield Bench(landing_stack, kafka, bronze)
-        kafka.close()
 
 
 @dataclass

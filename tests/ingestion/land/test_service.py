@@ -5,7 +5,7 @@ from typing import Any
 
 from ingestion.land.core import Core
 from ingestion.land.failpoints import Failpoint
-from ingestion.land.kafka import Rebalance
+from ingestion.land.member import Rebalance
 from ingestion.land.protocol import Partition
 from ingestion.land.service import STOP_DEADLINE_S, Lander
 from ingestion.land.status import StatusFile

@@ -1,23 +1,16 @@
-"""Kafka's side: reading as one member of the landers' group, and what is asked of the cluster."""
+"""Kafka's side: reading, as one member of the landers' group."""
 
 from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
-from confluent_kafka import (
-    Consumer,
-    KafkaError,
-    KafkaException,
-    Message,
-    TopicCollection,
-    TopicPartition,
-)
-from confluent_kafka.admin import AdminClient
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from ingestion import logs
 from ingestion.clock import Clock
 from ingestion.errors import BrokerError
 from ingestion.land.chain import Failure
+from ingestion.land.connection import Connection
 from ingestion.land.lines import encode
 from ingestion.land.protocol import (
     Commit,
@@ -27,14 +20,9 @@ from ingestion.land.protocol import (
     PositionLost,
     Records,
 )
-from ingestion.land.replaced import Replaced
-from ingestion.settings import KafkaSettings
 
 BATCH: Final = 5_000  # messages; beyond some hundreds only memory grows
 CONSUME_TIMEOUT_S: Final = 0.1  # consume() waits this out whenever less than a batch is there
-REQUEST_TIMEOUT_S: Final = 10.0
-_DESCRIBE_TIMEOUT_S: Final = 3.0  # some milliseconds are usual; each PUT waits for it
-_LOG_ERRORS_EVERY_S: Final = 10.0  # the client reports each of its attempts to reconnect
 
 _CONSUMER: Final[dict[str, str | int | bool]] = {
     "enable.auto.commit": False,
@@ -76,123 +64,33 @@ def fetching(queue_bytes: int) -> dict[str, str | int | bool]:
     }
 
 
-class Kafka:
-    """The landers' consumer and the questions that go with it.
-
-    Reading, seeking and pausing belong to the thread that created it; the questions
-    (`describe`, `generation`, `watermarks`) may be asked from any thread.
-    """
+class Member:
+    """The landers' consumer; it belongs to the thread that reads."""
 
     def __init__(
         self,
-        settings: KafkaSettings,
+        connection: Connection,
         clock: Clock,
         protocol: GroupProtocol = "classic",
         queue_bytes: int = QUEUE_BYTES,
     ) -> None:
-        """Create the clients; the consumer joins the group at `subscribe`.
-
-        Raises:
-            SettingsError: the lander's password is not set.
-        """
+        """Create the consumer; it joins the group at `subscribe`."""
         self._log = logs.get("land.kafka")
+        self._connection = connection
         self._clock = clock
-        self._last_error = ""
-        self._logged_error: float | None = None
-        connection: dict[str, Any] = {
-            **settings.client("lander"),
-            "log_level": 2,
-            "error_cb": self._error,
-        }
         group = _CLASSIC if protocol == "classic" else {"group.protocol": "consumer"}
         self._consumer = Consumer(
             {
-                **connection,
+                **connection.client,
                 **fetching(queue_bytes),
                 **group,
-                "group.id": settings.landers_group,
+                "group.id": connection.group,
                 "on_commit": self._committed,
             }
         )
-        # A member's connections are busy with long fetches, which held answers up for seconds.
-        asking = {**connection, "group.id": settings.landers_group}
-        self._asker = Replaced(lambda: Consumer(asking))
-        self._admin = Replaced(lambda: AdminClient(connection))
-        self._joined = False  # before that, an error is the caller's to tell
         self.failed_commits = 0
         self.failure: Failure | None = None
         """Why the group does not take this member; None once it has, be it with no partition."""
-
-    def check(self) -> None:
-        """Make sure that Kafka answers and knows the user.
-
-        Raises:
-            BrokerError: it does not; the text says why.
-        """
-        try:
-            self._asker.client.list_topics(timeout=REQUEST_TIMEOUT_S)
-        except KafkaException as error:
-            self._asker.client.poll(0)  # lets the connection's own error through to `_error`
-            reason = self._last_error or error.args[0].str()
-            raise BrokerError(f"Kafka: {reason}") from error
-
-    def partitions(self, topics: Sequence[str]) -> list[Partition]:
-        """Return the partitions of topics.
-
-        Raises:
-            BrokerError: Kafka refuses, does not answer, or lacks a topic.
-        """
-        found = [self._describe_topic(topic) for topic in topics]
-        return [
-            Partition(topic.name, number)
-            for topic in found
-            for number in range(len(topic.partitions))
-        ]
-
-    def generation(self, topic: str) -> str:
-        """Return the topic's id, 32 hex digits.
-
-        Raises:
-            BrokerError: Kafka refuses, does not answer, or lacks the topic.
-        """
-        uuid = self._describe_topic(topic).topic_id
-        high, low = uuid.get_most_significant_bits(), uuid.get_least_significant_bits()
-        return f"{high % 2**64:016x}{low % 2**64:016x}"
-
-    def committed(self, partition: Partition, generation: str) -> tuple[int | None, int | None]:
-        """Return the group's committed offset and the first offset of the object before it.
-
-        Both are None when nothing is committed for this generation of the topic.
-
-        Raises:
-            BrokerError: Kafka refuses or does not answer.
-        """
-        asked = [TopicPartition(*partition)]
-        found = self._ask(
-            lambda: self._asker.ask(lambda it: it.committed(asked, timeout=REQUEST_TIMEOUT_S))
-        )[0]
-        if found.error:
-            raise BrokerError(f"committed offset of {partition}: {found.error}")
-        of, _, hint = (found.metadata or "").partition(":")
-        if found.offset < 0 or (of and of != generation):
-            return None, None
-        return found.offset, int(hint) if hint.isdigit() else None
-
-    def watermarks(self, partition: Partition) -> tuple[int, int]:
-        """Return (first offset, end) of the partition's log.
-
-        Raises:
-            BrokerError: Kafka refuses or does not answer.
-        """
-        asked = TopicPartition(*partition)
-        found = self._ask(
-            lambda: self._asker.ask(
-                lambda it: it.get_watermark_offsets(asked, timeout=REQUEST_TIMEOUT_S)
-            )
-        )
-        if found is None:
-            raise BrokerError(f"no offsets of {partition} within {REQUEST_TIMEOUT_S:.0f} s")
-        return int(found[0]), int(found[1])
 
     def known_end(self, partition: Partition) -> int | None:
         """Return the end of the log as last seen while reading; None when not seen yet."""
@@ -222,7 +120,7 @@ class Kafka:
             lost(_names(partitions))
             consumer.incremental_unassign(partitions)
 
-        self._joined = True
+        self._connection.has_joined = True
         self._consumer.subscribe(
             list(topics), on_assign=on_assign, on_revoke=on_revoke, on_lost=on_lost
         )
@@ -235,7 +133,9 @@ class Kafka:
         Raises:
             BrokerError: the client can not go on.
         """
-        found: list[Message] = self._ask(lambda: self._consumer.consume(BATCH, timeout_s))
+        found: list[Message] = self._connection.ask(
+            lambda: self._consumer.consume(BATCH, timeout_s)
+        )
         return found
 
     def events(self, messages: Iterable[Message]) -> Iterable[Event]:
@@ -315,35 +215,6 @@ class Kafka:
 
     def _assignment(self) -> list[TopicPartition]:
         return list(self._consumer.assignment())
-
-    def _describe_topic(self, topic: str) -> Any:  # noqa: ANN401 - the client's TopicDescription
-        def ask(admin: AdminClient) -> Any:  # noqa: ANN401 - as above
-            futures = admin.describe_topics(
-                TopicCollection([topic]), request_timeout=_DESCRIBE_TIMEOUT_S
-            )
-            return futures[topic].result(_DESCRIBE_TIMEOUT_S + 1)
-
-        return self._ask(lambda: self._admin.ask(ask))
-
-    def _ask(self, question: Callable[[], Any]) -> Any:  # noqa: ANN401 - whatever is asked for
-        try:
-            return question()
-        except KafkaException as error:
-            reason = error.args[0].str()
-        except (TimeoutError, RuntimeError) as error:  # RuntimeError: the consumer is closed
-            reason = str(error) or "no answer"
-        seen = f" ({self._last_error})" if self._last_error else ""
-        raise BrokerError(f"Kafka: {reason}{seen}")
-
-    def _error(self, error: KafkaError) -> None:
-        if error.code() != KafkaError._ALL_BROKERS_DOWN:  # always follows the one that says why
-            self._last_error = error.str()
-        now = self._clock.monotonic()
-        if self._joined and (
-            self._logged_error is None or now - self._logged_error >= _LOG_ERRORS_EVERY_S
-        ):
-            self._logged_error = now
-            self._log.warning("kafka_connection", error=error.str())
 
     def _committed(self, error: KafkaError | None, offsets: list[TopicPartition]) -> None:
         if error is not None:
