@@ -18,7 +18,7 @@ from ingestion.limits import hold
 from ingestion.limits.account import LEASE, Account, Identity, Ticket, Wait
 from ingestion.limits.circuit import BreakerPolicy
 from ingestion.limits.file import NAME, LimitsFile
-from ingestion.limits.limit import SECOND, SPAN, Budget, Limit, moment_of
+from ingestion.limits.limit import SECOND, SPAN, Budget, Limit, moment_of, next_midnight
 from ingestion.sources.provider import RateLimitedError, Scope
 from tests.ingestion.limits.conftest import NOW, WHO, World
 
@@ -127,6 +127,19 @@ def test_no_day_of_the_providers_zone_ever_has_more_by_its_own_clock(
     days = Counter(moment_of(moment + skew).astimezone(zone).date() for moment in arrivals)
     assert max(days.values()) <= 2
     assert len(arrivals) >= 2
+
+
+@pytest.mark.parametrize("seconds", [-59, 0, 59])
+def test_what_is_spent_around_a_zones_midnight_counts_in_both_days(
+    world: World, seconds: int
+) -> None:
+    at_midnight = next_midnight(NOW, NEW_YORK)
+    account = world.account(Limit(1, "day", NEW_YORK))
+    spend(account, at_midnight + seconds * SECOND)
+
+    refused(account.take(at_midnight + 3_600 * SECOND))
+    refused(account.take(next_midnight(at_midnight, NEW_YORK) + 59 * SECOND))
+    taken(account.take(next_midnight(at_midnight, NEW_YORK) + 60 * SECOND))
 
 
 @pytest.mark.parametrize(

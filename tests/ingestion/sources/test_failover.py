@@ -12,7 +12,7 @@ from ingestion.limits.circuit import BreakerPolicy
 from ingestion.limits.file import LimitsFile
 from ingestion.limits.guard import Patience, ProviderGuard
 from ingestion.limits.limit import Budget, Limit
-from ingestion.sources.failover import DENIED_S, Failover
+from ingestion.sources.failover import Failover
 from ingestion.sources.fetcher import Unit
 from ingestion.sources.provider import (
     BudgetSpentError,
@@ -25,6 +25,7 @@ from ingestion.sources.provider import (
     RateLimitedError,
     StoppedError,
 )
+from ingestion.sources.ranked import DENIED_S, RankedFetcher
 from ingestion.sources.source import Refused
 from tests.ingestion.limits.conftest import WHO, FakeClock
 
@@ -70,10 +71,10 @@ class FakeFetcher:
 
 
 def source(*fetchers: FakeFetcher, units: list[Unit], clock: FakeClock | None = None) -> Failover:
-    return Failover("quotes", fetchers, iter(units), clock or FakeClock())
+    return Failover(RankedFetcher("quotes", fetchers, clock or FakeClock()), iter(units))
 
 
-def sources_of(made: list[Message | Refused | None]) -> list[str]:
+def sources_of(made: list[Message | Refused]) -> list[str]:
     return [one.source for one in made if isinstance(one, QuoteMessage)]
 
 
@@ -152,10 +153,10 @@ def test_a_symbol_that_the_first_does_not_have_is_counted_apart_and_is_no_change
 def test_a_unit_that_nobody_serves_does_not_keep_the_others_and_fails_the_run() -> None:
     first = FakeFetcher("yahoo", ProviderDownError("no answer"))
     second = FakeFetcher("alphavantage", BudgetSpentError("spent", 9.0))
-    made: list[Message | Refused | None] = []
+    made: list[Message | Refused] = []
 
     with pytest.raises(
-        SourceError, match=r"1 units .* AAPL quote \(yahoo: no answer, alpha.*spent"
+        SourceError, match=r"1 of 2 units .* AAPL quote: yahoo: no answer, alpha.*spent"
     ):
         for one in source(first, second, units=[AAPL, MSFT]).messages():
             made.append(one)
@@ -211,7 +212,7 @@ def test_a_denied_kind_is_not_asked_again_for_a_while_and_others_are() -> None:
         units.append(unit)
         return sources_of([next(messages), next(messages)])[0]
 
-    messages = Failover("x", (first, second), endless(units), clock).messages()
+    messages = Failover(RankedFetcher("x", (first, second), clock), endless(units)).messages()
     assert ask(BARS) == "yahoo"
     assert ask(BARS) == "yahoo"
     assert first.asked == [BARS]
@@ -244,34 +245,78 @@ def test_our_own_failures_are_not_a_providers() -> None:
     assert second.asked == []
 
 
-def test_silence_is_passed_on() -> None:
-    failover = Failover("x", [FakeFetcher("yahoo")], iter([None, AAPL, None]), FakeClock())
+def test_a_unit_is_told_when_all_of_it_was_taken_and_only_if_it_was_served() -> None:
+    seen: list[tuple[Unit, int]] = []
 
-    made = list(failover.messages())
+    def note(unit: Unit, taken: int) -> None:
+        seen.append((unit, taken))
 
-    assert [one is None for one in made] == [True, False, False, True]
+    fetcher = RankedFetcher("x", [FakeFetcher("yahoo", None, NoDataError("x"))], FakeClock())
+    messages = Failover(fetcher, iter([AAPL, BARS, MSFT]), note).messages()
+
+    for _ in range(2):
+        next(messages)
+    assert seen == []
+    next(messages)
+    assert seen == [(AAPL, 2)]
+    next(messages)
+    with pytest.raises(SourceError, match=r"1 of 3 units .* AAPL bars 1d 2026-03-02\.\.2026-03-06"):
+        next(messages)
+    assert seen == [(AAPL, 2), (MSFT, 4)]
+
+
+def test_what_was_given_instead_of_answers_is_kept_also_where_nobody_serves_the_unit() -> None:
+    first = FakeFetcher("yahoo", MalformedError("expected JSON", b"1"))
+    second = FakeFetcher("finnhub", MalformedError("expected JSON", b"2"))
+    made: list[Message | Refused] = []
+
+    with pytest.raises(SourceError):
+        for one in source(first, second, units=[AAPL]).messages():
+            made.append(one)
+
+    assert [(one.body, one.source) for one in made if isinstance(one, Refused)] == [
+        (b"1", "yahoo"),
+        (b"2", "finnhub"),
+    ]
 
 
 @pytest.mark.parametrize(
-    ("script", "told"), [([], (AAPL, "yahoo")), ([NoDataError("x")], (AAPL, None))]
+    ("errors", "expected"),
+    [
+        ([NoDataError("x"), NoDataError("x")], NoDataError),
+        ([DeniedError("x"), DeniedError("x")], DeniedError),
+        ([MalformedError("x", b"?"), MalformedError("x")], MalformedError),
+        ([BudgetSpentError("x", 50.0), BudgetSpentError("x", 7.0)], BudgetSpentError),
+        ([NoDataError("x"), BudgetSpentError("x", 7.0)], ProviderDownError),
+        ([DeniedError("x"), ProviderDownError("x")], ProviderDownError),
+        ([RateLimitedError("x"), CircuitOpenError("x")], ProviderDownError),
+    ],
 )
-def test_a_unit_is_told_when_all_of_it_was_taken(
-    script: list[Exception], told: tuple[Unit, str | None]
+def test_where_nobody_serves_it_the_error_says_what_may_be_done(
+    errors: list[ProviderError], expected: type[ProviderError]
 ) -> None:
-    seen: list[tuple[Unit, str | None]] = []
+    fetchers = [FakeFetcher(f"p{number}", error) for number, error in enumerate(errors)]
 
-    def note(unit: Unit, name: str | None) -> None:
-        seen.append((unit, name))
+    with pytest.raises(ProviderError, match=r"^AAPL quote: p0: x, p1: x$") as told:
+        RankedFetcher("x", fetchers, FakeClock()).fetch(AAPL)
 
-    fetcher = FakeFetcher("yahoo", *script)
-    messages = Failover("x", [fetcher], iter([AAPL]), FakeClock(), note).messages()
+    assert type(told.value) is expected
+    assert told.value.body == b""
+    if isinstance(told.value, BudgetSpentError):
+        assert told.value.wait_s == 7.0
 
-    for _ in range(0 if script else 2):
-        next(messages)
-        assert seen == []
-    with pytest.raises((StopIteration, SourceError)):
-        next(messages)
-    assert seen == [told]
+
+def test_while_all_have_denied_it_nobody_is_asked() -> None:
+    fetcher = FakeFetcher("yahoo", DeniedError("key"))
+    ranked = RankedFetcher("x", [fetcher], FakeClock())
+
+    for _ in range(2):
+        with pytest.raises(DeniedError):
+            ranked.fetch(AAPL)
+
+    assert fetcher.asked == [AAPL]
+    assert not RankedFetcher("x", [FakeFetcher("y", kinds="bars")], FakeClock()).serves(AAPL)
+    assert ranked.serves(AAPL)
 
 
 def test_the_first_is_left_alone_while_its_circuit_is_open_and_asked_again_then(
@@ -295,7 +340,8 @@ def test_the_first_is_left_alone_while_its_circuit_is_open_and_asked_again_then(
             return super().fetch(unit)
 
     units = [AAPL] * 6
-    failover = Failover("x", [Guarded("yahoo"), FakeFetcher("finnhub")], endless(units), clock)
+    ranked = RankedFetcher("x", [Guarded("yahoo"), FakeFetcher("finnhub")], clock)
+    failover = Failover(ranked, endless(units))
     messages = failover.messages()
 
     for _ in range(4):
