@@ -162,6 +162,19 @@ def test_a_refusal_that_lasts_is_told_at_once_and_holds_everybody(world: World) 
     assert len(provider.asked) == 1
 
 
+@pytest.mark.parametrize(
+    "patience", [Patience(max_wait_s=5.0), Patience(retry_s=20.0)], ids=["wait", "time"]
+)
+def test_a_refusal_is_not_waited_out_beyond_either_bound(world: World, patience: Patience) -> None:
+    provider = Provider(world, RateLimitedError("429", retry_after_s=30.0))
+
+    with pytest.raises(RateLimitedError):
+        world.guard(MANY, patience=patience).call(provider)
+
+    assert provider.asked == [0.0]
+    assert world.clock.slept == []
+
+
 def test_a_failing_provider_is_left_alone_and_tried_again_later(world: World) -> None:
     provider = Provider(world, *[DOWN] * 3)
     guard = world.guard(MANY, patience=PATIENCE, failures=3)
