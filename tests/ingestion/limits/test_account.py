@@ -3,6 +3,7 @@
 import stat
 import tempfile
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import timedelta
@@ -198,6 +199,15 @@ def test_another_process_sees_budget_hold_and_circuit(world: World) -> None:
     wait = refused(world.account(*limits).take(NOW))
     assert (wait.why, wait.microseconds) == ("hold", 7_500_000)
     assert isinstance(world.account(*limits).take(NOW + 7_500_000), Ticket)
+
+
+def test_threads_share_a_budget(world: World) -> None:
+    account = world.account(Limit(5, "day"))
+
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda _: account.take(NOW), range(40)))
+
+    assert sum(isinstance(one, Ticket) for one in found) == 5
 
 
 def test_keys_hosts_and_providers_have_budgets_of_their_own(world: World) -> None:

@@ -14,8 +14,9 @@ import pytest
 
 from ingestion.settings import ROOT
 
-PER_SECOND = 20
-REQUESTS = 30
+# Two processes without a budget would send about 20 a second.
+PER_SECOND = 8
+REQUESTS = 24
 
 # One process: a guard over the budget's file, and requests that are late on their way.
 CLIENT = """
@@ -37,7 +38,7 @@ account = Account(
 guard = ProviderGuard("finnhub", account, Patience(), SystemClock(), lambda: False)
 with httpx.Client(trust_env=False) as client:
     def request():
-        time.sleep(random.random() * 0.15)
+        time.sleep(random.random() * 0.1)
         return client.get(url).raise_for_status()
     for _ in range(int(count)):
         guard.call(request)
@@ -56,7 +57,7 @@ class Server:
 
             def do_GET(self) -> None:
                 arrivals.append(time.monotonic())
-                time.sleep(0.02)
+                time.sleep(0.01)
                 self.send_response(204)
                 self.end_headers()
 
