@@ -36,7 +36,7 @@ class FakeClock:
         self.on_sleep()
 
 
-class World:
+class Rig:
     """A file of budgets, a clock that stands still, and guards over both."""
 
     def __init__(self, folder: Path, file: LimitsFile) -> None:
@@ -54,7 +54,7 @@ class World:
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
+def rig(tmp_path: Path) -> Iterator[Rig]:
     folder = tmp_path / "limits"
     with closing(LimitsFile(folder)) as file:
-        yield World(folder, file)
+        yield Rig(folder, file)

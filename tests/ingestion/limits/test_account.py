@@ -21,7 +21,7 @@ from ingestion.limits.circuit import BreakerPolicy
 from ingestion.limits.file import NAME, LimitsFile
 from ingestion.limits.limit import SECOND, SPAN, Budget, Limit, moment_of, next_midnight
 from ingestion.sources.provider import RateLimitedError, Scope
-from tests.ingestion.limits.conftest import NOW, WHO, World
+from tests.ingestion.limits.conftest import NOW, WHO, Rig
 
 NEW_YORK = "America/New_York"
 
@@ -131,11 +131,9 @@ def test_no_day_of_the_providers_zone_ever_has_more_by_its_own_clock(
 
 
 @pytest.mark.parametrize("seconds", [-59, 0, 59])
-def test_what_is_spent_around_a_zones_midnight_counts_in_both_days(
-    world: World, seconds: int
-) -> None:
+def test_what_is_spent_around_a_zones_midnight_counts_in_both_days(rig: Rig, seconds: int) -> None:
     at_midnight = next_midnight(NOW, NEW_YORK)
-    account = world.account(Limit(1, "day", NEW_YORK))
+    account = rig.account(Limit(1, "day", NEW_YORK))
     spend(account, at_midnight + seconds * SECOND)
 
     refused(account.take(at_midnight + 3_600 * SECOND))
@@ -146,8 +144,8 @@ def test_what_is_spent_around_a_zones_midnight_counts_in_both_days(
 @pytest.mark.parametrize(
     "limit", [Limit(3, "second"), Limit(3, "minute"), Limit(3, "day"), Limit(3, "day", NEW_YORK)]
 )
-def test_the_wait_is_exact(world: World, limit: Limit) -> None:
-    account = world.account(limit)
+def test_the_wait_is_exact(rig: Rig, limit: Limit) -> None:
+    account = rig.account(limit)
     spend(account, NOW, 2)
     spend(account, NOW + SECOND // 10, 1)
 
@@ -159,15 +157,15 @@ def test_the_wait_is_exact(world: World, limit: Limit) -> None:
     taken(account.take(NOW + SECOND // 5 + wait.microseconds))
 
 
-def test_a_sliding_minute_costs_a_thousandth_and_a_little_more(world: World) -> None:
-    account = world.account(Limit(1, "minute"))
+def test_a_sliding_minute_costs_a_thousandth_and_a_little_more(rig: Rig) -> None:
+    account = rig.account(Limit(1, "minute"))
     spend(account, NOW)
 
     assert refused(account.take(NOW)).microseconds == 60 * SECOND + 110_000
 
 
-def test_a_request_under_way_counts_until_a_span_after_its_answer(world: World) -> None:
-    account = world.account(Limit(1, "second"))
+def test_a_request_under_way_counts_until_a_span_after_its_answer(rig: Rig) -> None:
+    account = rig.account(Limit(1, "second"))
     ticket = taken(account.take(NOW))
     refused(account.take(NOW + 10 * SECOND))
 
@@ -177,32 +175,32 @@ def test_a_request_under_way_counts_until_a_span_after_its_answer(world: World) 
     taken(account.take(NOW + 11 * SECOND + 60_000))
 
 
-def test_a_killed_process_holds_its_place_for_the_longest_request(world: World) -> None:
-    taken(world.account(Limit(1, "second")).take(NOW))
+def test_a_killed_process_holds_its_place_for_the_longest_request(rig: Rig) -> None:
+    taken(rig.account(Limit(1, "second")).take(NOW))
 
-    with closing(LimitsFile(world.folder)) as other:
+    with closing(LimitsFile(rig.folder)) as other:
         account = Account(other, WHO, Budget((Limit(1, "second"),)), BreakerPolicy())
         refused(account.take(NOW + LEASE + SECOND))
         taken(account.take(NOW + LEASE + 2 * SECOND))
 
 
-def test_another_process_sees_budget_hold_and_circuit(world: World) -> None:
+def test_another_process_sees_budget_hold_and_circuit(rig: Rig) -> None:
     limits = (Limit(5, "minute"),)
-    spend(world.account(*limits), NOW, 2)
+    spend(rig.account(*limits), NOW, 2)
 
-    with closing(LimitsFile(world.folder)) as other:
+    with closing(LimitsFile(rig.folder)) as other:
         account = Account(other, WHO, Budget(limits), BreakerPolicy())
         assert account.left(NOW) == {"5/minute": 3}
         refusal = RateLimitedError("429", retry_after_s=7.5)
         account.told(taken(account.take(NOW)), refusal, NOW)
 
-    wait = refused(world.account(*limits).take(NOW))
+    wait = refused(rig.account(*limits).take(NOW))
     assert (wait.why, wait.microseconds) == ("hold", 7_500_000)
-    assert isinstance(world.account(*limits).take(NOW + 7_500_000), Ticket)
+    assert isinstance(rig.account(*limits).take(NOW + 7_500_000), Ticket)
 
 
-def test_threads_share_a_budget(world: World) -> None:
-    account = world.account(Limit(5, "day"))
+def test_threads_share_a_budget(rig: Rig) -> None:
+    account = rig.account(Limit(5, "day"))
 
     with ThreadPoolExecutor(8) as pool:
         found = list(pool.map(lambda _: account.take(NOW), range(40)))
@@ -210,8 +208,8 @@ def test_threads_share_a_budget(world: World) -> None:
     assert sum(isinstance(one, Ticket) for one in found) == 5
 
 
-def test_keys_hosts_and_providers_have_budgets_of_their_own(world: World) -> None:
-    spend(world.account(Limit(1, "day")), NOW)
+def test_keys_hosts_and_providers_have_budgets_of_their_own(rig: Rig) -> None:
+    spend(rig.account(Limit(1, "day")), NOW)
     others = [
         Identity("finnhub", "localhost:1", "ffffffff"),
         Identity("finnhub", "localhost:2", "0a0b0c0d"),
@@ -219,30 +217,30 @@ def test_keys_hosts_and_providers_have_budgets_of_their_own(world: World) -> Non
     ]
 
     for identity in others:
-        account = Account(world.file, identity, Budget((Limit(1, "day"),)), BreakerPolicy())
+        account = Account(rig.file, identity, Budget((Limit(1, "day"),)), BreakerPolicy())
         spend(account, NOW)
 
 
-def test_of_a_key_only_a_short_hash_is_kept_and_of_a_url_only_the_host(world: World) -> None:
+def test_of_a_key_only_a_short_hash_is_kept_and_of_a_url_only_the_host(rig: Rig) -> None:
     identity = Identity.of(
         "finnhub", "https://me:hunter2@API.example:8443/v1?token=x", "s3cr3t-key"
     )
-    account = Account(world.file, identity, Budget((Limit(1, "day"),)), BreakerPolicy())
+    account = Account(rig.file, identity, Budget((Limit(1, "day"),)), BreakerPolicy())
     spend(account, NOW)
 
     assert (identity.host, len(identity.key_hash)) == ("api.example:8443", 8)
     assert Identity.of("yahoo", "https://x", None).key_hash == ""
-    written = b"".join(path.read_bytes() for path in world.folder.iterdir())
+    written = b"".join(path.read_bytes() for path in rig.folder.iterdir())
     assert identity.key_hash.encode() in written
     for secret in (b"s3cr3t", b"hunter2", b"token"):
         assert secret not in written
 
 
-def test_nobody_else_may_read_the_file(world: World) -> None:
-    spend(world.account(Limit(1, "day")), NOW)
+def test_nobody_else_may_read_the_file(rig: Rig) -> None:
+    spend(rig.account(Limit(1, "day")), NOW)
 
-    assert stat.S_IMODE(world.folder.stat().st_mode) == 0o700
-    modes = {stat.S_IMODE(path.stat().st_mode) for path in world.folder.iterdir()}
+    assert stat.S_IMODE(rig.folder.stat().st_mode) == 0o700
+    modes = {stat.S_IMODE(path.stat().st_mode) for path in rig.folder.iterdir()}
     assert modes == {0o600}
 
 
@@ -253,16 +251,16 @@ def test_a_damaged_file_is_told_and_nothing_is_asked(tmp_path: Path) -> None:
         LimitsFile(tmp_path)
 
 
-def test_a_newer_file_is_refused(world: World) -> None:
-    with world.file.transaction() as db:
+def test_a_newer_file_is_refused(rig: Rig) -> None:
+    with rig.file.transaction() as db:
         db.execute("pragma user_version = 2")
 
     with pytest.raises(LimitsError, match="expected version 1, found 2"):
-        LimitsFile(world.folder)
+        LimitsFile(rig.folder)
 
 
-def test_a_clock_set_back_does_not_lock_the_budget_for_longer_than_a_span(world: World) -> None:
-    account = world.account(Limit(1, "second"))
+def test_a_clock_set_back_does_not_lock_the_budget_for_longer_than_a_span(rig: Rig) -> None:
+    account = rig.account(Limit(1, "second"))
     ahead = NOW + 365 * 86_400 * SECOND
     refusal = RateLimitedError("429", retry_after_s=3_600)
     account.told(taken(account.take(ahead)), refusal, ahead)
@@ -274,12 +272,12 @@ def test_a_clock_set_back_does_not_lock_the_budget_for_longer_than_a_span(world:
     assert isinstance(found, Ticket) or found.microseconds <= 2 * SECOND
 
 
-def test_what_counts_no_more_is_forgotten(world: World) -> None:
-    account = world.account(Limit(50, "minute"))
+def test_what_counts_no_more_is_forgotten(rig: Rig) -> None:
+    account = rig.account(Limit(50, "minute"))
     spend(account, NOW, 50)
     spend(account, NOW + 27 * 3_600 * SECOND)
 
-    with world.file.transaction() as db:
+    with rig.file.transaction() as db:
         assert db.execute("select count(*) from requests").fetchone() == (1,)
 
 
@@ -320,8 +318,8 @@ def test_a_time_that_is_told_is_kept_unless_it_is_none(told: float, expected: in
     assert hold.held_until(error, NOW, 1, "UTC") == NOW + expected
 
 
-def test_refusals_of_one_wave_double_once_and_an_answer_starts_anew(world: World) -> None:
-    account = world.account(Limit(100, "minute"))
+def test_refusals_of_one_wave_double_once_and_an_answer_starts_anew(rig: Rig) -> None:
+    account = rig.account(Limit(100, "minute"))
     refusal = RateLimitedError("429")
     wave = [taken(account.take(NOW)) for _ in range(10)]
     for ticket in wave:
@@ -338,8 +336,8 @@ def test_refusals_of_one_wave_double_once_and_an_answer_starts_anew(world: World
     assert account.held(third) == 30 * SECOND
 
 
-def test_a_smaller_count_of_the_provider_lowers_ours(world: World) -> None:
-    account = world.account(Limit(60, "minute"), Limit(100, "day"))
+def test_a_smaller_count_of_the_provider_lowers_ours(rig: Rig) -> None:
+    account = rig.account(Limit(60, "minute"), Limit(100, "day"))
     spend(account, NOW, 3)
 
     assert account.observe(10, None, "minute", NOW, NOW) == 47
@@ -349,24 +347,24 @@ def test_a_smaller_count_of_the_provider_lowers_ours(world: World) -> None:
     assert refused(account.take(NOW)).detail == "60/minute"
 
 
-def test_a_larger_count_of_the_provider_is_not_believed(world: World) -> None:
-    account = world.account(Limit(5, "minute"))
+def test_a_larger_count_of_the_provider_is_not_believed(rig: Rig) -> None:
+    account = rig.account(Limit(5, "minute"))
     spend(account, NOW, 4)
 
     assert account.observe(59, None, "minute", NOW, NOW) == 0
     assert account.left(NOW) == {"5/minute": 1}
 
 
-def test_what_others_spent_is_free_again_when_the_provider_says_so(world: World) -> None:
-    account = world.account(Limit(60, "minute"))
+def test_what_others_spent_is_free_again_when_the_provider_says_so(rig: Rig) -> None:
+    account = rig.account(Limit(60, "minute"))
     account.observe(0, 12.0, "minute", NOW, NOW)
 
     assert refused(account.take(NOW)).microseconds == 12 * SECOND
     taken(account.take(NOW + 12 * SECOND))
 
 
-def test_a_count_that_is_older_than_what_left_our_window_lowers_nothing(world: World) -> None:
-    account = world.account(Limit(4, "second"))
+def test_a_count_that_is_older_than_what_left_our_window_lowers_nothing(rig: Rig) -> None:
+    account = rig.account(Limit(4, "second"))
     spend(account, NOW, 3)
     since = NOW + SECOND
     ticket = taken(account.take(since))

@@ -11,7 +11,7 @@ from ingestion.sources.provider import (
     ProviderError,
     RateLimitedError,
 )
-from tests.ingestion.limits.conftest import NOW, World
+from tests.ingestion.limits.conftest import NOW, Rig
 from tests.ingestion.limits.test_account import refused, taken
 
 POLICY = BreakerPolicy(failures=3, open_s=10.0)
@@ -46,8 +46,8 @@ def fail(account: Account, now: int) -> None:
     account.told(taken(account.take(now)), DOWN, now)
 
 
-def test_it_opens_lets_one_try_and_closes(world: World) -> None:
-    account = world.account(Limit(100, "second"), failures=3)
+def test_it_opens_lets_one_try_and_closes(rig: Rig) -> None:
+    account = rig.account(Limit(100, "second"), failures=3)
     for _ in range(3):
         fail(account, NOW)
 
@@ -62,8 +62,8 @@ def test_it_opens_lets_one_try_and_closes(world: World) -> None:
     taken(account.take(later))
 
 
-def test_a_failed_trial_opens_it_again(world: World) -> None:
-    account = world.account(Limit(100, "second"), failures=3)
+def test_a_failed_trial_opens_it_again(rig: Rig) -> None:
+    account = rig.account(Limit(100, "second"), failures=3)
     for _ in range(3):
         fail(account, NOW)
     later = NOW + 60 * SECOND
@@ -73,8 +73,8 @@ def test_a_failed_trial_opens_it_again(world: World) -> None:
     assert refused(account.take(later)).microseconds == 60 * SECOND
 
 
-def test_a_trial_that_never_comes_back_does_not_lock_it(world: World) -> None:
-    account = world.account(Limit(100, "second"), failures=1)
+def test_a_trial_that_never_comes_back_does_not_lock_it(rig: Rig) -> None:
+    account = rig.account(Limit(100, "second"), failures=1)
     fail(account, NOW)
     later = NOW + 60 * SECOND
     taken(account.take(later))
@@ -83,8 +83,8 @@ def test_a_trial_that_never_comes_back_does_not_lock_it(world: World) -> None:
     taken(account.take(later + TRIAL))
 
 
-def test_no_trial_is_spent_while_the_budget_has_no_room(world: World) -> None:
-    account = world.account(Limit(1, "day"), failures=1)
+def test_no_trial_is_spent_while_the_budget_has_no_room(rig: Rig) -> None:
+    account = rig.account(Limit(1, "day"), failures=1)
     fail(account, NOW)
 
     assert refused(account.take(NOW + 61 * SECOND)).why == "budget"

@@ -15,7 +15,7 @@ from ingestion.sources.provider import (
     RateLimitedError,
     StoppedError,
 )
-from tests.ingestion.limits.conftest import World
+from tests.ingestion.limits.conftest import Rig
 
 MANY = Limit(1_000, "second")
 PATIENCE = Patience(max_wait_s=65.0, attempts=4, retry_s=120.0, backoff_s=1.0, max_backoff_s=30.0)
@@ -25,8 +25,8 @@ DOWN = ProviderDownError("no answer")
 class Provider:
     """Answers by a script, then always 'ok'; notes when it was asked."""
 
-    def __init__(self, world: World, *script: Exception) -> None:
-        self._world = world
+    def __init__(self, rig: Rig, *script: Exception) -> None:
+        self._world = rig
         self._script = list(script)
         self.asked: list[float] = []
 
@@ -37,18 +37,18 @@ class Provider:
         return "ok"
 
 
-def test_it_sends_once_and_returns_the_answer(world: World) -> None:
-    provider = Provider(world)
-    guard = world.guard(MANY, patience=PATIENCE)
+def test_it_sends_once_and_returns_the_answer(rig: Rig) -> None:
+    provider = Provider(rig)
+    guard = rig.guard(MANY, patience=PATIENCE)
 
     assert guard.call(provider) == "ok"
     assert provider.asked == [0.0]
-    assert world.clock.slept == []
+    assert rig.clock.slept == []
 
 
-def test_it_waits_for_the_budget_and_never_longer_in_one_piece_than_a_slice(world: World) -> None:
-    provider = Provider(world)
-    guard = world.guard(Limit(2, "second"), patience=PATIENCE)
+def test_it_waits_for_the_budget_and_never_longer_in_one_piece_than_a_slice(rig: Rig) -> None:
+    provider = Provider(rig)
+    guard = rig.guard(Limit(2, "second"), patience=PATIENCE)
 
     for _ in range(4):
         guard.call(provider)
@@ -56,15 +56,15 @@ def test_it_waits_for_the_budget_and_never_longer_in_one_piece_than_a_slice(worl
     assert provider.asked[1] == 0.0
     assert provider.asked[2] == pytest.approx(1.051)
     assert provider.asked[3] == pytest.approx(1.051)
-    assert max(world.clock.slept) <= SLICE_S
+    assert max(rig.clock.slept) <= SLICE_S
     assert guard.facts()["waited_s"] == pytest.approx(1.1, abs=0.06)
 
 
 def test_a_budget_without_room_for_longer_than_it_may_wait_is_told_with_the_wait(
-    world: World,
+    rig: Rig,
 ) -> None:
-    provider = Provider(world)
-    guard = world.guard(Limit(1, "day"), patience=PATIENCE)
+    provider = Provider(rig)
+    guard = rig.guard(Limit(1, "day"), patience=PATIENCE)
     guard.call(provider)
 
     with pytest.raises(BudgetSpentError, match="1/day") as told:
@@ -72,23 +72,23 @@ def test_a_budget_without_room_for_longer_than_it_may_wait_is_told_with_the_wait
 
     assert told.value.wait_s == pytest.approx(86_486.45)
     assert len(provider.asked) == 1
-    assert world.clock.slept == []
+    assert rig.clock.slept == []
 
 
 @pytest.mark.parametrize("failures", [1, 2, 3])
-def test_what_may_pass_is_tried_again(world: World, failures: int) -> None:
-    provider = Provider(world, *[DOWN] * failures)
-    guard = world.guard(MANY, patience=PATIENCE)
+def test_what_may_pass_is_tried_again(rig: Rig, failures: int) -> None:
+    provider = Provider(rig, *[DOWN] * failures)
+    guard = rig.guard(MANY, patience=PATIENCE)
 
     assert guard.call(provider) == "ok"
     assert len(provider.asked) == failures + 1
     assert guard.facts()["retried"] == failures
 
 
-def test_attempts_are_bounded_and_the_last_error_is_told(world: World) -> None:
+def test_attempts_are_bounded_and_the_last_error_is_told(rig: Rig) -> None:
     last = ProviderDownError("the fourth")
-    provider = Provider(world, DOWN, DOWN, DOWN, last)
-    guard = world.guard(MANY, patience=PATIENCE)
+    provider = Provider(rig, DOWN, DOWN, DOWN, last)
+    guard = rig.guard(MANY, patience=PATIENCE)
 
     with pytest.raises(ProviderDownError) as told:
         guard.call(provider)
@@ -97,10 +97,10 @@ def test_attempts_are_bounded_and_the_last_error_is_told(world: World) -> None:
     assert len(provider.asked) == 4
 
 
-def test_the_time_for_attempts_is_bounded(world: World) -> None:
+def test_the_time_for_attempts_is_bounded(rig: Rig) -> None:
     patience = Patience(attempts=1_000, retry_s=20.0, backoff_s=1.0, max_backoff_s=4.0)
-    provider = Provider(world, *[DOWN] * 1_000)
-    guard = world.guard(MANY, patience=patience, failures=10_000)
+    provider = Provider(rig, *[DOWN] * 1_000)
+    guard = rig.guard(MANY, patience=patience, failures=10_000)
 
     with pytest.raises(ProviderDownError):
         guard.call(provider)
@@ -110,9 +110,9 @@ def test_the_time_for_attempts_is_bounded(world: World) -> None:
 
 
 @pytest.mark.parametrize("error", [NoDataError("x"), DeniedError("x"), MalformedError("x")])
-def test_what_will_not_change_is_not_asked_again(world: World, error: ProviderError) -> None:
-    provider = Provider(world, error)
-    guard = world.guard(MANY, patience=PATIENCE)
+def test_what_will_not_change_is_not_asked_again(rig: Rig, error: ProviderError) -> None:
+    provider = Provider(rig, error)
+    guard = rig.guard(MANY, patience=PATIENCE)
 
     with pytest.raises(type(error)):
         guard.call(provider)
@@ -120,11 +120,11 @@ def test_what_will_not_change_is_not_asked_again(world: World, error: ProviderEr
     assert len(provider.asked) == 1
 
 
-def test_pauses_are_drawn_evenly_below_a_bound_that_doubles(world: World) -> None:
-    guard = world.guard(Limit(1_000_000, "second"), patience=PATIENCE, failures=10_000)
+def test_pauses_are_drawn_evenly_below_a_bound_that_doubles(rig: Rig) -> None:
+    guard = rig.guard(Limit(1_000_000, "second"), patience=PATIENCE, failures=10_000)
     pauses: list[list[float]] = [[], [], []]
     for _ in range(150):
-        provider = Provider(world, DOWN, DOWN, DOWN)
+        provider = Provider(rig, DOWN, DOWN, DOWN)
         guard.call(provider)
         for number, (first, second) in enumerate(
             zip(provider.asked, provider.asked[1:], strict=False)
@@ -139,25 +139,25 @@ def test_pauses_are_drawn_evenly_below_a_bound_that_doubles(world: World) -> Non
         assert max(found) > 0.9 * bound
 
 
-def test_a_refusal_is_waited_out_and_asked_again(world: World) -> None:
-    provider = Provider(world, RateLimitedError("429", retry_after_s=12.0))
-    guard = world.guard(MANY, patience=PATIENCE)
+def test_a_refusal_is_waited_out_and_asked_again(rig: Rig) -> None:
+    provider = Provider(rig, RateLimitedError("429", retry_after_s=12.0))
+    guard = rig.guard(MANY, patience=PATIENCE)
 
     assert guard.call(provider) == "ok"
     assert provider.asked == [0.0, pytest.approx(12.0)]
     assert guard.facts()["rate_limited"] == 1
 
 
-def test_a_refusal_that_lasts_is_told_at_once_and_holds_everybody(world: World) -> None:
-    provider = Provider(world, RateLimitedError("429", retry_after_s=600.0))
-    guard = world.guard(MANY, patience=PATIENCE)
+def test_a_refusal_that_lasts_is_told_at_once_and_holds_everybody(rig: Rig) -> None:
+    provider = Provider(rig, RateLimitedError("429", retry_after_s=600.0))
+    guard = rig.guard(MANY, patience=PATIENCE)
 
     with pytest.raises(RateLimitedError):
         guard.call(provider)
-    assert world.clock.slept == []
+    assert rig.clock.slept == []
 
     with pytest.raises(BudgetSpentError) as told:
-        world.guard(MANY, patience=PATIENCE).call(provider)
+        rig.guard(MANY, patience=PATIENCE).call(provider)
     assert told.value.wait_s == pytest.approx(600.0)
     assert len(provider.asked) == 1
 
@@ -165,19 +165,19 @@ def test_a_refusal_that_lasts_is_told_at_once_and_holds_everybody(world: World) 
 @pytest.mark.parametrize(
     "patience", [Patience(max_wait_s=5.0), Patience(retry_s=20.0)], ids=["wait", "time"]
 )
-def test_a_refusal_is_not_waited_out_beyond_either_bound(world: World, patience: Patience) -> None:
-    provider = Provider(world, RateLimitedError("429", retry_after_s=30.0))
+def test_a_refusal_is_not_waited_out_beyond_either_bound(rig: Rig, patience: Patience) -> None:
+    provider = Provider(rig, RateLimitedError("429", retry_after_s=30.0))
 
     with pytest.raises(RateLimitedError):
-        world.guard(MANY, patience=patience).call(provider)
+        rig.guard(MANY, patience=patience).call(provider)
 
     assert provider.asked == [0.0]
-    assert world.clock.slept == []
+    assert rig.clock.slept == []
 
 
-def test_a_failing_provider_is_left_alone_and_tried_again_later(world: World) -> None:
-    provider = Provider(world, *[DOWN] * 3)
-    guard = world.guard(MANY, patience=PATIENCE, failures=3)
+def test_a_failing_provider_is_left_alone_and_tried_again_later(rig: Rig) -> None:
+    provider = Provider(rig, *[DOWN] * 3)
+    guard = rig.guard(MANY, patience=PATIENCE, failures=3)
 
     with pytest.raises(CircuitOpenError):
         guard.call(provider)
@@ -186,15 +186,15 @@ def test_a_failing_provider_is_left_alone_and_tried_again_later(world: World) ->
         guard.call(provider)
     assert len(provider.asked) == 3
 
-    world.clock.time += 61.0
+    rig.clock.time += 61.0
     assert guard.call(provider) == "ok"
     assert guard.call(provider) == "ok"
     assert guard.facts()["not_sent"] == 2
 
 
-def stop_after(world: World, sleeps: int) -> Callable[[], None]:
+def stop_after(rig: Rig, sleeps: int) -> Callable[[], None]:
     def check() -> None:
-        world.is_stopped = len(world.clock.slept) >= sleeps
+        rig.is_stopped = len(rig.clock.slept) >= sleeps
 
     return check
 
@@ -204,37 +204,37 @@ def stop_after(world: World, sleeps: int) -> Callable[[], None]:
     [None, DOWN, RateLimitedError("429", retry_after_s=60.0)],
     ids=["budget", "back-off", "hold"],
 )
-def test_a_stop_ends_every_wait_within_a_slice(world: World, error: ProviderError | None) -> None:
+def test_a_stop_ends_every_wait_within_a_slice(rig: Rig, error: ProviderError | None) -> None:
     script = [] if error is None else [error] * 10
-    provider = Provider(world, *script)
+    provider = Provider(rig, *script)
     patience = Patience(attempts=10, backoff_s=1_000.0, max_backoff_s=50.0)
-    guard = world.guard(Limit(1, "minute") if error is None else MANY, patience=patience)
-    world.clock.on_sleep = stop_after(world, 3)
+    guard = rig.guard(Limit(1, "minute") if error is None else MANY, patience=patience)
+    rig.clock.on_sleep = stop_after(rig, 3)
     if error is None:
         guard.call(provider)
 
     with pytest.raises(StoppedError):
         guard.call(provider)
 
-    assert len(world.clock.slept) == 3
+    assert len(rig.clock.slept) == 3
     assert len(provider.asked) == 1
 
 
-def test_nothing_is_sent_after_a_stop(world: World) -> None:
-    provider = Provider(world)
-    world.is_stopped = True
+def test_nothing_is_sent_after_a_stop(rig: Rig) -> None:
+    provider = Provider(rig)
+    rig.is_stopped = True
 
     with pytest.raises(StoppedError):
-        world.guard(MANY, patience=PATIENCE).call(provider)
+        rig.guard(MANY, patience=PATIENCE).call(provider)
 
     assert provider.asked == []
 
 
 @pytest.mark.parametrize("crash", [ZeroDivisionError(), KeyboardInterrupt()])
 def test_a_crash_inside_a_request_is_passed_on_and_the_request_counts(
-    world: World, crash: BaseException
+    rig: Rig, crash: BaseException
 ) -> None:
-    guard = world.guard(Limit(5, "day"), patience=PATIENCE)
+    guard = rig.guard(Limit(5, "day"), patience=PATIENCE)
 
     def request() -> str:
         raise crash
@@ -243,12 +243,12 @@ def test_a_crash_inside_a_request_is_passed_on_and_the_request_counts(
         guard.call(request)
 
     assert guard.facts()["left"] == {"5/day": 4}
-    with world.file.transaction() as db:
+    with rig.file.transaction() as db:
         assert db.execute("select sum(is_open) from requests").fetchone() == (0,)
 
 
-def test_what_an_answer_says_of_the_limit_lowers_ours(world: World) -> None:
-    guard = world.guard(Limit(60, "minute"), patience=PATIENCE)
+def test_what_an_answer_says_of_the_limit_lowers_ours(rig: Rig) -> None:
+    guard = rig.guard(Limit(60, "minute"), patience=PATIENCE)
 
     def request() -> str:
         guard.observe(remaining=2, scope="minute")
@@ -260,9 +260,9 @@ def test_what_an_answer_says_of_the_limit_lowers_ours(world: World) -> None:
     assert guard.facts()["spent_by_others"] == 57
 
 
-def test_an_error_text_is_one_line_and_names_the_provider(world: World) -> None:
-    guard = world.guard(Limit(1, "day"), patience=PATIENCE)
-    guard.call(Provider(world))
+def test_an_error_text_is_one_line_and_names_the_provider(rig: Rig) -> None:
+    guard = rig.guard(Limit(1, "day"), patience=PATIENCE)
+    guard.call(Provider(rig))
 
     with pytest.raises(BudgetSpentError, match=r"^finnhub: no request for \d+ s more \(1/day\)$"):
-        guard.call(Provider(world))
+        guard.call(Provider(rig))

@@ -14,14 +14,14 @@ from ingestion.limits.limit import BUDGETS, Limit
 from ingestion.limits.overview import AccountState, overview
 from ingestion.settings import ROOT, LimitsSettings
 from ingestion.sources.provider import ProviderDownError, RateLimitedError
-from tests.ingestion.limits.conftest import NOW, World
+from tests.ingestion.limits.conftest import NOW, Rig
 
 KEY = SecretStr("pk_live_0123456789")
 SETTINGS = LimitsSettings(alphavantage="3/day,1/second", attempts=1, breaker_failures=2)
 
 
-def guards(world: World) -> Guards:
-    return Guards(world.file, SETTINGS, world.clock, lambda: False)
+def guards(rig: Rig) -> Guards:
+    return Guards(rig.file, SETTINGS, rig.clock, lambda: False)
 
 
 def down() -> str:
@@ -37,8 +37,8 @@ def of(found: list[AccountState], provider: str) -> AccountState:
     return account
 
 
-def test_it_tells_limits_holds_and_breakers_and_nothing_of_the_key(world: World) -> None:
-    made = guards(world)
+def test_it_tells_limits_holds_and_breakers_and_nothing_of_the_key(rig: Rig) -> None:
+    made = guards(rig)
     made.guard("alphavantage", "https://www.alphavantage.co", KEY).call(lambda: "ok")
     yahoo = made.guard("yahoo", "https://query2.finance.yahoo.com")
     for _ in range(2):
@@ -47,7 +47,7 @@ def test_it_tells_limits_holds_and_breakers_and_nothing_of_the_key(world: World)
     with pytest.raises(RateLimitedError):
         made.guard("finnhub", "https://finnhub.io", KEY).call(refuse)
 
-    found = overview(world.folder, SETTINGS, NOW)
+    found = overview(rig.folder, SETTINGS, NOW)
 
     alphavantage = of(found, "alphavantage")
     assert alphavantage.host == "www.alphavantage.co"
