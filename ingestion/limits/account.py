@@ -1,23 +1,19 @@
 """One provider's budget with one key: what was asked, what may be asked, and when."""
 
 import hashlib
+import math
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 from urllib.parse import urlsplit
 
-from ingestion.limits import hold
-from ingestion.limits.circuit import BreakerPolicy, Circuit
+from ingestion.limits import hold, rows
+from ingestion.limits.circuit import BreakerPolicy
 from ingestion.limits.file import LimitsFile
 from ingestion.limits.limit import SECOND, Budget, Limit
 from ingestion.sources.provider import ProviderError, RateLimitedError, Scope
 
-# A request without an answer is taken to be under way for so long, also when its process died. An
-# adapter's time-outs are below it.
-LEASE: Final = 60 * SECOND
-# No limit looks further back: a day of 25 hours, and the margins.
-_KEPT: Final = 26 * 3_600 * SECOND
 _KEY_HASH_BYTES: Final = 4
 
 Why = Literal["budget", "hold", "circuit"]
@@ -59,16 +55,6 @@ class Wait:
     detail: str
 
 
-@dataclass(frozen=True)
-class State:
-    """An account's row."""
-
-    held_until: int
-    held_for: str
-    refusals: int
-    circuit: Circuit
-
-
 class Account:
     """The budget of one identity. All moments are microseconds since 1970, from one clock.
 
@@ -92,25 +78,25 @@ class Account:
     def take(self, now: int) -> Ticket | Wait:
         """Take leave for one request, or tell how long there is none."""
         with self._file.transaction() as db:
-            _mend(db, self._id, now)
-            state = state_of(db, self._id)
+            rows.mend(db, self._id, now)
+            state = rows.state_of(db, self._id)
             wait = _wait(db, self._id, state, self._budget.limits, now)
             if wait is not None:
                 return wait
-            _keep_circuit(db, self._id, state.circuit.tried(now))
-            return Ticket(_insert(db, self._id, now + LEASE, is_open=True), now)
+            rows.keep_circuit(db, self._id, state.circuit.tried(now))
+            return Ticket(rows.insert(db, self._id, now + rows.LEASE, is_open=True), now)
 
     def give_back(self, ticket: Ticket, now: int) -> None:
         """Note that a request has ended without any word of the provider."""
         with self._file.transaction() as db:
-            _end(db, ticket, now)
+            rows.end(db, ticket.number, max(now, ticket.started_at))
 
     def told(self, ticket: Ticket, error: ProviderError | None, now: int) -> None:
         """Note a request's outcome; None is an answer as it should be."""
         with self._file.transaction() as db:
-            _end(db, ticket, now)
-            state = state_of(db, self._id)
-            _keep_circuit(db, self._id, state.circuit.told(error, now, self._breaker))
+            rows.end(db, ticket.number, max(now, ticket.started_at))
+            state = rows.state_of(db, self._id)
+            rows.keep_circuit(db, self._id, state.circuit.told(error, now, self._breaker))
             if isinstance(error, RateLimitedError):
                 self._hold(db, state, error, now)
             elif state.held_until <= now:
@@ -135,13 +121,13 @@ class Account:
     def held(self, now: int) -> int:
         """Return for how many microseconds from now nobody may ask."""
         with self._file.transaction() as db:
-            return max(0, state_of(db, self._id).held_until - now)
+            return max(0, rows.state_of(db, self._id).held_until - now)
 
     def left(self, now: int) -> dict[str, int]:
         """Return how many requests each limit leaves now."""
         with self._file.transaction() as db:
             return {
-                str(limit): max(0, limit.count - used(db, self._id, limit, now))
+                str(limit): max(0, limit.count - rows.used(db, self._id, limit, now))
                 for limit in self._budget.limits
             }
 
@@ -154,16 +140,16 @@ class Account:
         since: int,
         now: int,
     ) -> int:
-        missing = limit.count - remaining - used(db, self._id, limit, since)
+        missing = limit.count - remaining - rows.used(db, self._id, limit, since)
         ended = now
-        if reset_s is not None and limit.zone is None:
+        if reset_s is not None and math.isfinite(reset_s) and limit.zone is None:
             ended = now - limit.length + round(min(max(reset_s, 0.0), 86_400.0) * SECOND)
         for _ in range(missing):
-            _insert(db, self._id, min(ended, now), is_open=False)
+            rows.insert(db, self._id, min(ended, now), is_open=False)
         return max(0, missing)
 
     def _hold(
-        self, db: sqlite3.Connection, state: State, error: RateLimitedError, now: int
+        self, db: sqlite3.Connection, state: rows.State, error: RateLimitedError, now: int
     ) -> None:
         """Hold the account; refusals of requests already under way belong to the first one."""
         refusals = state.refusals if state.held_until > now else state.refusals + 1
@@ -175,78 +161,15 @@ class Account:
         )
 
 
-def state_of(db: sqlite3.Connection, account: str) -> State:
-    """Return an account's row."""
-    held_until, held_for, refusals, *circuit = db.execute(
-        "select held_until, held_for, refusals, circuit, failures, next_at "
-        "from accounts where account = ?",
-        (account,),
-    ).fetchone()
-    return State(held_until, held_for, refusals, Circuit(*circuit))
-
-
-def used(db: sqlite3.Connection, account: str, limit: Limit, now: int) -> int:
-    """Return how many requests count against a limit at ``now``."""
-    counted = "select count(*) from requests where account = ? and ended_at > ?"
-    found: int = db.execute(counted, (account, limit.counts_after(now))).fetchone()[0]
-    return found
-
-
-def wait_for(db: sqlite3.Connection, account: str, limit: Limit, now: int) -> int:
-    """Return the microseconds until a limit has room, 0 for now.
-
-    It has room when the ``count``-th latest end counts no more. An open request ends now at the
-    earliest: asked again then, the answer may be another wait.
-    """
-    row = db.execute(
-        "select min(ended_at, ?) from requests where account = ? and ended_at > ? "
-        "order by ended_at desc limit 1 offset ?",
-        (now, account, limit.counts_after(now), limit.count - 1),
-    ).fetchone()
-    return 0 if row is None else limit.free_at(row[0], now) - now
-
-
 def _wait(
-    db: sqlite3.Connection, account: str, state: State, limits: Sequence[Limit], now: int
+    db: sqlite3.Connection, account: str, state: rows.State, limits: Sequence[Limit], now: int
 ) -> Wait | None:
-    """Return the longest of the waits, and what it is for."""
+    """Return the longest of the waits, and what it is for; an open circuit goes first."""
+    if circuit := state.circuit.wait(now):
+        return Wait(circuit, "circuit", f"{state.circuit.failures} failures in a row")
     waits = [
-        Wait(state.circuit.wait(now), "circuit", f"{state.circuit.failures} failures in a row"),
         Wait(state.held_until - now, "hold", f"it refused: {state.held_for}"),
-        *(Wait(wait_for(db, account, limit, now), "budget", str(limit)) for limit in limits),
+        *(Wait(rows.wait_for(db, account, limit, now), "budget", str(limit)) for limit in limits),
     ]
     longest = max(waits, key=lambda wait: wait.microseconds)
     return longest if longest.microseconds > 0 else None
-
-
-def _mend(db: sqlite3.Connection, account: str, now: int) -> None:
-    """Forget what counts no more, and what only a clock that was set back can have written."""
-    db.execute("delete from requests where account = ? and ended_at <= ?", (account, now - _KEPT))
-    db.execute(
-        "update requests set ended_at = ? + is_open * ? where account = ? "
-        "and ended_at > ? + is_open * ?",
-        (now, LEASE, account, now, LEASE),
-    )
-    db.execute(
-        "update accounts set held_until = min(held_until, ?) where account = ?",
-        (now + hold.MAX, account),
-    )
-
-
-def _insert(db: sqlite3.Connection, account: str, ended_at: int, *, is_open: bool) -> int:
-    statement = "insert into requests (account, ended_at, is_open) values (?, ?, ?)"
-    number = db.execute(statement, (account, ended_at, is_open)).lastrowid
-    assert number is not None  # noqa: S101 - sqlite3 types it for statements that insert nothing
-    return number
-
-
-def _end(db: sqlite3.Connection, ticket: Ticket, now: int) -> None:
-    statement = "update requests set ended_at = ?, is_open = 0 where number = ?"
-    db.execute(statement, (max(now, ticket.started_at), ticket.number))
-
-
-def _keep_circuit(db: sqlite3.Connection, account: str, circuit: Circuit) -> None:
-    db.execute(
-        "update accounts set circuit = ?, failures = ?, next_at = ? where account = ?",
-        (circuit.state, circuit.failures, circuit.next_at, account),
-    )

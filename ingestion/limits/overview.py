@@ -7,11 +7,11 @@ from pathlib import Path
 from msgspec import Struct
 
 from ingestion.clock import rfc3339
-from ingestion.limits.account import state_of, used, wait_for
 from ingestion.limits.circuit import Circuit
 from ingestion.limits.file import reading
 from ingestion.limits.guards import budget_of
 from ingestion.limits.limit import BUDGETS, Limit, moment_of
+from ingestion.limits.rows import state_of, used, wait_for
 from ingestion.settings import LimitsSettings
 
 

@@ -16,10 +16,11 @@ from hypothesis import strategies as st
 
 from ingestion.errors import LimitsError
 from ingestion.limits import hold
-from ingestion.limits.account import LEASE, Account, Identity, Ticket, Wait
+from ingestion.limits.account import Account, Identity, Ticket, Wait
 from ingestion.limits.circuit import BreakerPolicy
 from ingestion.limits.file import NAME, LimitsFile
 from ingestion.limits.limit import SECOND, SPAN, Budget, Limit, moment_of, next_midnight
+from ingestion.limits.rows import LEASE
 from ingestion.sources.provider import RateLimitedError, Scope
 from tests.ingestion.limits.conftest import NOW, WHO, Rig
 
@@ -272,6 +273,17 @@ def test_a_clock_set_back_does_not_lock_the_budget_for_longer_than_a_span(rig: R
     assert isinstance(found, Ticket) or found.microseconds <= 2 * SECOND
 
 
+def test_who_waited_for_the_file_does_not_take_back_what_others_noted_meanwhile(rig: Rig) -> None:
+    account = rig.account(Limit(1, "second"))
+    ticket = taken(account.take(NOW))
+    account.told(ticket, None, NOW + 30 * SECOND)
+
+    refused(account.take(NOW + SECOND))  # looked at its clock, then waited until now
+
+    refused(account.take(NOW + 31 * SECOND))
+    taken(account.take(NOW + 31 * SECOND + 51_000))
+
+
 def test_what_counts_no_more_is_forgotten(rig: Rig) -> None:
     account = rig.account(Limit(50, "minute"))
     spend(account, NOW, 50)
@@ -361,6 +373,14 @@ def test_what_others_spent_is_free_again_when_the_provider_says_so(rig: Rig) -> 
 
     assert refused(account.take(NOW)).microseconds == 12 * SECOND
     taken(account.take(NOW + 12 * SECOND))
+
+
+@pytest.mark.parametrize("reset_s", [float("nan"), float("inf"), 1e300, -1e300, 1.7e9])
+def test_a_reset_that_is_no_time_to_wait_costs_a_span_at_most(rig: Rig, reset_s: float) -> None:
+    account = rig.account(Limit(2, "minute"))
+    account.observe(0, reset_s, "minute", NOW, NOW)
+
+    taken(account.take(NOW + 61 * SECOND))
 
 
 def test_a_count_that_is_older_than_what_left_our_window_lowers_nothing(rig: Rig) -> None:

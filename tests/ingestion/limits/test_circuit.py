@@ -89,3 +89,10 @@ def test_no_trial_is_spent_while_the_budget_has_no_room(rig: Rig) -> None:
 
     assert refused(account.take(NOW + 61 * SECOND)).why == "budget"
     taken(account.take(NOW + 90_000 * SECOND))
+
+
+def test_an_open_circuit_is_told_before_a_budget_that_takes_longer(rig: Rig) -> None:
+    account = rig.account(Limit(1, "day"), failures=1)
+    fail(account, NOW)
+
+    assert refused(account.take(NOW)).why == "circuit"
