@@ -43,7 +43,7 @@ def _table(accounts: list[AccountState]) -> Table:
 def _row(account: AccountState, limit: LimitState, *, is_first: bool) -> tuple[str, ...]:
     who = f"{account.provider} {account.host}".strip() if is_first else ""
     key = (account.key_hash or "none") if is_first else ""
-    free_at = limit.free_at or "now"
+    free_at = _moment(limit.free_at) if limit.free_at else "now"
     numbers = str(limit.used), str(limit.left)
     return who, key, limit.limit, *numbers, free_at, _state(account) if is_first else ""
 
@@ -51,9 +51,14 @@ def _row(account: AccountState, limit: LimitState, *, is_first: bool) -> tuple[s
 def _state(account: AccountState) -> str:
     parts = []
     if account.held_until:
-        parts.append(f"held until {account.held_until} (refused: {account.held_for})")
+        parts.append(f"held until {_moment(account.held_until)} (refused: {account.held_for})")
     if account.tried_at:
-        parts.append(f"circuit {account.breaker}, tried again {account.tried_at}")
+        parts.append(f"circuit {account.breaker}, tried again {_moment(account.tried_at)}")
     elif account.failures:
         parts.append(f"{account.failures} failures in a row")
     return "; ".join(parts)
+
+
+def _moment(text: str) -> str:
+    """Return a timestamp to the second, which is what a person waits by."""
+    return f"{text[:19].replace('T', ' ')}Z"

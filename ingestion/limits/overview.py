@@ -16,7 +16,10 @@ from ingestion.settings import LimitsSettings
 
 
 class LimitState(Struct, frozen=True):
-    """One limit now; ``free_at`` is the earliest moment with room, None for now."""
+    """One limit now; ``free_at`` is the earliest moment for a request, None for now.
+
+    A refusal's hold and an open circuit are in it.
+    """
 
     limit: str
     used: int
@@ -63,11 +66,12 @@ def _accounts(db: sqlite3.Connection, settings: LimitsSettings, now: int) -> Ite
         state = state_of(db, account)
         limits = budget_of(provider, settings).limits
         is_held = state.held_until > now
+        shut_until = max(state.held_until, now + state.circuit.wait(now))
         yield AccountState(
             provider,
             host,
             key_hash,
-            [_limit(db, account, limit, now) for limit in limits],
+            [_limit(db, account, limit, now, shut_until) for limit in limits],
             held_until=_text(state.held_until) if is_held else None,
             held_for=state.held_for if is_held else None,
             breaker=state.circuit.state,
@@ -76,10 +80,13 @@ def _accounts(db: sqlite3.Connection, settings: LimitsSettings, now: int) -> Ite
         )
 
 
-def _limit(db: sqlite3.Connection, account: str, limit: Limit, now: int) -> LimitState:
-    spent, wait = used(db, account, limit, now), wait_for(db, account, limit, now)
-    free_at = _text(now + wait) if wait else None
-    return LimitState(str(limit), spent, max(0, limit.count - spent), free_at)
+def _limit(
+    db: sqlite3.Connection, account: str, limit: Limit, now: int, shut_until: int
+) -> LimitState:
+    spent = used(db, account, limit, now)
+    free_at = max(shut_until, now + wait_for(db, account, limit, now))
+    left = max(0, limit.count - spent)
+    return LimitState(str(limit), spent, left, _text(free_at) if free_at > now else None)
 
 
 def _unused(provider: str, settings: LimitsSettings) -> AccountState:

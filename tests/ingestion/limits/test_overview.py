@@ -57,9 +57,11 @@ def test_it_tells_limits_holds_and_breakers_and_nothing_of_the_key(rig: Rig) -> 
     ]
     assert of(found, "finnhub").held_until == "2026-03-02T15:01:30.000000Z"
     assert of(found, "finnhub").held_for == "minute"
+    assert {one.free_at for one in of(found, "finnhub").limits} == {"2026-03-02T15:01:30.000000Z"}
     breaker = of(found, "yahoo")
     assert (breaker.breaker, breaker.failures) == ("open", 2)
     assert breaker.tried_at == "2026-03-02T15:01:00.000000Z"
+    assert {one.free_at for one in breaker.limits} == {breaker.tried_at}
     assert b"pk_live" not in msgspec.json.encode(found)
 
 
