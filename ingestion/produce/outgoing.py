@@ -43,7 +43,7 @@ def of_message(message: Message, body: bytes | None = None) -> Outgoing:
 
 def of_refused(refused: Refused, source: str, run_id: str, clock: Clock) -> Outgoing:
     """Return the dead letter of what was refused."""
-    letter = dead_letters.letter(refused, source, run_id, clock.now())
+    letter = dead_letters.letter(refused, refused.source or source, run_id, clock.now())
     return Outgoing(dead_letters.TOPIC, None, letter.value, [*letter.headers], refused=True)
 
 

@@ -74,6 +74,18 @@ class Guard(Protocol):
             ProviderError: the last one, where trying again does not help or has not helped.
             BudgetSpentError: the budget has no room for longer than the guard may wait.
             CircuitOpenError: the provider has failed too often just now.
+            StoppedError: the run was asked to end.
+        """
+        ...
+
+    def observe(
+        self, remaining: int, reset_s: float | None = None, scope: Scope = "minute"
+    ) -> None:
+        """Note what an answer said of the provider's own count; called inside a request.
+
+        ``remaining`` is how many requests it still allows in ``scope``, ``reset_s`` the seconds
+        until its count starts anew. A smaller number than ours lowers ours; a larger one is not
+        believed.
         """
         ...
 
@@ -94,8 +106,17 @@ class CircuitOpenError(ProviderError):
     transient = True
 
 
+class StoppedError(TapehouseError):
+    """The run was asked to end while a request waited; no other provider is asked instead."""
+
+
 class Unguarded:
     """Sends at once and once: for tests, and for servers of one's own."""
 
     def call(self, request: Callable[[], _Answer]) -> _Answer:
         return request()
+
+    def observe(
+        self, remaining: int, reset_s: float | None = None, scope: Scope = "minute"
+    ) -> None:
+        """Nothing is counted here."""

@@ -13,12 +13,14 @@ class Refused:
 
     ``body`` is what was received, byte for byte; ``topic`` is where it was meant to go, empty when
     that cannot be told; ``reason`` is a machine word, ``detail`` says what was expected and found.
+    ``source`` is who gave it, where the source as a whole has several providers behind it.
     """
 
     body: bytes
     topic: str
     reason: str
     detail: str
+    source: str | None = None
 
 
 class Source(Protocol):

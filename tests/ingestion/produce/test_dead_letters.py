@@ -10,7 +10,7 @@ from ingestion.clock import SystemClock
 from ingestion.errors import SourceError
 from ingestion.produce import foreign
 from ingestion.produce.dead_letters import MAX_VALUE_BYTES, letter
-from ingestion.produce.outgoing import Outgoing
+from ingestion.produce.outgoing import Outgoing, of_refused
 from ingestion.sources.source import Refused
 from tests.ingestion.contracts.samples import sample
 from tests.ingestion.produce.conftest import MockKafka
@@ -37,6 +37,14 @@ def test_a_letter_says_who_why_when_and_where_to() -> None:
         "run_id": b"r",
         "topic": b"stock-quotes",
     }
+
+
+def test_a_letter_names_the_provider_behind_a_source_of_several() -> None:
+    refused = Refused(b"x", "", "contract", "expected y", source="yahoo")
+
+    made = of_refused(refused, "bars", "r", SystemClock())
+
+    assert dict(made.headers)["source"] == b"yahoo"
 
 
 def test_a_detail_that_is_no_text_does_not_stop_the_letter() -> None:
