@@ -17,7 +17,7 @@ from ingestion.sources.provider import Guard, NoDataError
 from ingestion.sources.source import Refused
 from ingestion.sources.yahoo import ranges
 from ingestion.sources.yahoo.answer import Answer
-from ingestion.sources.yahoo.messages import NAME, Context, Made, messages
+from ingestion.sources.yahoo.messages import NAME, Context, Made, messages, spell
 
 _BARS: Final = "bars"
 
@@ -80,11 +80,6 @@ class YahooFetcher:
             self._made["bar"] += isinstance(one, BarMessage)
             self._made["action"] += isinstance(one, CorporateActionMessage)
             self._made["refused"] += isinstance(one, Refused)
-
-
-def spell(symbol: str) -> str:
-    """Return the project's ticker as Yahoo spells it: share classes have a hyphen (BRK-B)."""
-    return symbol.replace(".", "-")
 
 
 def connect(guard: Guard, calendar: Calendar, clock: Clock, run_id: str) -> YahooFetcher:

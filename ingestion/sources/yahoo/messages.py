@@ -45,6 +45,11 @@ class Context:
     run_id: str
 
 
+def spell(symbol: str) -> str:
+    """Return the project's ticker as Yahoo spells it: share classes have a hyphen (BRK-B)."""
+    return symbol.replace(".", "-")
+
+
 def messages(found: Answer, spelled: str, context: Context) -> list[Made]:
     """Turn an answer to the question for a unit into messages.
 
