@@ -6,6 +6,7 @@ since the last pull has put the whole history on another basis: then all of it i
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import date
 from typing import Final
 
@@ -26,10 +27,77 @@ from ingestion.sources.provider import (
 from ingestion.sources.source import Refused
 
 WINDOW_SESSIONS: Final = 5
+# An error text names so many symbols; the summary has all.
+_NAMED: Final = 5
 # Of one symbol only: the next may fare better. What is not here would meet every one of them.
 _OF_THE_SYMBOL: Final = (DeniedError, MalformedError, NoDataError, ProviderDownError)
 
 Made = Message | Refused
+
+
+class Windowed:
+    """A provider's bars, a unit of them shortened to what earlier fetches do not have.
+
+    Once all of a unit is handed on, ``handed_out`` notes what it covers.
+    """
+
+    def __init__(self, fetcher: Fetcher, calendar: Calendar, progress: Progress) -> None:
+        self._fetcher = fetcher
+        self._calendar = calendar
+        self._progress = progress
+        self._fetched: dict[Unit, Covered] = {}
+        self._split: list[str] = []
+
+    @property
+    def name(self) -> str:
+        return self._fetcher.name
+
+    def serves(self, unit: Unit) -> bool:
+        return self._fetcher.serves(unit) and unit.start is not None and unit.end is not None
+
+    def fetch(self, unit: Unit) -> list[Made]:
+        if unit.start is None or unit.end is None:
+            raise NoDataError(f"expected a range, found {unit}")
+        made, self._fetched[unit] = self._pulled(unit, unit.start, unit.end)
+        return made
+
+    def handed_out(self, unit: Unit, last: int) -> None:
+        """Note that a fetched unit is on its way; ``last`` is its last record's number in the run.
+
+        A unit that another provider served is none of ours.
+        """
+        covered = self._fetched.pop(unit, None)
+        if covered is not None:
+            self._progress.hand_out(unit.symbol, covered, last)
+
+    def facts(self) -> Mapping[str, object]:
+        return {**self._fetcher.facts(), "pulled_again_for_a_split": self._split}
+
+    def _pulled(self, unit: Unit, start: date, end: date) -> tuple[list[Made], Covered]:
+        known = self._progress.covered(unit.symbol)
+        if known is None or start < known.start or self._is_apart(known, start):
+            made = self._fetcher.fetch(unit)
+            return made, Covered(start, end, _splits(made))
+        made = self._fetch_from(self._window_start(known, start, end), unit)
+        splits = _splits(made)
+        if not set(splits) <= set(known.splits):
+            self._split.append(unit.symbol)
+            made = _and_more(made, self._fetch_from(_history_start(known, unit, start), unit))
+            splits = _splits(made)
+        splits = tuple(sorted({*known.splits, *splits}))
+        return made, Covered(known.start, max(known.end, end), splits)
+
+    def _fetch_from(self, start: date, unit: Unit) -> list[Made]:
+        return self._fetcher.fetch(replace(unit, start=start))
+
+    def _is_apart(self, known: Covered, start: date) -> bool:
+        """Tell whether sessions lie between what is known and what is asked for."""
+        days = [session.session_date for session in self._calendar.sessions(known.end, start)]
+        return bool(set(days) - {known.end, start})
+
+    def _window_start(self, known: Covered, start: date, end: date) -> date:
+        sessions = self._calendar.sessions(start, min(known.end, end))[-WINDOW_SESSIONS:]
+        return sessions[0].session_date if sessions else start
 
 
 class Pull:
@@ -41,31 +109,26 @@ class Pull:
 
     def __init__(
         self,
-        fetcher: Fetcher,
-        calendar: Calendar,
+        bars: Windowed,
         progress: Progress,
         symbols: Sequence[str],
-        asked: Unit,
+        interval: str,
+        days: tuple[date, date],
         confirmed: Callable[[], int],
     ) -> None:
-        """Take what to fetch; the bounds of ``asked`` are set, its symbol is not used."""
-        if asked.start is None or asked.end is None:
-            raise ValueError(f"expected a range, found {asked}")
-        self._fetcher = fetcher
-        self._calendar = calendar
+        self._bars = bars
         self._progress = progress
         self._symbols = symbols
-        self._interval = asked.interval
-        self._start, self._end = asked.start, asked.end
+        self._interval = interval
+        self._start, self._end = days
         self._confirmed = confirmed
         self._given = 0
         self._passed: list[str] = []
-        self._split: list[str] = []
         self._failed: dict[str, ProviderError] = {}
 
     @property
     def name(self) -> str:
-        return self._fetcher.name
+        return self._bars.name
 
     def messages(self) -> Iterator[Made]:
         self._progress.begin(self._start, self._end)
@@ -80,10 +143,9 @@ class Pull:
 
     def facts(self) -> Mapping[str, object]:
         return {
-            **self._fetcher.facts(),
+            **self._bars.facts(),
             "symbols": len(self._symbols),
             "done_before": self._passed,
-            "pulled_again_for_a_split": self._split,
             "failed_symbols": sorted(self._failed),
         }
 
@@ -91,50 +153,18 @@ class Pull:
         if self._progress.is_done(symbol):
             self._passed.append(symbol)
             return
+        unit = Unit("bars", symbol, self._start, self._end, self._interval)
         try:
-            made, covered = self._pulled(symbol)
+            made = self._bars.fetch(unit)
         except _OF_THE_SYMBOL as error:
             self._failed[symbol] = error
             if isinstance(error, MalformedError) and error.body:
                 self._given += 1
-                yield Refused(error.body, BATCH, "malformed", str(error))
+                yield Refused(error.body, BATCH, "malformed_answer", str(error))
             return
         self._given += len(made)
-        self._progress.hand_out(symbol, covered, self._given)
         yield from made
-
-    def _pulled(self, symbol: str) -> tuple[list[Made], Covered]:
-        known = self._progress.covered(symbol)
-        if known is None or self._start < known.start or self._is_apart(known):
-            made = self._fetch(symbol, self._start)
-            return made, Covered(self._start, self._end, _splits(made))
-        made = self._fetch(symbol, self._window_start(known))
-        splits = _splits(made)
-        if not set(splits) <= set(known.splits):
-            self._split.append(symbol)
-            made = _and_more(made, self._fetch(symbol, self._history_start(known)))
-            splits = _splits(made)
-        end = max(known.end, self._end)
-        return made, Covered(known.start, end, tuple(sorted({*known.splits, *splits})))
-
-    def _fetch(self, symbol: str, start: date) -> list[Made]:
-        return self._fetcher.fetch(Unit("bars", symbol, start, self._end, self._interval))
-
-    def _is_apart(self, known: Covered) -> bool:
-        """Tell whether sessions lie between what is known and what is asked for."""
-        between = self._calendar.sessions(known.end, self._start)
-        return self._start > known.end and len(between) > len(
-            {known.end, self._start} & {session.session_date for session in between}
-        )
-
-    def _window_start(self, known: Covered) -> date:
-        until = min(known.end, self._end)
-        sessions = self._calendar.sessions(self._start, until)[-WINDOW_SESSIONS:]
-        return sessions[0].session_date if sessions else self._start
-
-    def _history_start(self, known: Covered) -> date:
-        """Return the first day of what a split has changed; providers keep no old intraday bars."""
-        return known.start if self._interval == "1d" else self._start
+        self._bars.handed_out(unit, self._given)
 
     def _raise_failed(self) -> None:
         """Fail when a symbol did; what was fetched of the others has been given.
@@ -143,10 +173,16 @@ class Pull:
             SourceError: which symbols, and why.
         """
         if self._failed:
-            found = "; ".join(f"{symbol}: {error}" for symbol, error in self._failed.items())
+            named = [f"{symbol}: {error}" for symbol, error in self._failed.items()][:_NAMED]
             raise SourceError(
-                f"{len(self._failed)} of {len(self._symbols)} symbols could not be fetched: {found}"
+                f"{len(self._failed)} of {len(self._symbols)} symbols could not be fetched: "
+                f"{'; '.join(named)}"
             )
+
+
+def _history_start(known: Covered, unit: Unit, start: date) -> date:
+    """Return the first day of what a split has changed; providers keep no old intraday bars."""
+    return known.start if unit.interval == "1d" else start
 
 
 def _splits(made: Sequence[Made]) -> tuple[str, ...]:

@@ -22,11 +22,12 @@ from ingestion.sources.provider import (
     RateLimitedError,
     StoppedError,
 )
-from ingestion.sources.pull import Pull
+from ingestion.sources.pull import Pull, Windowed
 from ingestion.sources.source import Refused
 
-YEAR = Unit("bars", "", date(2025, 1, 2), date(2025, 12, 31), "1d")
-LATER = Unit("bars", "", date(2025, 1, 2), date(2026, 1, 5), "1d")
+YEAR = (date(2025, 1, 2), date(2025, 12, 31))
+LATER = (date(2025, 1, 2), date(2026, 1, 5))
+Days = tuple[date, date]
 SYMBOLS = ["AAPL", "MSFT", "IBM"]
 
 
@@ -95,14 +96,19 @@ def progress(tmp_path: Path) -> Iterator[Progress]:
         yield opened
 
 
+def pull(fetcher: Scripted, progress: Progress, days: Days, confirmed: Callable[[], int]) -> Pull:
+    bars = Windowed(fetcher, fetcher.calendar, progress)
+    return Pull(bars, progress, SYMBOLS, "1d", days, confirmed)
+
+
 def pulled(
     fetcher: Scripted,
     progress: Progress,
-    asked: Unit = YEAR,
+    asked: Days = YEAR,
     confirmed: Callable[[], int] = lambda: 10**9,
 ) -> list[Any]:
     """What one whole run gives; all of it is confirmed in the end."""
-    source = Pull(fetcher, fetcher.calendar, progress, SYMBOLS, asked, confirmed)
+    source = pull(fetcher, progress, asked, confirmed)
     made = list(source.messages())
     progress.settle(len(made))
     return made
@@ -141,23 +147,23 @@ def test_a_range_that_reaches_further_back_is_pulled_whole(
 ) -> None:
     pulled(fetcher, progress)
     fetcher.asked.clear()
-    pulled(fetcher, progress, Unit("bars", "", date(2024, 12, 30), date(2025, 12, 31), "1d"))
+    pulled(fetcher, progress, (date(2024, 12, 30), date(2025, 12, 31)))
     assert starts(fetcher) == ["2024-12-30"] * 3
 
 
 def test_a_gap_is_not_taken_for_pulled(fetcher: Scripted, progress: Progress) -> None:
-    pulled(fetcher, progress, Unit("bars", "", date(2025, 1, 2), date(2025, 1, 31), "1d"))
-    pulled(fetcher, progress, Unit("bars", "", date(2025, 6, 2), date(2025, 6, 30), "1d"))
+    pulled(fetcher, progress, (date(2025, 1, 2), date(2025, 1, 31)))
+    pulled(fetcher, progress, (date(2025, 6, 2), date(2025, 6, 30)))
     fetcher.asked.clear()
-    pulled(fetcher, progress, Unit("bars", "", date(2025, 1, 2), date(2025, 6, 30), "1d"))
+    pulled(fetcher, progress, (date(2025, 1, 2), date(2025, 6, 30)))
     assert starts(fetcher) == ["2025-01-02"] * 3
 
 
 def test_the_next_session_is_no_gap(fetcher: Scripted, progress: Progress) -> None:
-    pulled(fetcher, progress, Unit("bars", "", date(2025, 1, 2), date(2025, 1, 31), "1d"))
+    pulled(fetcher, progress, (date(2025, 1, 2), date(2025, 1, 31)))
     fetcher.asked.clear()
-    pulled(fetcher, progress, Unit("bars", "", date(2025, 2, 3), date(2025, 2, 28), "1d"))
-    pulled(fetcher, progress, Unit("bars", "", date(2025, 1, 2), date(2025, 2, 28), "1d"))
+    pulled(fetcher, progress, (date(2025, 2, 3), date(2025, 2, 28)))
+    pulled(fetcher, progress, (date(2025, 1, 2), date(2025, 2, 28)))
     assert starts(fetcher)[3:] == ["2025-02-24"] * 3
 
 
@@ -183,13 +189,13 @@ def test_a_split_since_the_last_pull_brings_the_whole_history_again(
 def test_an_interrupted_fetch_goes_on_behind_what_is_confirmed(
     fetcher: Scripted, progress: Progress
 ) -> None:
-    source = Pull(fetcher, fetcher.calendar, progress, SYMBOLS, YEAR, lambda: 260)
+    source = pull(fetcher, progress, YEAR, lambda: 260)
     for number, _ in enumerate(source.messages(), start=1):
         if number == 600:  # killed in the third symbol, the second one not confirmed
             break
     fetcher.asked.clear()
 
-    again = Pull(fetcher, fetcher.calendar, progress, SYMBOLS, YEAR, lambda: 0)
+    again = pull(fetcher, progress, YEAR, lambda: 0)
     made = list(again.messages())
 
     assert [unit.symbol for unit in fetcher.asked] == ["MSFT", "IBM"]
@@ -202,7 +208,7 @@ def test_a_symbol_that_fails_is_named_and_the_others_are_fetched(
     fetcher: Scripted, progress: Progress, error: Exception
 ) -> None:
     fetcher.errors["MSFT"] = error
-    source = Pull(fetcher, fetcher.calendar, progress, SYMBOLS, YEAR, lambda: 0)
+    source = pull(fetcher, progress, YEAR, lambda: 0)
     made: list[Any] = []
 
     with pytest.raises(SourceError, match=f"1 of 3 symbols could not be fetched: MSFT: {error}"):
@@ -219,10 +225,10 @@ def test_an_answer_that_is_none_becomes_a_dead_letter(
     fetcher.errors["MSFT"] = MalformedError("garbage", b"<html>")
     made: list[Any] = []
     with pytest.raises(SourceError, match="MSFT: garbage"):
-        for one in Pull(fetcher, fetcher.calendar, progress, SYMBOLS, YEAR, lambda: 0).messages():
+        for one in pull(fetcher, progress, YEAR, lambda: 0).messages():
             made.append(one)
     (letter,) = [one for one in made if isinstance(one, Refused)]
-    assert (letter.body, letter.reason, letter.detail) == (b"<html>", "malformed", "garbage")
+    assert (letter.body, letter.reason, letter.detail) == (b"<html>", "malformed_answer", "garbage")
     progress.settle(500)
     assert not progress.covered("IBM"), "the dead letter is the 251st record"
     progress.settle(501)
