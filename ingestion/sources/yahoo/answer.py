@@ -21,10 +21,14 @@ _REJECTED = "not an answer of the chart endpoint: "
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The body of an answer with status 200, and when it was received."""
+    """The body of an answer with status 200, and when it was received.
+
+    ``simulated`` is what a local server says of its data.
+    """
 
     body: bytes
     fetched_at: datetime
+    simulated: bool = False
 
 
 class Meta(Struct, frozen=True):

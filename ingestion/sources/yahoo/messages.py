@@ -87,6 +87,7 @@ class _Maker:
         self._result = result
         self._context = context
         self._fetched_at = rfc3339(found.fetched_at)
+        self._simulated = found.simulated
         self._currency = result.meta.currency
 
     def made(self) -> Iterator[Made]:
@@ -194,7 +195,7 @@ class _Maker:
             "schema": schema,
             "event_id": observation_id(NAME, schema, symbol, event_time, data),
             "source": NAME,
-            "simulated": False,
+            "simulated": self._simulated,
             "symbol": symbol,
             "event_time": event_time,
             "fetched_at": self._fetched_at,

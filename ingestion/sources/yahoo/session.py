@@ -27,6 +27,8 @@ from ingestion.sources.yahoo.answer import Answer
 
 # A year of daily bars is 30 kB, 8 days of minutes 250 kB, all days since 1962 1.5 MB.
 MAX_BODY_BYTES: Final = 32 * 2**20
+# How a local server says that its data is not the provider's.
+SIMULATED: Final = "x-tapehouse-simulated"
 _CHART: Final = "/v8/finance/chart/"
 _MAX_REDIRECTS: Final = 10
 _NO_DATA: Final = frozenset(
@@ -45,7 +47,9 @@ class GuardedSession(Session[Response]):
     """
 
     def __init__(self, guard: Guard, clock: Clock, base_url: str | None) -> None:
-        super().__init__(impersonate="chrome")
+        # Without TLS curl would ask each time to change to HTTP/2, which Yahoo's own hosts speak.
+        is_plain = (base_url or "").startswith("http://")
+        super().__init__(impersonate="chrome", http_version="v1" if is_plain else None)
         self._guard = guard
         self._clock = clock
         self._base_url = base_url.rstrip("/") if base_url else None
@@ -87,7 +91,8 @@ class GuardedSession(Session[Response]):
         self.status, self.body = response.status_code, response.content
         _judge(response, self._clock.now())
         if response.status_code == HTTPStatus.OK and "period1" in _asked(url, options):
-            self.answered = Answer(response.content, self._clock.now())
+            simulated = response.headers.get(SIMULATED) == "true"
+            self.answered = Answer(response.content, self._clock.now(), simulated)
         return response
 
     def _send(self, method: str, url: str, options: dict[str, Any]) -> Response:

@@ -16,6 +16,7 @@ from websockets.sync import client
 
 from ingestion.errors import ContractError
 from ingestion.sources.provider import DeniedError, ProviderDownError, RateLimitedError
+from ingestion.sources.yahoo.session import SIMULATED
 
 _CLOSE_TIMEOUT_S: Final = 2.0
 # An update has 200 bytes. One beyond this ends the connection, unread.
@@ -50,6 +51,11 @@ class Socket(yfinance.WebSocket):  # type: ignore[misc]  # yfinance has no types
         except (WebSocketException, OSError) as error:
             raise ProviderDownError(f"Yahoo's stream: {type(error).__name__}") from error
         return received
+
+    @property
+    def simulated(self) -> bool:
+        """What a local server says of its data."""
+        return bool(self._ws.response.headers.get(SIMULATED) == "true")
 
     def subscribe(self, symbols: list[str]) -> None:
         """Ask for symbols; asked again, it keeps the connection from being closed as idle."""

@@ -36,6 +36,8 @@ _HEARTBEAT_S: Final = 15.0
 class Connection(AbstractContextManager["Connection"], Protocol):
     """One connection: ``socket.Socket``, which takes pandas to import."""
 
+    @property
+    def simulated(self) -> bool: ...
     def __enter__(self) -> Self: ...
     def subscribe(self, symbols: list[str]) -> None: ...
     def frame(self, timeout_s: float) -> str | bytes | None: ...
@@ -134,7 +136,7 @@ class YahooStream:
         self._heard_at, self._attempts = now, 0
         body = frame.encode(errors="surrogatepass") if isinstance(frame, str) else frame
         try:
-            message = self._quote(connection.decode(frame), now)
+            message = self._quote(connection.decode(frame), now, connection.simulated)
         except ContractError as error:
             self._counts["refused"] += 1
             return Refused(body, QUOTES, "malformed", str(error))
@@ -144,7 +146,7 @@ class YahooStream:
         self._counts["quotes"] += 1
         return message
 
-    def _quote(self, fields: dict[str, Any], now: datetime) -> Message:
+    def _quote(self, fields: dict[str, Any], now: datetime, simulated: bool) -> Message:
         named = str(fields.get("id", ""))
         symbol, event_time = self._project_symbol.get(named, named), _event_time(fields)
         message: Message = msgspec.convert(
@@ -152,7 +154,7 @@ class YahooStream:
                 "schema": _SCHEMA,
                 "event_id": observation_id(NAME, _SCHEMA, symbol, event_time, fields),
                 "source": NAME,
-                "simulated": False,
+                "simulated": simulated,
                 "symbol": symbol,
                 "event_time": event_time,
                 "fetched_at": rfc3339(now),

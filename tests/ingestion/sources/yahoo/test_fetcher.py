@@ -187,6 +187,16 @@ def test_the_same_data_fetched_again_is_the_same_events(
     assert len(yahoo.ranges) == 2, "yfinance's memory of past ranges would have kept it from asking"
 
 
+def test_a_local_server_says_that_its_data_is_simulated(
+    fetcher: YahooFetcher, yahoo: LocalYahoo, nyse: Calendar
+) -> None:
+    body = document("AAPL", week(nyse), {})
+    yahoo.script = lambda symbol, query: Reply(body)
+    assert {one.simulated for one in bars(fetcher.fetch(WEEK))} == {False}
+    yahoo.script = lambda symbol, query: Reply(body, 200, {"X-Tapehouse-Simulated": "true"})
+    assert {one.simulated for one in bars(fetcher.fetch(WEEK))} == {True}
+
+
 def test_a_restated_bar_is_a_new_event_and_the_others_are_not(
     fetcher: YahooFetcher, yahoo: LocalYahoo, nyse: Calendar
 ) -> None:

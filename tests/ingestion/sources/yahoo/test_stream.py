@@ -231,6 +231,20 @@ def hold_quietly(connection: ServerConnection) -> None:
         hold(connection)
 
 
+def test_a_local_server_says_that_its_stream_is_simulated(nyse: Calendar) -> None:
+    def stated(connection: ServerConnection, request: Any, response: Any) -> None:
+        response.headers["X-Tapehouse-Simulated"] = "true"
+
+    handler = sending(frame(GOLDEN), then=hold)
+    with serve(handler, "127.0.0.1", 0, process_response=stated) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        (quote,), _ = received(f"ws://127.0.0.1:{_port(server)}", nyse, 1)
+        server.shutdown()
+        thread.join()
+    assert quote.simulated
+
+
 def test_a_denied_stream_ends(nyse: Calendar) -> None:
     def deny(connection: ServerConnection, request: Any) -> Any:
         return connection.respond(403, "no")
