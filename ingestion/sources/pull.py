@@ -12,25 +12,21 @@ from typing import Final
 
 from ingestion.calendar import Calendar
 from ingestion.contracts.records import CorporateActionMessage, Message
-from ingestion.contracts.topics import BATCH
-from ingestion.errors import SourceError
+from ingestion.sources.failover import Failover
 from ingestion.sources.fetcher import Fetcher, Unit
 from ingestion.sources.progress import Covered, Progress
 from ingestion.sources.provider import (
-    DeniedError,
-    MalformedError,
+    BudgetSpentError,
+    CircuitOpenError,
     NoDataError,
-    ProviderDownError,
-    ProviderError,
-    StoppedError,
+    RateLimitedError,
 )
+from ingestion.sources.ranked import RankedFetcher
 from ingestion.sources.source import Refused
 
 WINDOW_SESSIONS: Final = 5
-# An error text names so many symbols; the summary has all.
-_NAMED: Final = 5
-# Of one symbol only: the next may fare better. What is not here would meet every one of them.
-_OF_THE_SYMBOL: Final = (DeniedError, MalformedError, NoDataError, ProviderDownError)
+# What every other unit would have met just then too.
+_HOLDING: Final = (RateLimitedError, BudgetSpentError, CircuitOpenError)
 
 Made = Message | Refused
 
@@ -39,6 +35,10 @@ class Windowed:
     """A provider's bars, a unit of them shortened to what earlier fetches do not have.
 
     Once all of a unit is handed on, ``handed_out`` notes what it covers.
+
+    Attributes:
+        was_held: whether a unit was refused for what is not its own fault; the fetch is then not at
+            its end, and goes on another time.
     """
 
     def __init__(self, fetcher: Fetcher, calendar: Calendar, progress: Progress) -> None:
@@ -47,6 +47,7 @@ class Windowed:
         self._progress = progress
         self._fetched: dict[Unit, Covered] = {}
         self._split: list[str] = []
+        self.was_held = False
 
     @property
     def name(self) -> str:
@@ -58,7 +59,11 @@ class Windowed:
     def fetch(self, unit: Unit) -> list[Made]:
         if unit.start is None or unit.end is None:
             raise NoDataError(f"expected a range, found {unit}")
-        made, self._fetched[unit] = self._pulled(unit, unit.start, unit.end)
+        try:
+            made, self._fetched[unit] = self._pulled(unit, unit.start, unit.end)
+        except _HOLDING:
+            self.was_held = True
+            raise
         return made
 
     def handed_out(self, unit: Unit, last: int) -> None:
@@ -101,14 +106,16 @@ class Windowed:
 
 
 class Pull:
-    """One fetch of a range; a symbol that fails does not keep the others from being fetched.
+    """One fetch of a range: the symbols that it is not yet done with, by fail-over.
 
+    ``fetcher`` has ``bars`` among its providers; what another one serves is no progress of theirs.
     ``confirmed`` tells how many records of this run Kafka has confirmed, from the first without a
     gap; it is asked after each symbol. The caller settles the rest when the run is over.
     """
 
     def __init__(
         self,
+        fetcher: RankedFetcher,
         bars: Windowed,
         progress: Progress,
         symbols: Sequence[str],
@@ -122,62 +129,32 @@ class Pull:
         self._interval = interval
         self._start, self._end = days
         self._confirmed = confirmed
-        self._given = 0
-        self._passed: list[str] = []
-        self._failed: dict[str, ProviderError] = {}
+        self._done_before: list[str] = []
+        self._failover = Failover(fetcher, self._units(), self._taken)
 
     @property
     def name(self) -> str:
-        return self._bars.name
+        return self._failover.name
 
     def messages(self) -> Iterator[Made]:
         self._progress.begin(self._start, self._end)
-        try:
-            for symbol in self._symbols:
-                yield from self._symbol(symbol)
-                self._progress.settle(self._confirmed())
-        except StoppedError:
-            return
-        self._progress.end()
-        self._raise_failed()
+        yield from self._failover.messages()
 
     def facts(self) -> Mapping[str, object]:
-        return {
-            **self._bars.facts(),
-            "symbols": len(self._symbols),
-            "done_before": self._passed,
-            "failed_symbols": sorted(self._failed),
-        }
+        return {**self._failover.facts(), "done_before": self._done_before}
 
-    def _symbol(self, symbol: str) -> Iterator[Made]:
-        if self._progress.is_done(symbol):
-            self._passed.append(symbol)
-            return
-        unit = Unit("bars", symbol, self._start, self._end, self._interval)
-        try:
-            made = self._bars.fetch(unit)
-        except _OF_THE_SYMBOL as error:
-            self._failed[symbol] = error
-            if isinstance(error, MalformedError) and error.body:
-                self._given += 1
-                yield Refused(error.body, BATCH, "malformed_answer", str(error))
-            return
-        self._given += len(made)
-        yield from made
-        self._bars.handed_out(unit, self._given)
+    def _units(self) -> Iterator[Unit]:
+        for symbol in self._symbols:
+            if self._progress.is_done(symbol):
+                self._done_before.append(symbol)
+            else:
+                yield Unit("bars", symbol, self._start, self._end, self._interval)
+        if not self._bars.was_held:
+            self._progress.end()
 
-    def _raise_failed(self) -> None:
-        """Fail when a symbol did; what was fetched of the others has been given.
-
-        Raises:
-            SourceError: which symbols, and why.
-        """
-        if self._failed:
-            named = [f"{symbol}: {error}" for symbol, error in self._failed.items()][:_NAMED]
-            raise SourceError(
-                f"{len(self._failed)} of {len(self._symbols)} symbols could not be fetched: "
-                f"{'; '.join(named)}"
-            )
+    def _taken(self, unit: Unit, last: int) -> None:
+        self._bars.handed_out(unit, last)
+        self._progress.settle(self._confirmed())
 
 
 def _history_start(known: Covered, unit: Unit, start: date) -> date:

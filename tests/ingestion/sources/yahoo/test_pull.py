@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 
 from ingestion.calendar import Calendar
+from ingestion.clock import SystemClock
 from ingestion.contracts.records import BarMessage
 from ingestion.errors import SourceError
 from ingestion.sources.progress import Progress
 from ingestion.sources.pull import Pull, Windowed
+from ingestion.sources.ranked import RankedFetcher
 from ingestion.sources.source import Refused
 from ingestion.sources.yahoo.fetcher import YahooFetcher
 from tests.ingestion.sources.yahoo.local import LocalYahoo, Reply, asked_days, document, row
@@ -53,7 +55,9 @@ def pull(fetcher: YahooFetcher, nyse: Calendar, tmp_path: Path) -> Callable[...,
         made: list[Any] = []
         with Progress(tmp_path, "yahoo-1d") as progress:
             bars = Windowed(fetcher, nyse, progress)
-            source = Pull(bars, progress, SYMBOLS, "1d", (START, end), lambda: confirmed)
+            fetchers = RankedFetcher("bars", [bars], SystemClock())
+            days = START, end
+            source = Pull(fetchers, bars, progress, SYMBOLS, "1d", days, lambda: confirmed)
             for one in source.messages():
                 made.append(one)
                 if len(made) == killed_after:
@@ -109,8 +113,9 @@ def test_garbage_is_a_dead_letter_and_the_run_fails_in_the_end(
     made: list[Any] = []
     with Progress(tmp_path, "yahoo-1d") as progress:
         bars = Windowed(fetcher, nyse, progress)
-        source = Pull(bars, progress, SYMBOLS, "1d", (START, END), lambda: 0)
-        with pytest.raises(SourceError, match="1 of 3 symbols could not be fetched: MSFT"):
+        fetchers = RankedFetcher("bars", [bars], SystemClock())
+        source = Pull(fetchers, bars, progress, SYMBOLS, "1d", (START, END), lambda: 0)
+        with pytest.raises(SourceError, match=r"1 of 3 units not served .*MSFT"):
             for one in source.messages():
                 made.append(one)
     (letter,) = (one for one in made if isinstance(one, Refused))
