@@ -276,6 +276,16 @@ class WarehouseSettings(Section):
         return self.file().with_suffix(".lock")
 
 
+class YahooSettings(Section):
+    """Where Yahoo is: its own servers, or one that speaks like them."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_prefix="yahoo_")
+
+    base_url: str | None = None
+    stream_url: str = "wss://streamer.finance.yahoo.com/?version=2"
+    timeout_s: float = Field(default=10.0, gt=0)
+
+
 SECTIONS: tuple[type[Section], ...] = (
     ProjectSettings,
     KafkaSettings,
@@ -285,6 +295,7 @@ SECTIONS: tuple[type[Section], ...] = (
     LandSettings,
     LakeSettings,
     WarehouseSettings,
+    YahooSettings,
 )
 
 

@@ -1,0 +1,1 @@
+"""Yahoo through the real yfinance: daily and intraday bars with actions, and its stream."""

@@ -1,0 +1,167 @@
+"""The HTTP session that yfinance is given: every request counted, every chart answer kept.
+
+yfinance makes several requests of one call (cookie, crumb, time zone, chart) and has no option for
+another server. A session of one's own is its public way in.
+"""
+
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from typing import Any, Final
+from urllib.parse import parse_qs, urljoin, urlsplit
+
+from curl_cffi.curl import CURL_WRITEFUNC_ERROR
+from curl_cffi.requests import Response, Session
+from curl_cffi.requests.exceptions import RequestException
+
+from ingestion.clock import Clock
+from ingestion.sources.provider import (
+    Guard,
+    MalformedError,
+    NoDataError,
+    ProviderDownError,
+    RateLimitedError,
+)
+from ingestion.sources.yahoo import answer
+from ingestion.sources.yahoo.answer import Answer
+
+# A year of daily bars is 30 kB, 8 days of minutes 250 kB, all days since 1962 1.5 MB.
+MAX_BODY_BYTES: Final = 32 * 2**20
+# How a local server says that its data is not the provider's.
+SIMULATED: Final = "x-tapehouse-simulated"
+_CHART: Final = "/v8/finance/chart/"
+_MAX_REDIRECTS: Final = 10
+_NO_DATA: Final = frozenset(
+    {HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND, HTTPStatus.UNPROCESSABLE_ENTITY}
+)
+_REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
+
+
+class GuardedSession(Session[Response]):
+    """Sends each request of yfinance through the guard; to ``base_url`` where one is given.
+
+    Attributes:
+        answered: the last chart answer with status 200 to a question for a range.
+        status: the status of the last chart answer.
+        body: its body.
+    """
+
+    def __init__(self, guard: Guard, clock: Clock, base_url: str | None) -> None:
+        # Without TLS curl would ask each time to change to HTTP/2, which Yahoo's own hosts speak.
+        is_plain = (base_url or "").startswith("http://")
+        super().__init__(impersonate="chrome", http_version="v1" if is_plain else None)
+        self._guard = guard
+        self._clock = clock
+        self._base_url = base_url.rstrip("/") if base_url else None
+        self.begin()
+
+    def begin(self) -> None:
+        """Forget the answers to earlier questions."""
+        self.answered: Answer | None = None
+        self.status: int | None = None
+        self.body = b""
+
+    def request(self, method: Any, url: str, **options: Any) -> Response:  # type: ignore[override]  # noqa: ANN401 - as curl_cffi has it
+        """Send a request and follow its redirects: each is one more request.
+
+        Raises:
+            ProviderError: of a chart request, by its status. All else is passed on as it is: what
+                a failed cookie or crumb means, and a chart request denied for them, yfinance knows.
+        """
+        follows = options.pop("allow_redirects", True)
+        for _ in range(_MAX_REDIRECTS):
+            response = self._guarded(method, url, options)
+            target = response.headers.get("location")
+            if not (follows and target and response.status_code in _REDIRECTS):
+                return response
+            url, method = urljoin(url, target), "GET" if method != "HEAD" else method
+            options = {"timeout": options.get("timeout")}
+        raise ProviderDownError(f"Yahoo: more than {_MAX_REDIRECTS} redirects")
+
+    def _guarded(self, method: str, url: str, options: dict[str, Any]) -> Response:
+        is_chart = urlsplit(url).path.startswith(_CHART)
+        send = self._chart if is_chart else self._send
+        return self._guard.call(lambda: send(method, url, options))
+
+    def _chart(self, method: str, url: str, options: dict[str, Any]) -> Response:
+        try:
+            response = self._send(method, url, options)
+        except RequestException as error:
+            raise ProviderDownError(f"Yahoo: no answer: {type(error).__name__}") from error
+        self.status, self.body = response.status_code, response.content
+        _judge(response, self._clock.now())
+        if response.status_code == HTTPStatus.OK and "period1" in _asked(url, options):
+            simulated = response.headers.get(SIMULATED) == "true"
+            self.answered = Answer(response.content, self._clock.now(), simulated)
+        return response
+
+    def _send(self, method: str, url: str, options: dict[str, Any]) -> Response:
+        kept = _Kept()
+        own: dict[str, Any] = {"allow_redirects": False, "content_callback": kept.take}
+        try:
+            response = super().request(method, self._target(url), **options, **own)  # type: ignore[arg-type]
+        except RequestException as error:
+            if kept.is_full:
+                text = f"Yahoo: expected at most {MAX_BODY_BYTES} bytes, found more"
+                raise MalformedError(text, kept.chunks[0]) from error
+            raise
+        response.content = b"".join(kept.chunks)
+        return response
+
+    def _target(self, url: str) -> str:
+        parts = urlsplit(url)
+        if self._base_url is None or not (parts.hostname or "").endswith("yahoo.com"):
+            return url
+        return f"{self._base_url}{parts.path or '/'}{'?' + parts.query if parts.query else ''}"
+
+
+class _Kept:
+    """The body as it comes, unpacked; more than it may be breaks the transfer off."""
+
+    def __init__(self) -> None:
+        self.chunks: list[bytes] = []
+        self.is_full = False
+        self._size = 0
+
+    def take(self, chunk: bytes) -> int:
+        self._size += len(chunk)
+        if self._size > MAX_BODY_BYTES:
+            self.is_full = True
+            return CURL_WRITEFUNC_ERROR
+        self.chunks.append(chunk)
+        return len(chunk)
+
+
+def _judge(response: Response, now: datetime) -> None:
+    """Raise what a chart answer's status means; 401 and 403 yfinance tries again with new cookies.
+
+    Raises:
+        ProviderError: the typed error.
+    """
+    status, body = response.status_code, response.content
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
+        text = "Yahoo: too many requests (429)"
+        raise RateLimitedError(text, body, _wait_s(response.headers.get("retry-after"), now))
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        raise ProviderDownError(f"Yahoo: status {status}", body)
+    if status in _NO_DATA:
+        reason = answer.description(body) or "no reason given"
+        raise NoDataError(f"Yahoo: {reason} ({status})", body)
+    if status not in (HTTPStatus.OK, HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, *_REDIRECTS):
+        raise MalformedError(f"Yahoo: expected status 200, found {status}", body)
+
+
+def _wait_s(text: str | None, now: datetime) -> float | None:
+    """Return the seconds that a Retry-After header asks for, as a number or as a date."""
+    if not text:
+        return None
+    if text.isascii() and text.isdigit():
+        return float(text)
+    try:
+        return max(0.0, (parsedate_to_datetime(text) - now).total_seconds())
+    except (ValueError, TypeError):  # no date, or one without a zone
+        return None
+
+
+def _asked(url: str, options: dict[str, Any]) -> dict[str, Any]:
+    return {**parse_qs(urlsplit(url).query), **(options.get("params") or {})}
