@@ -83,11 +83,15 @@ class Desk:
         if isinstance(fault, Status | Refusal | Replace | Payload):
             answer = self._house.faults.changed(fault, answer)
         if isinstance(fault, Timeout | Drop):
-            await _withhold(fault, send)
+            if isinstance(fault, Timeout):
+                await asyncio.sleep(fault.hold_s)
+            await sever(send, receive)
             self._house.record.answered(asking, str(fault.__struct_config__.tag), ())
             return
         share = fault.share if isinstance(fault, Truncate) else None
         await _send(answer, share, send)
+        if share is not None:
+            await sever(send, receive)
         given = () if share is not None else answer.given
         self._house.record.answered(asking, str(answer.status), given)
 
@@ -97,12 +101,6 @@ class Desk:
         if asking.broken is not None:
             return self._wire.refuse_limit(asking)
         return self._wire.answer(request, asking)
-
-
-async def _withhold(fault: Timeout | Drop, send: Send) -> None:
-    if isinstance(fault, Timeout):
-        await asyncio.sleep(fault.hold_s)
-    sever(send)
 
 
 async def _send(answer: Answer, share: float | None, send: Send) -> None:
@@ -115,10 +113,16 @@ async def _send(answer: Answer, share: float | None, send: Send) -> None:
         return
     part = answer.body[: int(len(answer.body) * share)]
     await send({"type": "http.response.body", "body": part, "more_body": True})
-    sever(send)
 
 
-def sever(send: Callable[..., object]) -> None:
+async def sever(send: Send, receive: Receive) -> None:
+    """Close an HTTP request's connection, and wait until it is closed."""
+    cut(send)
+    while (await receive())["type"] != "http.disconnect":
+        pass  # what is left of the request's body
+
+
+def cut(send: Callable[..., object]) -> None:
     """Close the connection under an ASGI ``send`` once what was written is out.
 
     ASGI has no word for it: the server's own ``send`` is a method of an object that has the

@@ -35,7 +35,8 @@ class Finnhub:
 
     def asked(self, request: Request) -> Asked:
         kinds: dict[str, Asked] = {f"{BASE}/quote": "quote", f"{BASE}/stock/candle": "candle"}
-        return kinds.get(request.url.path, "any")
+        # The provider's own client asks for `/api/v1//quote`.
+        return kinds.get(request.url.path.replace("//", "/"), "any")
 
     def refuse_key(self) -> Answer:
         return json_answer({"error": "Invalid API key"}, 401)

@@ -100,10 +100,10 @@ class _Port:
         """Close the port and its connections, without waiting for what is under way."""
         if self._server is None or self._task is None:
             return
+        for connection in list(self._server.server_state.connections):
+            connection.transport.close()  # first, or streams would be told goodbye
         self._server.should_exit = self._server.force_exit = True
         await self._task
-        for connection in list(self._server.server_state.connections):
-            connection.transport.close()
         self._server = self._task = None
 
 
@@ -147,8 +147,8 @@ class Site:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(stop.wait(), _POLL_S)
         finally:
-            for port in (*self._ports.values(), self._control):
-                await port.close()
+            ports = *self._ports.values(), self._control
+            await asyncio.gather(*(port.close() for port in ports))
 
     async def _follow_script(self) -> None:
         for provider, port in self._ports.items():
@@ -191,6 +191,7 @@ def _listen(port: int) -> socket.socket:
 
 
 def _config(application: ASGIApp) -> uvicorn.Config:
-    options: dict[str, Any] = {"log_config": None, "access_log": False, "lifespan": "off"}
+    # Below an error it only says that HTTP/2 was offered and not taken.
+    logging: dict[str, Any] = {"log_config": None, "log_level": "error", "access_log": False}
     # The other WebSocket implementation warns that it is deprecated.
-    return uvicorn.Config(application, ws="websockets-sansio", **options)
+    return uvicorn.Config(application, ws="websockets-sansio", lifespan="off", **logging)

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from ingestion.fakes.desk import House, sever
+from ingestion.fakes.desk import House, cut
 from ingestion.fakes.record import Asking, Observation
 from ingestion.fakes.script import AnyFault, Drop, ErrorFrame, Mute, Payload, Provider
 
@@ -46,7 +46,7 @@ class Connection:
 
     def sever(self) -> None:
         """End the connection without a close frame."""
-        sever(self._send)
+        cut(self._send)
 
 
 class Stream(ABC):
@@ -124,7 +124,7 @@ class Stream(ABC):
             faults = self._faults(connection)
             if any(isinstance(fault, Drop) for fault in faults):
                 connection.sever()
-                return
+                await asyncio.Future()  # the listening side sees it, and ends both
             await self._disturb(connection, faults)
             mute = next((fault for fault in faults if isinstance(fault, Mute)), None)
             pinged = await self._ping(connection, pinged, mute)

@@ -6,7 +6,7 @@ Which ones depends on the symbol's name alone.
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -44,7 +44,8 @@ class Series:
     recorded: bool
 
 
-def universe(more: int = 0, file: Path | None = None) -> dict[str, Series]:
+@cache
+def universe(more: int = 0, file: Path | None = None) -> Mapping[str, Series]:
     """Return the listed symbols, and ``more`` that are called SIM0001 and so on.
 
     Raises:
@@ -130,8 +131,3 @@ def _copy(bar: DailyBar, symbol: str, session: calendar.Session) -> DailyBar:
     return DailyBar(
         symbol, session, bar.open, bar.high, bar.low, bar.close, bar.volume, bar.previous_close
     )
-
-
-def symbols(series: Iterable[Series]) -> list[str]:
-    """Return the symbols of what is served, in order."""
-    return [one.symbol for one in series]
