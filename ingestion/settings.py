@@ -221,7 +221,7 @@ class AlphaVantageSettings(ProviderSettings):
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", env_prefix="alphavantage_")
 
-    base_url: str = Field(default="https://www.alphavantage.co", pattern=r"^https?://\S+$")
+    base_url: str = Field(default="https://www.alphavantage.co/query", pattern=r"^https?://\S+$")
     premium: bool = False
 
 

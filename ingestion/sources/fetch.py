@@ -69,8 +69,8 @@ class Http:
         logging.getLogger("httpx").setLevel(logging.WARNING)  # below, it logs whole URLs
         # A redirect is not followed: it would take the key elsewhere. An encoded answer is not
         # asked for: a few bytes could unpack to more than there is memory.
+        self._base_url = base_url.rstrip("/")
         self._client = httpx.Client(
-            base_url=base_url,
             headers={"Accept": "application/json", "Accept-Encoding": "identity"},
             timeout=httpx.Timeout(READ_TIMEOUT_S, connect=CONNECT_TIMEOUT_S),
             follow_redirects=False,
@@ -97,7 +97,10 @@ class Http:
         body = bytearray()
         try:
             with self._client.stream(
-                "GET", path, params=self._parameters(parameters), headers=self._headers()
+                "GET",
+                self._base_url + path,
+                params=self._parameters(parameters),
+                headers=self._headers(),
             ) as response:
                 self._read(response, body)
         except httpx.HTTPError as error:

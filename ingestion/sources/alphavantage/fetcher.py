@@ -24,7 +24,7 @@ from ingestion.sources.source import Refused
 # What a free key gets of a daily series ("compact"); all of it ("full") is for paid plans.
 COMPACT_ROWS: Final = 100
 
-_QUERY: Final = "/query"
+_QUERY: Final = ""  # the address itself
 _DAILY: Final = "1d"
 _INTRADAY: Final = {"1m": "1min", "5m": "5min", "15m": "15min", "30m": "30min"}
 _ZONES: Final = ("US/Eastern", "America/New_York")
@@ -151,7 +151,9 @@ class AlphaVantage:
         if unit.interval == _DAILY:
             wanted = [row for row in rows if _covers(unit, row.label)]
             return [m for row in wanted for m in series.daily(row, shared, self._is_premium)]
-        return series.intraday(rows, shared, lambda label: _covers(unit, label))
+        # A server that knows no ``month`` gives the same rows for each.
+        month = query.parameters["month"]
+        return series.intraday(rows, shared, lambda label: _covers(unit, label, month))
 
     def _queries(self, unit: Unit) -> Iterator[Query]:
         symbol = _spelled(unit.symbol)
@@ -208,13 +210,14 @@ def _spelled(symbol: str) -> str:
     return symbol.replace(".", "-")
 
 
-def _covers(unit: Unit, label: str) -> bool:
+def _covers(unit: Unit, label: str, month: str = "") -> bool:
     """Tell whether a row is in the range; one without a date is, so that it is judged."""
     try:
         day = date.fromisoformat(label[:10])
     except ValueError:
         return True
-    return (unit.start is None or day >= unit.start) and (unit.end is None or day <= unit.end)
+    is_in_range = (unit.start or date.min) <= day <= (unit.end or date.max)
+    return is_in_range and label.startswith(month)
 
 
 def _malformed(unit: Unit, error: ContractError, answer: Answer) -> MalformedError:

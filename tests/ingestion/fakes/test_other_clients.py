@@ -141,7 +141,10 @@ def test_trades_come_several_a_frame_and_each_is_noted_once(serve: Serve) -> Non
 
 def test_a_mute_stream_stays_open_and_its_trades_are_lost(serve: Serve) -> None:
     running = serve(
-        Mute(provider="finnhub", on="stream", pings=True), served_at=MORNING, speed=600.0, ping_s=0.3
+        Mute(provider="finnhub", on="stream", pings=True),
+        served_at=MORNING,
+        speed=600.0,
+        ping_s=0.3,
     )
     frames = _stream(running, ["AAPL"], 1.5)
     assert frames
@@ -150,9 +153,7 @@ def test_a_mute_stream_stays_open_and_its_trades_are_lost(serve: Serve) -> None:
 
 
 def test_a_stream_is_dropped_without_goodbye_after_what_was_sent(serve: Serve) -> None:
-    running = serve(
-        Drop(provider="finnhub", on="stream", at_s=2.0), served_at=MORNING, speed=600.0
-    )
+    running = serve(Drop(provider="finnhub", on="stream", at_s=2.0), served_at=MORNING, speed=600.0)
     *frames, error = _stream(running, ["AAPL"], 10.0)
     assert isinstance(error, websockets.ConnectionClosedError)
     assert error.rcvd is None

@@ -41,7 +41,11 @@ class World:
         self.server = server
         self.clock = FakeClock(now)
         client = Http(
-            "alphavantage", server.url, Key(KEY, parameter="apikey"), Unguarded(), self.clock
+            "alphavantage",
+            f"{server.url}/query",
+            Key(KEY, parameter="apikey"),
+            Unguarded(),
+            self.clock,
         )
         envelopes = Envelopes("alphavantage", "run")
         self.adapter = AlphaVantage(client, envelopes, calendar, self.clock, premium)
@@ -470,3 +474,11 @@ def test_facts_count_what_was_made(server: Server, nyse: Calendar) -> None:
         "alphavantage",
         {"messages": 2, "refused": 0},
     )
+
+
+def test_a_server_that_knows_no_months_gives_each_row_once(server: Server, nyse: Calendar) -> None:
+    unit = Unit("bars", "MSFT", date(2025, 6, 1), date(2025, 7, 31), "5m")
+    body = intraday([*STARTS, *labels("2025-06-30", "09:30:00", "15:55:00")])
+    made = bars_of(server, nyse, body, unit)
+
+    assert len({m.event_id for m in made}) == len(made) == 156
