@@ -39,6 +39,10 @@ class LedgerError(TapehouseError):
     """The producer's ledger cannot be written; nothing is sent that it does not hold."""
 
 
+class LimitsError(TapehouseError):
+    """The file of request budgets cannot be used; no provider is asked without it."""
+
+
 class BrokerError(TapehouseError):
     """Kafka does not answer, or refuses the user."""
 

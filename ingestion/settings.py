@@ -144,6 +144,24 @@ class ProduceSettings(Section):
         return ROOT / self.spool_dir if self.spool_dir else None
 
 
+class LimitsSettings(Section):
+    """How many requests each provider gets, how long one waits for its turn and is tried again.
+
+    A provider's limits are written ``30/second,60/minute``; without, the declared ones hold.
+    """
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_prefix="limits_")
+
+    yahoo: str | None = None
+    finnhub: str | None = None
+    alphavantage: str | None = None
+    max_wait_s: float = Field(default=65.0, ge=0)
+    attempts: int = Field(default=4, ge=1)
+    retry_s: float = Field(default=120.0, gt=0)
+    breaker_failures: int = Field(default=5, ge=1)
+    breaker_open_s: float = Field(default=60.0, gt=0)
+
+
 class StoreSettings(Section):
     """How to reach the object store, as which identity."""
 
@@ -303,6 +321,7 @@ SECTIONS: tuple[type[Section], ...] = (
     ProjectSettings,
     KafkaSettings,
     ProduceSettings,
+    LimitsSettings,
     StoreSettings,
     FinnhubSettings,
     AlphaVantageSettings,

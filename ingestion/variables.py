@@ -27,7 +27,7 @@ INTERNAL = frozenset(
         "TAPEHOUSE_TEST_RUN",
     }
 )
-_OURS = ("TAPEHOUSE_", "PRODUCE_", "LAND_", "LAKE_", "WAREHOUSE_")
+_OURS = ("TAPEHOUSE_", "PRODUCE_", "LIMITS_", "LAND_", "LAKE_", "WAREHOUSE_")
 _SHARED = ("KAFKA_", "STORE_", "FINNHUB_", "ALPHAVANTAGE_")
 # What Kafka's own scripts read, and what Kubernetes sets for a service called kafka or store.
 _FOREIGN = re.compile(r"KAFKA_(\w+_)?(OPTS|HOME|DEBUG|LOG_DIR)|\w+_(SERVICE_|PORT_\d)\w*")

@@ -30,6 +30,10 @@ class Unit:
     end: date | None = None
     interval: str | None = None
 
+    def __str__(self) -> str:
+        span = f" {self.interval} {self.start}..{self.end}" if self.interval else ""
+        return f"{self.symbol} {self.kind}{span}"
+
 
 class Fetcher(Protocol):
     """One provider's adapter, asked for one unit at a time."""

@@ -1,0 +1,1 @@
+"""Requests to a provider stay within its budget, over all processes and restarts."""

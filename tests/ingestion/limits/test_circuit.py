@@ -1,0 +1,91 @@
+import pytest
+
+from ingestion.limits.account import Account
+from ingestion.limits.circuit import TRIAL, BreakerPolicy, Circuit
+from ingestion.limits.limit import SECOND, Limit
+from ingestion.sources.provider import (
+    DeniedError,
+    MalformedError,
+    NoDataError,
+    ProviderDownError,
+    ProviderError,
+    RateLimitedError,
+)
+from tests.ingestion.limits.conftest import NOW, Rig
+from tests.ingestion.limits.test_account import refused, taken
+
+POLICY = BreakerPolicy(failures=3, open_s=10.0)
+DOWN = ProviderDownError("no answer")
+OPEN = Circuit("open", 3, NOW)
+HALF = Circuit("half-open", 3, NOW + TRIAL)
+
+
+@pytest.mark.parametrize(
+    ("before", "error", "after"),
+    [
+        (Circuit(), None, Circuit()),
+        (Circuit(), DOWN, Circuit("closed", 1)),
+        (Circuit("closed", 1), MalformedError("html"), Circuit("closed", 2)),
+        (Circuit("closed", 2), DOWN, Circuit("open", 3, NOW + 10 * SECOND)),
+        (Circuit("closed", 2), None, Circuit()),
+        (Circuit("closed", 2), NoDataError("unknown"), Circuit()),
+        (Circuit("closed", 2), DeniedError("key"), Circuit()),
+        (Circuit("closed", 2), RateLimitedError("429"), Circuit()),
+        (HALF, None, Circuit()),
+        (HALF, RateLimitedError("429"), Circuit()),
+        (HALF, DOWN, Circuit("open", 4, NOW + 10 * SECOND)),
+        (OPEN, None, OPEN),
+        (OPEN, DOWN, OPEN),
+    ],
+)
+def test_what_an_outcome_does(before: Circuit, error: ProviderError | None, after: Circuit) -> None:
+    assert before.told(error, NOW, POLICY) == after
+
+
+def fail(account: Account, now: int) -> None:
+    account.told(taken(account.take(now)), DOWN, now)
+
+
+def test_it_opens_lets_one_try_and_closes(rig: Rig) -> None:
+    account = rig.account(Limit(100, "second"), failures=3)
+    for _ in range(3):
+        fail(account, NOW)
+
+    wait = refused(account.take(NOW))
+    assert (wait.why, wait.microseconds) == ("circuit", 60 * SECOND)
+
+    later = NOW + 60 * SECOND
+    trial = taken(account.take(later))
+    assert refused(account.take(later)).why == "circuit"
+    account.told(trial, None, later)
+    taken(account.take(later))
+    taken(account.take(later))
+
+
+def test_a_failed_trial_opens_it_again(rig: Rig) -> None:
+    account = rig.account(Limit(100, "second"), failures=3)
+    for _ in range(3):
+        fail(account, NOW)
+    later = NOW + 60 * SECOND
+
+    fail(account, later)
+
+    assert refused(account.take(later)).microseconds == 60 * SECOND
+
+
+def test_a_trial_that_never_comes_back_does_not_lock_it(rig: Rig) -> None:
+    account = rig.account(Limit(100, "second"), failures=1)
+    fail(account, NOW)
+    later = NOW + 60 * SECOND
+    taken(account.take(later))
+
+    assert refused(account.take(later + 1)).why == "circuit"
+    taken(account.take(later + TRIAL))
+
+
+def test_no_trial_is_spent_while_the_budget_has_no_room(rig: Rig) -> None:
+    account = rig.account(Limit(1, "day"), failures=1)
+    fail(account, NOW)
+
+    assert refused(account.take(NOW + 61 * SECOND)).why == "budget"
+    taken(account.take(NOW + 90_000 * SECOND))
