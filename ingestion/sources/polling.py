@@ -25,6 +25,7 @@ from ingestion.sources.provider import (
     ProviderError,
     StoppedError,
 )
+from ingestion.sources.ranked import DENIED_S, RankedFetcher
 from ingestion.sources.sessions import next_open, open_session
 from ingestion.sources.source import Refused
 
@@ -78,7 +79,7 @@ class PolledQuotes:
         self._left = None if rounds is None else rounds * len(self._ring)
         self._made: Counter[str] = Counter()
         self._failed: Counter[str] = Counter()
-        self._denied: list[str] = []
+        self._denied: dict[str, float] = {}  # until when, on the monotonic clock
         self._log = logs.get("polling").bind(source=fetcher.name)
 
     @property
@@ -89,13 +90,15 @@ class PolledQuotes:
         """Poll until asked to stop; a failed poll is counted, and the next one comes in its turn.
 
         Raises:
-            DeniedError: the provider has denied every symbol.
+            DeniedError: the provider has denied every symbol, and never gave a quote.
         """
         self._tell_stretch()
         due = self._clock.monotonic()
-        while self._ring and self._left != 0 and not self._stopping():
+        while self._left != 0 and not self._stopping():
             wait_s = due - self._clock.monotonic()
-            if wait_s > 0:
+            self._admit()
+            if wait_s > 0 or not self._ring:
+                wait_s = max(wait_s, _SLICE_S / 2)
                 self._clock.sleep(min(wait_s, _SLICE_S))
                 yield None
                 continue
@@ -104,6 +107,7 @@ class PolledQuotes:
                 self._left -= 1
             # A turn that came late does not make the next ones come in a burst.
             due = self._clock.monotonic() + pause_s if pause_s else self._next(due)
+        yield from self._left_over()
 
     def facts(self) -> Mapping[str, object]:
         return {
@@ -111,7 +115,7 @@ class PolledQuotes:
             "quotes": self._made["quotes"],
             "refused_answers": self._failed["MalformedError"],
             "failed_polls": dict(self._failed),
-            "denied_symbols": list(self._denied),
+            "denied_symbols": sorted(self._denied),
             "poll_interval_s": self._pace.open_s(max(len(self._ring), 1)),
         }
 
@@ -128,7 +132,7 @@ class PolledQuotes:
             self._drop(symbol, error)
         except MalformedError as error:
             self._fail(symbol, error)
-            yield Refused(error.body, QUOTES, "malformed", str(error), self.name)
+            yield from self._refused(error)
         except ProviderError as error:
             self._fail(symbol, error)
             return error.wait_s if isinstance(error, BudgetSpentError) else 0.0
@@ -163,12 +167,32 @@ class PolledQuotes:
             "poll_failed", symbol=symbol, error=type(error).__name__, detail=str(error)
         )
 
+    def _refused(self, error: MalformedError) -> list[Refused]:
+        """Return the answer that was none; of several providers each keeps its own."""
+        if isinstance(self._fetcher, RankedFetcher):
+            return self._left_over()
+        return [Refused(error.body, QUOTES, "malformed", str(error), self.name)]
+
+    def _left_over(self) -> list[Refused]:
+        fetcher = self._fetcher
+        return fetcher.take_refused() if isinstance(fetcher, RankedFetcher) else []
+
     def _drop(self, symbol: str, error: DeniedError) -> None:
-        """Leave out a symbol that the plan does not include; without any left the key is bad."""
+        """Leave out a symbol that the plan does not include for a while.
+
+        Where all are denied before there ever was a quote, the key is not valid.
+        """
         self._ring.remove(symbol)
-        self._denied.append(symbol)
-        if not self._ring:
+        self._denied[symbol] = self._clock.monotonic() + DENIED_S
+        if not self._ring and (not self._made or self._left is not None):
             raise error
+
+    def _admit(self) -> None:
+        """Let in again what was denied long enough ago: plans change, and a denial may be wrong."""
+        now = self._clock.monotonic()
+        for symbol in [symbol for symbol, until in self._denied.items() if until <= now]:
+            del self._denied[symbol]
+            self._ring.append(symbol)
 
     def _tell_stretch(self) -> None:
         interval_s = self._pace.open_s(len(self._ring))

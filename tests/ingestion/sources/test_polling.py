@@ -1,7 +1,7 @@
 """When which symbol is polled, and what becomes of a poll that fails."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import pairwise
 
@@ -23,6 +23,7 @@ from ingestion.sources.provider import (
     RateLimitedError,
     StoppedError,
 )
+from ingestion.sources.ranked import RankedFetcher
 from ingestion.sources.source import Refused
 from tests.ingestion.sources.providers import IN_SESSION, FakeClock
 
@@ -37,6 +38,7 @@ class Quotes:
         self.clock = clock
         self.asked: list[tuple[float, str]] = []
         self.errors: dict[str, ProviderError | StoppedError] = {}
+        self.on_asked: Callable[[], None] = lambda: None
 
     @property
     def name(self) -> str:
@@ -47,6 +49,7 @@ class Quotes:
 
     def fetch(self, unit: Unit) -> list[Message | Refused]:
         self.asked.append((self.clock.elapsed_s, unit.symbol))
+        self.on_asked()
         if error := self.errors.get(unit.symbol):
             raise error
         now = self.clock.now()
@@ -172,13 +175,50 @@ def test_an_answer_that_is_no_quote_is_kept(nyse: Calendar) -> None:
     )
 
 
-def test_a_denied_symbol_is_left_out(nyse: Calendar) -> None:
-    run = Run(nyse, ["A", "B"], 55)
+def test_a_denied_symbol_is_left_out_for_a_while(nyse: Calendar) -> None:
+    run = Run(nyse, ["A", "B"], 1_000)
     run.fetcher.errors["A"] = DeniedError("not in your plan")
     run.made()
 
-    assert Counter(symbol for _, symbol in run.fetcher.asked)["A"] == 1
+    assert [at for at, symbol in run.fetcher.asked if symbol == "A"] == pytest.approx(
+        [0, 900], abs=6
+    )
+    assert len(run.fetcher.asked) == pytest.approx(1_000 / 5.5, rel=0.02), "B has its own pace"
     assert run.source.facts()["denied_symbols"] == ["A"]
+
+
+def test_all_denied_after_there_were_quotes_is_waited_out(nyse: Calendar) -> None:
+    """One symbol's denial makes the fail-over deny all of them for a while."""
+    run = Run(nyse, ["A"], 1_000)
+    asked = run.fetcher.asked
+    run.fetcher.on_asked = lambda: run.fetcher.errors.update(
+        {"A": DeniedError("for now")} if len(asked) == 2 else {}
+    )
+    run.made()
+
+    assert [at for at, _ in asked] == pytest.approx([0, 5.5, 905.5], abs=0.5)
+
+
+def test_what_several_providers_gave_is_kept_under_their_names(nyse: Calendar) -> None:
+    run = Run(nyse, ["A"], 1)
+    run.fetcher.errors["A"] = MalformedError("expected a quote", b"x")
+    both = RankedFetcher("quotes", [run.fetcher, run.fetcher], run.clock)
+    source = PolledQuotes(both, ["A"], nyse, run.clock, lambda: False, rounds=1)
+
+    made = [item for item in source.messages() if item is not None]
+    assert [(m.body, m.source) for m in made if isinstance(m, Refused)] == [(b"x", "finnhub")] * 2
+    assert len(made) == 2
+
+
+def test_what_one_of_several_gave_before_another_was_down_is_kept_too(nyse: Calendar) -> None:
+    run = Run(nyse, ["A"], 1)
+    run.fetcher.errors["A"] = MalformedError("expected a quote", b"x")
+    down = Quotes(run.clock)
+    down.errors["A"] = ProviderDownError("down")
+    both = RankedFetcher("quotes", [run.fetcher, down], run.clock)
+    source = PolledQuotes(both, ["A"], nyse, run.clock, lambda: False, rounds=1)
+
+    assert [m.body for m in source.messages() if isinstance(m, Refused)] == [b"x"]
 
 
 def test_a_denied_key_ends_the_source(nyse: Calendar) -> None:
