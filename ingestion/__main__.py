@@ -10,6 +10,7 @@ PROGRAM = "python -m ingestion"
 COMMANDS = {
     "contracts": "Write the JSON Schemas of the messages, or check that they are up to date.",
     "produce": "Send messages of a source to Kafka: recorded, simulator, raw; what waits: spool.",
+    "fakes": "Serve Yahoo, Finnhub and Alpha Vantage locally, for development without network.",
     "budget": "Show what is left of each provider's request budget.",
     "land": "Land Kafka's records in the object store.",
     "drain": "Wait until bronze has reached the ends that Kafka's logs have now.",

@@ -202,6 +202,47 @@ class StoreSettings(Section):
         return self._required(f"{role}_access_key"), self._required(f"{role}_secret_key")
 
 
+class ProviderSettings(Section):
+    """A market data provider: where it is, and our key there."""
+
+    base_url: str = Field(pattern=r"^https?://\S+$")
+    api_key: SecretStr | None = None
+
+    def key(self) -> str:
+        """Return the key.
+
+        Raises:
+            SettingsError: it is not set, or is none that a request can carry.
+        """
+        name = self._variable("api_key")
+        value = self.api_key.get_secret_value() if self.api_key else ""
+        if not value:
+            raise SettingsError(
+                f"{name} is not set: expected a key in the environment or in {env_file()}"
+            )
+        if not (value.isascii() and value.isprintable()) or " " in value:
+            raise SettingsError(f"{name}: expected printable ASCII without spaces")
+        return value
+
+
+class FinnhubSettings(ProviderSettings):
+    """Finnhub: its REST interface and its stream."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_prefix="finnhub_")
+
+    base_url: str = Field(default="https://finnhub.io/api/v1", pattern=r"^https?://\S+$")
+    stream_url: str = Field(default="wss://ws.finnhub.io", pattern=r"^wss?://\S+$")
+
+
+class AlphaVantageSettings(ProviderSettings):
+    """Alpha Vantage. ``premium``: the key's plan has adjusted, full and intraday series."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_prefix="alphavantage_")
+
+    base_url: str = Field(default="https://www.alphavantage.co/query", pattern=r"^https?://\S+$")
+    premium: bool = False
+
+
 # For a machine that has little else to do: more is fetched ahead and held, objects are larger.
 _FAST_LANDER: Final[dict[str, int | bool]] = {
     "max_bytes": 32 * 2**20,
@@ -292,6 +333,8 @@ SECTIONS: tuple[type[Section], ...] = (
     ProduceSettings,
     LimitsSettings,
     StoreSettings,
+    FinnhubSettings,
+    AlphaVantageSettings,
     LandSettings,
     LakeSettings,
     WarehouseSettings,

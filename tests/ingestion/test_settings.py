@@ -6,9 +6,12 @@ from ingestion import variables
 from ingestion.errors import SettingsError
 from ingestion.settings import (
     SECTIONS,
+    AlphaVantageSettings,
+    FinnhubSettings,
     KafkaSettings,
     LandSettings,
     ProjectSettings,
+    ProviderSettings,
     StoreSettings,
     WarehouseSettings,
     known,
@@ -150,3 +153,32 @@ def test_an_unknown_profile_is_refused_and_the_known_ones_are_named(env: Path) -
 
     with pytest.raises(SettingsError, match=r"LAND_PROFILE: .*'default' or 'fast'"):
         LandSettings.load()
+
+
+@pytest.mark.parametrize(
+    ("section", "name"),
+    [(FinnhubSettings, "FINNHUB_API_KEY"), (AlphaVantageSettings, "ALPHAVANTAGE_API_KEY")],
+)
+@pytest.mark.parametrize("value", [None, "", "two words", "caf\u00e9", '"line\\nbreak"'])
+def test_a_providers_key_that_is_missing_or_no_key_is_named_and_not_shown(
+    env: Path, section: type[ProviderSettings], name: str, value: str | None
+) -> None:
+    env.write_text("" if value is None else f"{name}={value}\n")
+
+    with pytest.raises(SettingsError, match=name) as caught:
+        section.load().key()
+    assert value is None or not value or value not in str(caught.value)
+
+
+def test_a_providers_key_is_a_secret(env: Path) -> None:
+    env.write_text("FINNHUB_API_KEY=abc123\n")
+    settings = FinnhubSettings.load()
+
+    assert settings.key() == "abc123"
+    assert "abc123" not in repr(settings)
+
+
+def test_a_providers_address_is_one(env: Path) -> None:
+    env.write_text("FINNHUB_BASE_URL=finnhub.io\n")
+    with pytest.raises(SettingsError, match="FINNHUB_BASE_URL"):
+        FinnhubSettings.load()

@@ -1,3 +1,4 @@
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ from ingestion.calendar import Calendar
 from ingestion.sources import stocks_csv
 from ingestion.sources.daily_bar import DailyBar, daily_bars
 from ingestion.sources.selection import Selection
+from tests.ingestion.sources.providers import Server, serving
 
 
 @pytest.fixture(scope="session")
@@ -22,3 +24,9 @@ def stocks() -> Path:
 @pytest.fixture(scope="session")
 def all_bars(nyse: Calendar, stocks: Path) -> list[DailyBar]:
     return list(daily_bars(stocks_csv.read(stocks), nyse, Selection()))
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with serving() as made:
+        yield made

@@ -1,0 +1,5 @@
+"""Finnhub: quotes by polling, trades by its WebSocket."""
+
+from typing import Final
+
+NAME: Final = "finnhub"

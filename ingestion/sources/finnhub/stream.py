@@ -1,0 +1,327 @@
+"""Finnhub's trades, as its WebSocket sends them, for as long as the run lasts.
+
+One connection at a time: a key has but one. It is opened anew when it is lost, and when it is mute,
+which such streams become without closing: no trade for ``mute_after_s`` of a session that has been
+open for as long. Nothing is sent again by Finnhub, so what was missed is noted as a gap.
+"""
+
+import logging
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from math import inf
+from random import Random, SystemRandom
+from typing import Final, Protocol
+from urllib.parse import quote
+from uuid import uuid4
+
+import msgspec
+from websockets.exceptions import ConnectionClosed, InvalidStatus, InvalidURI, WebSocketException
+from websockets.http11 import Response
+from websockets.sync.client import connect
+
+from ingestion import logs
+from ingestion.calendar import Calendar
+from ingestion.clock import Clock, rfc3339
+from ingestion.contracts.records import Message
+from ingestion.contracts.topics import REALTIME
+from ingestion.errors import ContractError, SettingsError
+from ingestion.sources.fetch import retry_after_s
+from ingestion.sources.finnhub import NAME
+from ingestion.sources.finnhub.frames import Place, StreamError, Trades, read
+from ingestion.sources.observed import Envelopes
+from ingestion.sources.provider import DeniedError
+from ingestion.sources.sessions import open_session
+from ingestion.sources.source import Refused
+
+_SLICE_S: Final = 0.1
+_OPEN_TIMEOUT_S: Final = 10.0
+_CLOSE_TIMEOUT_S: Final = 2.0
+# A frame of some hundred trades has 30 kB. One beyond this ends the connection, unread.
+_MAX_FRAME_BYTES: Final = 16 * 2**20
+# After a stop what has come is read, from a server that never pauses no longer than this.
+_ENDING_S: Final = 1.0
+_DENIED: Final = (401, 403)
+# Gaps that are told one by one; all are counted.
+_GAPS_KEPT: Final = 100
+
+
+class Connection(Protocol):
+    """What is used of `websockets.sync.client.ClientConnection`."""
+
+    def send(self, message: str) -> None: ...
+
+    def recv(self, timeout: float | None = None, decode: bool | None = None) -> bytes | str: ...
+
+
+Connect = Callable[[], AbstractContextManager[Connection]]
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long silence is borne, and how long a lost connection is left alone, in seconds.
+
+    The n-th attempt in a row comes after a random time up to ``base_s * 2**n``, at most ``cap_s``
+    ("full jitter": clients that lost one server together do not come back together). A list of
+    symbols that hardly trade is not connected anew for ever: each mute connection in a row is given
+    twice the time of the one before, five times at most. A server's own ``Retry-After`` is kept to
+    where it is longer, up to ``most_asked_s``.
+    """
+
+    mute_after_s: float = 60.0
+    base_s: float = 1.0
+    cap_s: float = 60.0
+    most_asked_s: float = 3_600.0
+
+    def back_off_s(self, attempt: int, random: Random) -> float:
+        return random.uniform(0.0, min(self.cap_s, self.base_s * 2.0 ** min(attempt, 30)))
+
+    def silence_s(self, n_mute: int) -> float:
+        return self.mute_after_s * 2.0 ** min(n_mute, 5)
+
+
+@dataclass(frozen=True)
+class Gap:
+    """A time in which no connection was open, or the one that was said nothing."""
+
+    start: datetime
+    end: datetime
+
+    def __str__(self) -> str:
+        return f"{rfc3339(self.start)}/{rfc3339(self.end)}"
+
+
+class _MuteError(Exception):
+    """The connection is open, the exchange too, and no trade comes."""
+
+
+class FinnhubTrades:
+    """A live source: trades of the subscribed symbols, None while it is silent."""
+
+    def __init__(
+        self,
+        connect_: Connect,
+        symbols: Sequence[str],
+        calendar: Calendar,
+        clock: Clock,
+        envelopes: Envelopes,
+        stopping: Callable[[], bool],
+        patience: Patience | None = None,
+        random: Random | None = None,
+    ) -> None:
+        if not symbols:
+            raise SettingsError("expected at least one symbol to subscribe to, found none")
+        self._connect = connect_
+        self._symbols = list(dict.fromkeys(symbols))
+        self._calendar = calendar
+        self._clock = clock
+        self._envelopes = envelopes
+        self._stopping = stopping
+        self._patience = patience or Patience()
+        self._random = random or SystemRandom()
+        self._counts: Counter[str] = Counter()
+        self._gaps: deque[Gap] = deque(maxlen=_GAPS_KEPT)
+        self._n_without = 0  # symbols that the plan had no room for, on this connection
+        self._attempts = 0  # connections since the last trade
+        self._n_mute = 0
+        self._seq = 0
+        self._trade_at = 0.0  # monotonic
+        self._heard_at: datetime | None = None  # the last frame
+        self._traded_at: datetime | None = None  # the last trade, or the subscription
+        self._asked_s = 0.0  # what the server wants to be left alone
+        self._log = logs.get("stream").bind(source=NAME)
+
+    @property
+    def name(self) -> str:
+        return NAME
+
+    def messages(self) -> Iterator[Message | Refused | None]:
+        """Receive until asked to stop.
+
+        Raises:
+            DeniedError: the key is not valid, or may not use the stream.
+        """
+        while not self._stopping():
+            try:
+                with self._connect() as connection:
+                    yield from self._received(connection)
+            except _MuteError:
+                self._n_mute += 1
+                self._heard_at = self._traded_at  # pings came, but what trades did not?
+                self._lost("mute", "no trade for too long in a session")
+            except InvalidStatus as error:
+                self._refused(error.response)
+            except (OSError, TimeoutError, WebSocketException) as error:
+                # Their own texts may hold the address, and the address the key.
+                self._lost("lost", _code(error))
+            yield from self._pause()
+
+    def facts(self) -> Mapping[str, object]:
+        return {
+            **{
+                name: self._counts[name]
+                for name in ("connections", "frames", "trades", "refused", "pings", "errors")
+            },
+            "mute_connections": self._counts["mute"],
+            "lost_connections": self._counts["lost"],
+            "gaps": self._counts["gaps"],
+            "last_gaps": [str(gap) for gap in self._gaps],
+            "not_subscribed": self._without(),
+        }
+
+    def _received(self, connection: Connection) -> Iterator[Message | Refused | None]:
+        identity = uuid4().hex
+        self._subscribe(connection, identity)
+        number, until = 0, inf
+        while self._clock.monotonic() < until:
+            is_ending = self._stopping()
+            if is_ending and until == inf:
+                until = self._clock.monotonic() + _ENDING_S
+            frame = _next(connection, 0.0 if is_ending else _SLICE_S)
+            if frame is not None:
+                yield from self._read(frame, identity, number)
+                number += 1
+            elif is_ending:
+                return
+            else:
+                self._refuse_silence()
+                yield None
+
+    def _subscribe(self, connection: Connection, identity: str) -> None:
+        for symbol in self._symbols:
+            text = msgspec.json.encode({"type": "subscribe", "symbol": symbol}).decode()
+            connection.send(text)
+        now = self._clock.now()
+        self._counts["connections"] += 1
+        self._log.info("connected", connection=identity, symbols=len(self._symbols))
+        if self._heard_at is not None:
+            gap = Gap(self._heard_at, now)
+            self._gaps.append(gap)
+            self._counts["gaps"] += 1
+            self._log.warning("gap", start=rfc3339(gap.start), end=rfc3339(gap.end))
+        self._heard_at = self._traded_at = now
+        self._trade_at = self._clock.monotonic()
+        self._n_without = 0
+
+    def _read(self, frame: bytes, identity: str, number: int) -> Iterator[Message | Refused]:
+        now = self._clock.now()
+        self._heard_at = now
+        self._counts["frames"] += 1
+        place = Place(identity, number, rfc3339(now), self._seq)
+        try:
+            found = read(frame, place, self._envelopes)
+        except ContractError as error:
+            self._counts["refused"] += 1
+            detail = f"frame {number} of {identity}: {error}"
+            yield Refused(frame, REALTIME, "malformed", detail, NAME)
+            return
+        if isinstance(found, Trades):
+            yield from self._trades(found.made)
+        elif isinstance(found, StreamError):
+            yield self._complaint(found, frame, f"frame {number} of {identity}")
+        else:
+            self._counts["pings"] += 1
+
+    def _trades(self, made: list[Message | Refused]) -> Iterator[Message | Refused]:
+        refused = sum(isinstance(item, Refused) for item in made)
+        self._seq += len(made)
+        self._counts["trades"] += len(made) - refused
+        self._counts["refused"] += refused
+        if made:
+            self._traded_at = self._heard_at
+            self._trade_at = self._clock.monotonic()
+            self._attempts = self._n_mute = 0
+        yield from made
+
+    def _complaint(self, error: StreamError, frame: bytes, where: str) -> Refused:
+        self._counts["errors"] += 1
+        detail = f"{where}: {error.text}"
+        if error.is_too_many_symbols:
+            self._n_without += 1
+            detail = f"{detail}; without {', '.join(self._without())}"
+        self._log.warning("provider_error", detail=detail)
+        return Refused(frame, REALTIME, "provider_error", detail, NAME)
+
+    def _without(self) -> list[str]:
+        """Return the symbols that were not subscribed: a full plan refuses the last of the list."""
+        return self._symbols[-self._n_without :] if self._n_without else []
+
+    def _refuse_silence(self) -> None:
+        """Tell a mute connection by the session clock: outside of it silence is nothing.
+
+        Raises:
+            _MuteError: it is mute.
+        """
+        now = self._clock.now()
+        session = open_session(self._calendar, now)
+        if session is None:
+            return
+        limit_s = self._patience.silence_s(self._n_mute)
+        open_for_s = (now - session.open_at).total_seconds()
+        if min(open_for_s, self._clock.monotonic() - self._trade_at) > limit_s:
+            raise _MuteError
+
+    def _lost(self, what: str, why: str) -> None:
+        self._counts[what] += 1
+        self._log.warning("connection_lost", how=what, detail=why)
+
+    def _refused(self, response: Response) -> None:
+        """Judge a handshake by its status."""
+        status = response.status_code
+        asked = retry_after_s(response.headers.get("Retry-After"), self._clock.now())
+        self._asked_s = min(asked or 0.0, self._patience.most_asked_s)
+        if status in _DENIED:
+            raise DeniedError(f"{NAME}: the stream answered with status {status}")
+        self._lost("lost", f"status {status}")
+
+    def _pause(self) -> Iterator[None]:
+        delay_s = max(self._patience.back_off_s(self._attempts, self._random), self._asked_s)
+        self._attempts, self._asked_s = self._attempts + 1, 0.0
+        until = self._clock.monotonic() + delay_s
+        while not self._stopping() and (left := until - self._clock.monotonic()) > 0:
+            self._clock.sleep(min(left, _SLICE_S))
+            yield None
+
+
+def connector(url: str, key: str) -> Connect:
+    """Return what opens a connection; the key goes into the address, as Finnhub wants it.
+
+    Raises:
+        SettingsError: the address is none.
+    """
+    # Its handshake is logged with the address: nothing of it is.
+    silent = logging.getLogger("tapehouse.websockets")
+    silent.addHandler(logging.NullHandler())
+    silent.propagate = False
+    silent.setLevel(logging.CRITICAL)
+
+    def open_() -> AbstractContextManager[Connection]:
+        try:
+            return connect(
+                f"{url}?token={quote(key, safe='')}",
+                open_timeout=_OPEN_TIMEOUT_S,
+                close_timeout=_CLOSE_TIMEOUT_S,
+                max_size=_MAX_FRAME_BYTES,
+                logger=silent,
+            )
+        except InvalidURI:
+            raise SettingsError(f"expected a WebSocket's address, found {url}") from None
+
+    return open_
+
+
+def _next(connection: Connection, timeout_s: float) -> bytes | None:
+    """Return the next frame's bytes as they came, None where none comes in time."""
+    try:
+        frame = connection.recv(timeout=timeout_s, decode=False)
+    except TimeoutError:
+        return None
+    return frame if isinstance(frame, bytes) else frame.encode()
+
+
+def _code(error: Exception) -> str:
+    """Return what is safe to tell of a failure: its type, and the close code where there is one."""
+    closed = (error.rcvd or error.sent) if isinstance(error, ConnectionClosed) else None
+    return type(error).__name__ if closed is None else f"{type(error).__name__} {closed.code}"
