@@ -75,8 +75,8 @@ class Faults:
             for fault in (*self._script.faults, *self._added)
             if isinstance(fault, kinds)
             and fault.provider == provider
-            and fault.on in ("any", on)
-            and fault.covers(self._record.number(provider, fault.on), elapsed)
+            and fault.kind in ("any", on)
+            and fault.covers(self._record.number(provider, fault.kind), elapsed)
         ]
 
     def of_data(self, provider: Provider, symbol: str) -> Sequence[OfData]:
@@ -86,7 +86,7 @@ class Faults:
             for fault in self._data
             if fault.symbol == symbol
             and fault.provider == provider
-            and fault.covers(self._record.number(provider, fault.on), self._record.elapsed_s())
+            and fault.covers(self._record.number(provider, fault.kind), self._record.elapsed_s())
         ]
 
     def is_dead(self, provider: Provider) -> bool:

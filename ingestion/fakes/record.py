@@ -38,7 +38,7 @@ class Asking:
     """One request, or one connection of a stream, as it was judged. The key is only hashed."""
 
     provider: Provider
-    on: Asked
+    kind: Asked
     key: str
     path: str
     at: str

@@ -133,7 +133,7 @@ class Stream(ABC):
     def _faults(self, connection: Connection) -> list[AnyFault]:
         kinds = Mute, ErrorFrame, Drop, Payload
         acting: list[AnyFault] = list(self._house.faults.acting(self.provider, "stream", kinds))
-        return [fault for fault in acting if fault.on == "stream"]
+        return [fault for fault in acting if fault.kind == "stream"]
 
     async def _disturb(self, connection: Connection, faults: Sequence[AnyFault]) -> None:
         for fault in faults:

@@ -175,7 +175,7 @@ def test_by_default_the_client_hides_an_unknown_symbol_in_an_empty_frame(
 
 
 def test_a_wave_of_429_becomes_the_client_s_rate_limit_error_and_passes(serve: Serve) -> None:
-    running = serve(Status(provider="yahoo", on="chart", at_request=1, requests=5, status=429))
+    running = serve(Status(provider="yahoo", kind="chart", at_request=1, requests=5, status=429))
     with pytest.raises(YFRateLimitError):
         _history(running, "AAPL", period="5d")
     for _ in range(3):
@@ -189,7 +189,9 @@ def test_a_wave_of_429_becomes_the_client_s_rate_limit_error_and_passes(serve: S
 
 
 def test_a_null_row_is_kept_and_later_backfilled(serve: Serve) -> None:
-    running = serve(NullRow(provider="yahoo", symbol="IBM", session=-1, keep_volume=True, for_s=1.5))
+    running = serve(
+        NullRow(provider="yahoo", symbol="IBM", session=-1, keep_volume=True, for_s=1.5)
+    )
     frame = _history(running, "IBM", start="2013-02-27", end="2013-03-01")
     assert frame["Close"].isna().tolist() == [False, True]
     assert frame["Volume"].iloc[-1] > 0
