@@ -1,5 +1,6 @@
 """The script: what it may say, and what the servers do at which request or second."""
 
+import asyncio
 import base64
 import json
 from pathlib import Path
@@ -7,6 +8,8 @@ from typing import Any
 
 import httpx
 import pytest
+import websockets
+from starlette.datastructures import URL
 
 from ingestion.errors import SettingsError
 from ingestion.fakes import script as scripts
@@ -115,7 +118,7 @@ def test_faults_act_in_their_seconds() -> None:
     found = []
     for second in (9.9, 10.0, 14.9, 15.0):
         clock.seconds = second
-        record.asked("yahoo", "chart", "", "/")
+        record.asked("yahoo", "chart", "", URL("/"))
         found.append(faults.acting("yahoo", "chart", Status))
     assert found == [[], [wave], [wave], []]
 
@@ -136,16 +139,20 @@ def test_a_value_may_be_replaced_by_what_is_no_number(serve: Serve) -> None:
 
 def test_payloads_come_from_a_file_one_a_request(tmp_path: Path) -> None:
     bodies = [b"\xff\xfe", b"[" * 1_000, b""]
-    lines = [
-        json.dumps({"name": str(n), "body_b64": base64.b64encode(body).decode()})
-        for n, body in enumerate(bodies)
-    ]
-    (tmp_path / "bad.jsonl").write_text("\n".join(lines))
+    _write(tmp_path / "bad.jsonl", bodies)
     path = tmp_path / "script.yml"
     path.write_text("faults: [{provider: yahoo, fault: payload, file: bad.jsonl, requests: 3}]")
     with running(Options(served_at=EVENING, script=load(path))) as servers:
         assert [_ask(servers).content for _ in range(3)] == bodies
         assert _ask(servers).json()["chart"]["error"] is None
+
+
+def _write(path: Path, bodies: list[bytes]) -> None:
+    lines = [
+        json.dumps({"name": str(n), "body_b64": base64.b64encode(body).decode()})
+        for n, body in enumerate(bodies)
+    ]
+    path.write_text("\n".join(lines))
 
 
 def test_a_missing_file_of_payloads_fails_at_the_start(tmp_path: Path) -> None:
@@ -176,6 +183,41 @@ def test_faults_may_be_added_and_taken_back_while_it_runs(served: Running) -> No
     assert httpx.post(url, content=b"{").status_code == 400
 
 
+def test_an_added_fault_counts_from_when_it_was_added(served: Running) -> None:
+    assert [_status(served) for _ in range(3)] == [200] * 3
+    url = served.urls["CONTROL_URL"] + "/faults"
+    document = {"fault": "status", "provider": "yahoo", "status": 503, "requests": 2}
+    httpx.post(url, json=document)
+    assert [_status(served) for _ in range(3)] == [503, 503, 200]
+
+
+def _frames(running: Running, count: int) -> list[str | bytes]:
+    async def listen() -> list[str | bytes]:
+        async with websockets.connect(running.urls["YAHOO_STREAM_URL"]) as socket:
+            async with asyncio.timeout(10):
+                return [await socket.recv() for _ in range(count)]
+
+    return asyncio.run(listen())
+
+
+def test_a_stream_gives_payloads_as_frames(serve: Serve, tmp_path: Path) -> None:
+    bodies = [b'{"type":"pricing","message":"!"}', b"\xff"]
+    path = tmp_path / "bad.jsonl"
+    _write(path, bodies)
+    running = serve(Payload(provider="yahoo", kind="stream", file=str(path)))
+    assert _frames(running, 3) == [bodies[0].decode(), bodies[1], bodies[0].decode()]
+
+
+def test_a_stream_s_connection_may_be_refused_and_its_port_closed(serve: Serve) -> None:
+    running = serve(Status(provider="yahoo", kind="stream", status=503, requests=1))
+    with pytest.raises(websockets.InvalidStatus, match="503"):
+        _frames(running, 0)
+    assert _frames(running, 0) == []
+    running = serve(Dead(provider="yahoo", at_s=1.0, for_s=60.0))
+    with pytest.raises(websockets.ConnectionClosedError):
+        _frames(running, 1)
+
+
 def test_windows_slide_and_refused_requests_are_not_counted() -> None:
     windows = Windows((Limit(2, 10.0), Limit(3, 100.0)), slack_s=0.0)
     broken = [windows.broken_by(at) for at in (0.0, 1.0, 2.0, 9.9, 10.0, 20.0, 21.0)]
@@ -195,6 +237,7 @@ def test_keys_have_budgets_of_their_own_and_are_noted_only_as_hashes(serve: Serv
     requests = control(running, "requests")
     assert [one["status"] for one in requests] == ["200", "200", "429"]
     assert requests[0]["key"] == requests[2]["key"] != requests[1]["key"]
+    assert {one["query"] for one in requests} == {"symbol=FB"}
     everything = [control(running, name) for name in ("requests", "violations", "counts")]
     assert "secret" not in json.dumps(everything)
     assert len(control(running, "violations")) == 1
