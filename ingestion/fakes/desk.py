@@ -77,7 +77,7 @@ class Desk:
         request = Request(scope, receive)
         provider, key = self._wire.provider, self._wire.key(request)
         on = self._wire.asked(request)
-        asking = self._house.record.asked(provider, on, key, request.url.path)
+        asking = self._house.record.asked(provider, on, key, request.url)
         answer = self._answer(request, asking, key)
         fault = next(iter(self._house.faults.acting(provider, on, _OF_ANSWER)), None)
         if isinstance(fault, Status | Refusal | Replace | Payload):

@@ -5,6 +5,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -45,14 +46,22 @@ class Faults:
             self.check(fault)
 
     def add(self, fault: AnyFault) -> None:
-        """Let a further fault act from now on.
+        """Let a further fault act from now on, unless it says from when.
 
         Raises:
             SettingsError: its file of payloads cannot be read.
         """
         self.check(fault)
-        self._added.append(fault)
+        self._added.append(self._from_now(fault))
         self._collect()
+
+    def _from_now(self, fault: AnyFault) -> AnyFault:
+        if fault.at_s is None and fault.for_s is not None:
+            fault = msgspec.structs.replace(fault, at_s=self._record.elapsed_s())
+        if fault.at_request is None and fault.requests is not None:
+            number = self._record.number(fault.provider, fault.kind) + 1
+            fault = msgspec.structs.replace(fault, at_request=number)
+        return fault
 
     def clear(self) -> None:
         """Take back every fault, the script's included."""
@@ -75,8 +84,8 @@ class Faults:
             for fault in (*self._script.faults, *self._added)
             if isinstance(fault, kinds)
             and fault.provider == provider
-            and fault.on in ("any", on)
-            and fault.covers(self._record.number(provider, fault.on), elapsed)
+            and fault.kind in ("any", on)
+            and fault.covers(self._record.number(provider, fault.kind), elapsed)
         ]
 
     def of_data(self, provider: Provider, symbol: str) -> Sequence[OfData]:
@@ -86,7 +95,7 @@ class Faults:
             for fault in self._data
             if fault.symbol == symbol
             and fault.provider == provider
-            and fault.covers(self._record.number(provider, fault.on), self._record.elapsed_s())
+            and fault.covers(self._record.number(provider, fault.kind), self._record.elapsed_s())
         ]
 
     def is_dead(self, provider: Provider) -> bool:
@@ -152,12 +161,10 @@ REFUSALS: dict[str, dict[str, Any]] = {
 
 
 def _status(fault: Status) -> Answer:
-    bodies = {
-        "yahoo": (b"Too Many Requests\r\n" if fault.status == 429 else b"", TEXT),
-        "finnhub": (msgspec.json.encode({"error": "API limit reached."}), JSON),
-        "alphavantage": (b"", TEXT),
-    }
-    body, media = bodies[fault.provider]
+    phrase = HTTPStatus(fault.status).phrase
+    body, media = phrase.encode(), TEXT
+    if fault.provider == "finnhub":
+        body, media = msgspec.json.encode({"error": phrase}), JSON
     if fault.body is not None:
         body = fault.body.encode()
     headers = {} if fault.retry_after_s is None else {"Retry-After": str(fault.retry_after_s)}

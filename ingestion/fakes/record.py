@@ -5,6 +5,9 @@ from collections import Counter, deque
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
+from urllib.parse import parse_qsl, urlencode
+
+from starlette.datastructures import URL
 
 from ingestion.clock import Clock, rfc3339
 from ingestion.fakes.limits import Windows
@@ -12,8 +15,8 @@ from ingestion.fakes.script import Asked, Limit, Provider, Script
 
 # About a day of 60 requests a minute; the counts go on.
 _KEPT_REQUESTS: Final = 100_000
-# Room for a second of slack in each window is the script's; keys are few.
 _NO_KEY: Final = "-"
+_SECRET: Final = frozenset({"token", "apikey", "crumb"})
 
 Value = str | int | float | None | list[str]
 
@@ -38,9 +41,10 @@ class Asking:
     """One request, or one connection of a stream, as it was judged. The key is only hashed."""
 
     provider: Provider
-    on: Asked
+    kind: Asked
     key: str
     path: str
+    query: str
     at: str
     elapsed_s: float
     number: int
@@ -71,7 +75,7 @@ class Record:
         """Return the real seconds since the start or the last reset."""
         return self._clock.monotonic() - self._since
 
-    def asked(self, provider: Provider, on: Asked, key: str, path: str) -> Asking:
+    def asked(self, provider: Provider, on: Asked, key: str, url: URL) -> Asking:
         """Count a request and judge it by its key's limits."""
         self._counts[provider, on] += 1
         self._counts[provider, "any"] += 1
@@ -81,7 +85,7 @@ class Record:
             broken = self._windows_of(provider, hashed).broken_by(elapsed)
         at = rfc3339(self._clock.now())
         number = self._counts[provider, "any"]
-        asking = Asking(provider, on, hashed, path, at, elapsed, number, broken)
+        asking = Asking(provider, on, hashed, url.path, _query(url), at, elapsed, number, broken)
         if broken is not None:
             self.violations.append(asdict_of(asking) | {"limit": _limit(broken)})
         return asking
@@ -142,6 +146,11 @@ def asdict_of(asking: Asking) -> dict[str, Any]:
 def key_hash(key: str) -> str:
     """Return what is noted of a key: enough to tell two apart."""
     return hashlib.sha256(key.encode()).hexdigest()[:12] if key else _NO_KEY
+
+
+def _query(url: URL) -> str:
+    pairs = parse_qsl(url.query, keep_blank_values=True)
+    return urlencode([(name, value) for name, value in pairs if name not in _SECRET])
 
 
 def _limit(limit: Limit) -> dict[str, float]:

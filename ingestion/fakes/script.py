@@ -28,12 +28,12 @@ class Limit(Struct, frozen=True, forbid_unknown_fields=True):
 class Fault(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="fault"):
     """When something goes wrong: from a request or a second on, for so many or so long.
 
-    Requests are counted per provider among those that ``on`` names, from 1; seconds are real ones
+    Requests are counted per provider among those of the ``kind``, from 1; seconds are real ones
     since the start or the last reset. Without an end it lasts.
     """
 
     provider: Provider
-    on: Asked = "any"
+    kind: Asked = "any"
     at_request: Count | None = None
     requests: Count | None = None
     at_s: Annotated[float, Meta(ge=0)] | None = None

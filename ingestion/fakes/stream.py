@@ -14,7 +14,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from ingestion.fakes.desk import House, cut
 from ingestion.fakes.record import Asking, Observation
-from ingestion.fakes.script import AnyFault, Drop, ErrorFrame, Mute, Payload, Provider
+from ingestion.fakes.script import AnyFault, Drop, ErrorFrame, Mute, Payload, Provider, Status
 
 NORMAL: Final = 1000
 
@@ -43,6 +43,14 @@ class Connection:
         """Send a text frame."""
         await self.socket.send_text(text)
         self.frames += 1
+
+    async def give(self, body: bytes) -> None:
+        """Send a payload: as text where it is UTF-8, or as a binary frame."""
+        try:
+            await self.say(body.decode())
+        except UnicodeDecodeError:
+            await self.socket.send_bytes(body)
+            self.frames += 1
 
     def sever(self) -> None:
         """End the connection without a close frame."""
@@ -79,8 +87,8 @@ class Stream(ABC):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         socket = WebSocket(scope, receive, send)
         key = socket.query_params.get("token", "")
-        asking = self._house.record.asked(self.provider, "stream", key, socket.url.path)
-        status = self.refusal(key, asking)
+        asking = self._house.record.asked(self.provider, "stream", key, socket.url)
+        status = self._scripted_status() or self.refusal(key, asking)
         if status is not None:
             self._house.record.answered(asking, str(status), ())
             await socket.send_denial_response(Response(status_code=status))
@@ -130,15 +138,19 @@ class Stream(ABC):
             pinged = await self._ping(connection, pinged, mute)
             await self._frames(connection, is_mute=mute is not None)
 
+    def _scripted_status(self) -> int | None:
+        faults = self._house.faults.acting(self.provider, "stream", Status)
+        return next((fault.status for fault in faults if isinstance(fault, Status)), None)
+
     def _faults(self, connection: Connection) -> list[AnyFault]:
         kinds = Mute, ErrorFrame, Drop, Payload
         acting: list[AnyFault] = list(self._house.faults.acting(self.provider, "stream", kinds))
-        return [fault for fault in acting if fault.on == "stream"]
+        return [fault for fault in acting if fault.kind == "stream"]
 
     async def _disturb(self, connection: Connection, faults: Sequence[AnyFault]) -> None:
         for fault in faults:
             if isinstance(fault, Payload):
-                await connection.say(_text(self._house.faults.next_payload(fault)))
+                await connection.give(self._house.faults.next_payload(fault))
             if isinstance(fault, ErrorFrame) and id(fault) not in connection.done_faults:
                 connection.done_faults.add(id(fault))
                 await connection.say(error_frame(fault.text))
@@ -162,8 +174,3 @@ class Stream(ABC):
 def error_frame(text: str) -> str:
     """Return Finnhub's error frame."""
     return msgspec.json.encode({"type": "error", "msg": text}).decode()
-
-
-def _text(body: bytes) -> str:
-    # A text frame has to be UTF-8: what is not cannot come from a provider over this wire either.
-    return body.decode("utf-8", "replace")

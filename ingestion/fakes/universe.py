@@ -2,7 +2,7 @@
 
 Recorded are AAPL, IBM, MSFT, GOOG and FB. Every other symbol is served two years of one of them
 under another name, from other years: real moves, splits and dividends, but not that company's.
-Which ones depends on the symbol's name alone.
+Which ones depends on the symbol's name, and on those before it in the list.
 """
 
 import hashlib
@@ -53,7 +53,8 @@ def universe(more: int = 0, file: Path | None = None) -> Mapping[str, Series]:
     """
     recorded = _recorded(file or stocks_csv.packaged_file())
     names = [*LISTED.read_text().split(), *(f"SIM{n:04}" for n in range(1, more + 1))]
-    return {name: _series(name, recorded) for name in names}
+    taken: set[tuple[str, int]] = set()
+    return {name: _series(name, recorded, taken) for name in names}
 
 
 def canonical(spelling: str) -> str:
@@ -91,16 +92,25 @@ def _close(bar: DailyBar, adjusted: Mapping[str, str]) -> Close:
     return Close(bar.close / UNIT, type(UNIT)(text))
 
 
-def _series(name: str, recorded: Mapping[str, Series]) -> Series:
+def _series(name: str, recorded: Mapping[str, Series], taken: set[tuple[str, int]]) -> Series:
     own = recorded.get(SAME.get(name, name))
-    return _lent(name, recorded) if own is None else _renamed(name, own, own.bars, 0)
+    if own is not None:
+        return _renamed(name, own, own.bars, 0)
+    donor, first = _drawn(name, recorded)
+    while (donor.symbol, first) in taken:
+        first += 1
+    taken.add((donor.symbol, first))
+    return _lent(name, donor, first)
 
 
-def _lent(name: str, recorded: Mapping[str, Series]) -> Series:
+def _drawn(name: str, recorded: Mapping[str, Series]) -> tuple[Series, int]:
     drawn = int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "big")
     donor = recorded[DONORS[drawn % len(DONORS)]]
     # At least two years away from where it is shown, so that it does not move as its donor does.
-    first = drawn // len(DONORS) % (len(donor.bars) - 2 * LENT_SESSIONS)
+    return donor, drawn // len(DONORS) % (len(donor.bars) - 3 * LENT_SESSIONS)
+
+
+def _lent(name: str, donor: Series, first: int) -> Series:
     sessions = [bar.session for bar in donor.bars[-LENT_SESSIONS:]]
     lent = donor.bars[first : first + LENT_SESSIONS]
     bars = [_moved(bar, session) for bar, session in zip(lent, sessions, strict=True)]

@@ -141,7 +141,7 @@ def test_trades_come_several_a_frame_and_each_is_noted_once(serve: Serve) -> Non
 
 def test_a_mute_stream_stays_open_and_its_trades_are_lost(serve: Serve) -> None:
     running = serve(
-        Mute(provider="finnhub", on="stream", pings=True),
+        Mute(provider="finnhub", kind="stream", pings=True),
         served_at=MORNING,
         speed=600.0,
         ping_s=0.3,
@@ -153,7 +153,9 @@ def test_a_mute_stream_stays_open_and_its_trades_are_lost(serve: Serve) -> None:
 
 
 def test_a_stream_is_dropped_without_goodbye_after_what_was_sent(serve: Serve) -> None:
-    running = serve(Drop(provider="finnhub", on="stream", at_s=2.0), served_at=MORNING, speed=600.0)
+    running = serve(
+        Drop(provider="finnhub", kind="stream", at_s=2.0), served_at=MORNING, speed=600.0
+    )
     *frames, error = _stream(running, ["AAPL"], 10.0)
     assert isinstance(error, websockets.ConnectionClosedError)
     assert error.rcvd is None
@@ -161,7 +163,7 @@ def test_a_stream_is_dropped_without_goodbye_after_what_was_sent(serve: Serve) -
 
 
 def test_an_error_frame_is_sent_once_a_connection(serve: Serve) -> None:
-    running = serve(ErrorFrame(provider="finnhub", on="stream", text="oh"), served_at=MORNING)
+    running = serve(ErrorFrame(provider="finnhub", kind="stream", text="oh"), served_at=MORNING)
     frames = _stream(running, ["AAPL"], 1.0)
     assert frames == [{"type": "error", "msg": "oh"}]
 

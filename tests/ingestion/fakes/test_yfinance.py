@@ -175,7 +175,7 @@ def test_by_default_the_client_hides_an_unknown_symbol_in_an_empty_frame(
 
 
 def test_a_wave_of_429_becomes_the_client_s_rate_limit_error_and_passes(serve: Serve) -> None:
-    running = serve(Status(provider="yahoo", on="chart", at_request=1, requests=5, status=429))
+    running = serve(Status(provider="yahoo", kind="chart", at_request=1, requests=5, status=429))
     with pytest.raises(YFRateLimitError):
         _history(running, "AAPL", period="5d")
     for _ in range(3):
