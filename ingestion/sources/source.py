@@ -13,12 +13,15 @@ class Refused:
 
     ``body`` is what was received, byte for byte; ``topic`` is where it was meant to go, empty when
     that cannot be told; ``reason`` is a machine word, ``detail`` says what was expected and found.
+    ``context`` is what it takes to read the body again one day (see `parsers`): the letter's
+    headers by name, such as the symbol asked for. Never a key or a token: a letter is kept.
     """
 
     body: bytes
     topic: str
     reason: str
     detail: str
+    context: tuple[tuple[str, str], ...] = ()
 
 
 class Source(Protocol):
