@@ -10,6 +10,7 @@ PROGRAM = "python -m ingestion"
 COMMANDS = {
     "contracts": "Write the JSON Schemas of the messages, or check that they are up to date.",
     "produce": "Send messages of a source to Kafka: recorded, simulator, raw; what waits: spool.",
+    "redrive": "Dead letters: list, show, and send what passes now, once.",
     "land": "Land Kafka's records in the object store.",
     "drain": "Wait until bronze has reached the ends that Kafka's logs have now.",
     "doctor": "Probe the object store: whether it keeps what landing is built on.",
