@@ -12,6 +12,7 @@ COMMANDS = {
     "produce": "Send messages of a source to Kafka: recorded, simulator, raw; what waits: spool.",
     "fakes": "Serve Yahoo, Finnhub and Alpha Vantage locally, for development without network.",
     "budget": "Show what is left of each provider's request budget.",
+    "redrive": "Dead letters: list, show, and send what passes now, once.",
     "land": "Land Kafka's records in the object store.",
     "drain": "Wait until bronze has reached the ends that Kafka's logs have now.",
     "doctor": "Probe the object store: whether it keeps what landing is built on.",

@@ -16,7 +16,13 @@ from ingestion.errors import TapehouseError
 
 DEBUG = "--debug"
 # Commands that live in another command's part.
-PARTS = {"budget": "limits", "drain": "land", "status": "land", "doctor": "land.doctor"}
+PARTS = {
+    "budget": "limits",
+    "drain": "land",
+    "status": "land",
+    "doctor": "land.doctor",
+    "redrive": "produce.redrive",
+}
 
 
 def run(name: str, arguments: Sequence[str], program: str) -> None:

@@ -19,7 +19,7 @@ from ingestion.errors import SettingsError
 
 ROOT = Path(__file__).resolve().parents[1]
 
-KafkaRole = Literal["admin", "producer", "lander", "stream", "auditor"]
+KafkaRole = Literal["admin", "producer", "lander", "stream", "auditor", "redriver"]
 StoreRole = Literal["root", "lander", "lake", "loader", "auditor"]
 
 
@@ -104,6 +104,8 @@ class KafkaSettings(Section):
     stream_password: SecretStr | None = None
     auditor_username: str = "auditor"
     auditor_password: SecretStr | None = None
+    redriver_username: str = "redriver"
+    redriver_password: SecretStr | None = None
 
     def servers(self) -> str:
         """Return the bootstrap servers; the local broker where none are configured."""

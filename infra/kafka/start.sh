@@ -49,7 +49,7 @@ write_format_arguments() {
   printf '%s\n' -cp "\"$jars/*\"" kafka.tools.StorageTool format --standalone --ignore-formatted
   printf '%s\n' --cluster-id "$(java -cp "$jars/*" kafka.tools.StorageTool random-uuid | tail -n 1)"
   printf '%s\n' --config "\"$run/server.properties\""
-  for role in ADMIN PRODUCER LANDER STREAM AUDITOR; do
+  for role in ADMIN PRODUCER LANDER STREAM AUDITOR REDRIVER; do
     user="KAFKA_${role}_USERNAME"
     password="$(password_of "$role")"
     printf '%s\n' --add-scram "\"SCRAM-SHA-512=[name=${!user:-${role,,}},password=$password]\""

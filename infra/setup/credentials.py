@@ -7,7 +7,7 @@ import socket
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-KAFKA_USERS = ("ADMIN", "PRODUCER", "LANDER", "STREAM", "AUDITOR")
+KAFKA_USERS = ("ADMIN", "PRODUCER", "LANDER", "STREAM", "AUDITOR", "REDRIVER")
 STORE_IDENTITIES = ("ROOT", "LANDER", "LAKE", "LOADER", "AUDITOR")
 PORTS = {"KAFKA_PORT": 19092, "KAFKA_CONTROLLER_PORT": 19093, "STORE_PORT": 19000}
 

@@ -1,10 +1,9 @@
 """The command ``python -m ingestion produce``."""
 
-from datetime import date, datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Annotated
-from uuid import uuid4
 
 import typer
 
@@ -13,15 +12,29 @@ from ingestion.clock import SystemClock
 from ingestion.errors import SettingsError
 from ingestion.produce import foreign, kafka
 from ingestion.produce.execute import Delivery, Plan, execute
+from ingestion.produce.options import (
+    Day,
+    DeliveryTimeout,
+    File,
+    LastSessions,
+    LedgerFolder,
+    Rate,
+    Report,
+    RunId,
+    SpoolFolder,
+    Symbols,
+    configured_spool,
+    named_run,
+    selection_of,
+)
 from ingestion.produce.outgoing import outgoing
 from ingestion.produce.pacing import Stop
+from ingestion.produce.recorded import recorded
 from ingestion.produce.spool_file import contents
 from ingestion.produce.ticks import ticking
-from ingestion.settings import ProduceSettings, ProjectSettings
+from ingestion.settings import ProjectSettings
 from ingestion.sources import stocks_csv
 from ingestion.sources.daily_bar import daily_bars
-from ingestion.sources.recorded import Recorded
-from ingestion.sources.selection import Selection
 from ingestion.sources.simulator import Simulator, SimulatorSettings
 from ingestion.sources.source import Source
 
@@ -29,69 +42,7 @@ app = typer.Typer(help="Send messages of a source to Kafka.", no_args_is_help=Tr
 spool_app = typer.Typer(help="What waits on disk for Kafka.", no_args_is_help=True)
 app.add_typer(spool_app, name="spool")
 
-MAX_RUN_ID = 64
-
-Symbols = Annotated[
-    list[str] | None, typer.Option("--symbol", help="Only this symbol; may be repeated.")
-]
-Day = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Inclusive bound.")]
-LastSessions = Annotated[int | None, typer.Option(min=1, help="Only so many latest sessions.")]
-File = Annotated[
-    Path | None, typer.Option(help="Another file of bars with the same columns (.csv, .csv.gz).")
-]
-Rate = Annotated[
-    float | None, typer.Option(min=0.001, help="Records a second; as fast as possible without.")
-]
-Report = Annotated[Path | None, typer.Option(help="Also write the summary to this file as JSON.")]
-RunId = Annotated[
-    str | None, typer.Option(help="Name of this run in every message; made up without.")
-]
-DeliveryTimeout = Annotated[
-    float,
-    typer.Option(
-        min=1,
-        help="Seconds until an unconfirmed record is given up as unknown, all attempts included; "
-        "with a spool: how long the end waits for an answer.",
-    ),
-]
-LedgerFolder = Annotated[
-    Path | None,
-    typer.Option(
-        "--ledger", help="Folder of the write-ahead ledger: a file a run, for the auditor."
-    ),
-]
-SpoolFolder = Annotated[
-    Path | None,
-    typer.Option(
-        "--spool", help="Folder of the spool: what Kafka has not confirmed is kept on disk."
-    ),
-]
-
-
-@app.command()
-def recorded(
-    symbol: Symbols = None,
-    start: Day = None,
-    end: Day = None,
-    last_sessions: LastSessions = None,
-    file: File = None,
-    rate: Rate = None,
-    report: Report = None,
-    run_id: RunId = None,
-    delivery_timeout: DeliveryTimeout = kafka.DELIVERY_TIMEOUT_S,
-    ledger: LedgerFolder = None,
-    spool: SpoolFolder = None,
-) -> None:
-    """Send real daily bars of 2000 to 2013 and the corporate actions that they prove."""
-    run_id = _run_id(run_id, "recorded")
-    source = Recorded(
-        file or stocks_csv.packaged_file(),
-        calendar.get(ProjectSettings.load().calendar),
-        run_id,
-        _selection(symbol, start, end, last_sessions),
-    )
-    delivery = Delivery(rate, report, delivery_timeout, ledger, spool or _configured_spool())
-    execute(_plan(source, run_id, delivery), SystemClock())
+app.command()(recorded)
 
 
 @app.command()
@@ -119,18 +70,18 @@ def simulator(
 
     Without bounds: the last two recorded sessions.
     """
-    run_id = _run_id(run_id, "simulator")
+    run_id = named_run(run_id, "simulator")
     if start is None and end is None and last_sessions is None:
         last_sessions = 2
     path = file or stocks_csv.packaged_file()
-    selection = _selection(symbol, start, end, last_sessions).resolve(stocks_csv.read(path))
+    selection = selection_of(symbol, start, end, last_sessions).resolve(stocks_csv.read(path))
     sessions = calendar.get(ProjectSettings.load().calendar)
     source = Simulator(
         daily_bars(stocks_csv.read(path), sessions, selection),
         SimulatorSettings(seed, _fraction(volume_fraction), _interval(quote_interval)),
         run_id,
     )
-    delivery = Delivery(rate, report, delivery_timeout, ledger, spool or _configured_spool())
+    delivery = Delivery(rate, report, delivery_timeout, ledger, spool or configured_spool())
     execute(_plan(source, run_id, delivery), SystemClock())
 
 
@@ -150,11 +101,11 @@ def raw(
     What comes through a pipe cannot be read again: it always has a spool.
     """
     clock = SystemClock()
-    run_id = _run_id(run_id, "raw")
+    run_id = named_run(run_id, "raw")
     stop = Stop()
     records = foreign.read(file, source, run_id, clock, stop)
     is_live = _is_live(file)
-    spool = spool or _configured_spool() or (_default_spool() if is_live else None)
+    spool = spool or configured_spool() or (_default_spool() if is_live else None)
     delivery = Delivery(rate, report, delivery_timeout, ledger, spool)
     made = ticking(records) if is_live else records
     execute(Plan(source, run_id, made, dict, delivery, is_live=is_live, stop=stop), clock)
@@ -163,7 +114,7 @@ def raw(
 @spool_app.command()
 def status(spool: SpoolFolder = None) -> None:
     """Show what a spool holds."""
-    folder = spool or _configured_spool() or _default_spool()
+    folder = spool or configured_spool() or _default_spool()
     found = contents(folder)
     since = f", the oldest since {found.oldest_at}" if found.oldest_at else ""
     typer.echo(f"{folder}: {found.records:,} records, {found.size_bytes:,} bytes{since}")
@@ -187,15 +138,11 @@ def drain(
     ] = False,
 ) -> None:
     """Send what a spool holds, and fail unless Kafka confirms all of it."""
-    folder = spool or _configured_spool() or _default_spool()
+    folder = spool or configured_spool() or _default_spool()
     contents(folder)
-    run_id = _run_id(run_id, "drain")
+    run_id = named_run(run_id, "drain")
     delivery = Delivery(None, report, delivery_timeout, ledger, folder, set_aside)
     execute(Plan("spool", run_id, (), dict, delivery, can_wait=True), SystemClock())
-
-
-def _configured_spool() -> Path | None:
-    return ProduceSettings.load().spool()
 
 
 def _default_spool() -> Path:
@@ -212,16 +159,6 @@ def _plan(source: Source, run_id: str, delivery: Delivery) -> Plan:
     return Plan(source.name, run_id, records, source.facts, delivery)
 
 
-def _selection(
-    symbols: list[str] | None, start: datetime | None, end: datetime | None, last: int | None
-) -> Selection:
-    return Selection(frozenset(symbols or ()), _day(start), _day(end), last)
-
-
-def _day(moment: datetime | None) -> date | None:
-    return moment.date() if moment else None
-
-
 def _fraction(text: str) -> Decimal:
     try:
         value = Decimal(text)
@@ -234,10 +171,3 @@ def _fraction(text: str) -> Decimal:
 
 def _interval(seconds: int) -> timedelta | None:
     return timedelta(seconds=seconds) if seconds else None
-
-
-def _run_id(given: str | None, source: str) -> str:
-    run_id = given or f"{source}-{SystemClock().now():%Y%m%dT%H%M%SZ}-{uuid4().hex[:8]}"
-    if len(run_id) > MAX_RUN_ID:
-        raise SettingsError(f"--run-id: expected at most {MAX_RUN_ID} characters, found {run_id}")
-    return run_id

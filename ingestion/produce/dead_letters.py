@@ -26,6 +26,7 @@ class Letter(NamedTuple):
 def letter(refused: Refused, source: str, run_id: str, failed_at: datetime) -> Letter:
     """Return the dead letter; its value is the received body, byte for byte."""
     headers = {
+        **dict(refused.context),
         "source": source,
         "reason": refused.reason,
         "detail": refused.detail[:_MAX_DETAIL],

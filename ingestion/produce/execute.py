@@ -20,6 +20,7 @@ from ingestion.produce.outgoing import Outgoing
 from ingestion.produce.pacing import Pacer, Stop, stop_on_signal
 from ingestion.produce.progress import shown
 from ingestion.produce.run import run
+from ingestion.produce.sending import Told, untold
 from ingestion.produce.spool import Spool
 from ingestion.produce.summary import Summary
 from ingestion.settings import KafkaSettings, ProduceSettings
@@ -47,7 +48,9 @@ class Plan:
     """What to send, as which run, and how.
 
     A source that cannot wait is read while Kafka is away, as far as a spool keeps what it gives. A
-    live one ends by itself when ``stop`` is requested: all that it has given is sent.
+    live one ends by itself when ``stop`` is requested: all that it has given is sent. One that
+    ``ends_itself`` is asked on while it is silent. ``told`` hears of each record whether Kafka
+    confirmed it.
     """
 
     name: str
@@ -57,7 +60,9 @@ class Plan:
     delivery: Delivery
     can_wait: bool = False
     is_live: bool = False
+    ends_itself: bool = False
     stop: Stop = field(default_factory=Stop)
+    told: Told = untold
 
 
 def execute(plan: Plan, clock: Clock) -> None:
@@ -78,13 +83,13 @@ def execute(plan: Plan, clock: Clock) -> None:
         _backlog(plan, clock) as backlog,
     ):
         deliverer = kafka.Deliverer(
-            config, clock, _librdkafka_log(), lambda: stop.requested, ledger, backlog
+            config, clock, _librdkafka_log(), lambda: stop.requested, ledger, backlog, plan.told
         )
         try:
             _check(deliverer, plan)
             pacer = Pacer(clock, delivery.rate)
-            wait_s, is_live = delivery.timeout_s, plan.is_live
-            run(plan.records, deliverer, clock, pacer, stop, progress, wait_s, is_live)
+            how = (delivery.timeout_s, plan.is_live, plan.ends_itself)
+            run(plan.records, deliverer, clock, pacer, stop, progress, *how)
         finally:
             _report(plan, deliverer.summary)
     _print(plan, deliverer.summary)
@@ -133,6 +138,8 @@ def _print(plan: Plan, summary: Summary) -> None:
 
 
 def _text(value: object) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {number}" for name, number in value.items()) or "-"
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 

@@ -1,26 +1,26 @@
 """JSON lines that others wrote, through the contract check: what passes is sent byte for byte."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from io import FileIO
 from pathlib import Path
 from select import select
-from typing import Any
-
-import msgspec
 
 from ingestion.clock import Clock
-from ingestion.contracts import envelope
-from ingestion.contracts.topics import TOPIC_OF_SCHEMA
-from ingestion.errors import ContractError, SourceError
+from ingestion.errors import SourceError
 from ingestion.produce import outgoing
 from ingestion.produce.dead_letters import MAX_VALUE_BYTES
 from ingestion.produce.outgoing import Outgoing
 from ingestion.produce.pacing import Stop
+from ingestion.sources import message_line
+from ingestion.sources.parsers import MESSAGE_LINE, PARSER_HEADER
 from ingestion.sources.source import Refused
 
 _CHUNK_BYTES = 2**16
 # How soon a stop is noticed while nothing comes.
 _LOOK_S = 0.05
+# A line may name any source, also one whose own bodies are read otherwise.
+_CONTEXT = ((PARSER_HEADER, MESSAGE_LINE),)
 
 
 def read(
@@ -74,18 +74,8 @@ def _judged(body: bytes, source: str, run_id: str, clock: Clock) -> Outgoing:
     if len(body) > MAX_VALUE_BYTES:
         detail = f"expected at most {MAX_VALUE_BYTES} bytes, found {len(body)}"
         return outgoing.of_refused(Refused(body, "", "too_large", detail), source, run_id, clock)
-    try:
-        return outgoing.of_message(envelope.decode(body), body)
-    except ContractError as error:
-        refused = Refused(body, _meant_topic(body), "contract", str(error))
+    found = message_line.judge(body)
+    if isinstance(found, Refused):
+        refused = replace(found, context=_CONTEXT)
         return outgoing.of_refused(refused, source, run_id, clock)
-
-
-def _meant_topic(body: bytes) -> str:
-    """Return the topic of the schema that a broken message claims, empty where none can be told."""
-    try:
-        claimed: Any = msgspec.json.decode(body)
-    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
-        return ""
-    schema = claimed.get("schema") if isinstance(claimed, dict) else None
-    return TOPIC_OF_SCHEMA.get(schema, "") if isinstance(schema, str) else ""
+    return outgoing.of_message(*found)

@@ -19,7 +19,7 @@ from ingestion.produce.backlog import Backlog, Memory
 from ingestion.produce.client import Client
 from ingestion.produce.ledger import Ledger, NoLedger
 from ingestion.produce.outgoing import Outgoing
-from ingestion.produce.sending import BATCH, Sending
+from ingestion.produce.sending import BATCH, Sending, Told, untold
 from ingestion.settings import KafkaSettings
 
 Config = Mapping[str, str | int | float | bool]
@@ -76,13 +76,14 @@ class Deliverer:
         give_up: Callable[[], bool] = lambda: False,
         ledger: Ledger | NoLedger = NoLedger(),  # noqa: B008 - it holds nothing
         backlog: Backlog | None = None,
+        told: Told = untold,
     ) -> None:
         self._clock = clock
         self._give_up = give_up
         self._backlog = Memory() if backlog is None else backlog
         self._client = Client(config, log)
         timeout_s = int(config["message.timeout.ms"]) / 1000 or inf
-        self._sending = Sending(self._client, clock, ledger, self._backlog, timeout_s)
+        self._sending = Sending(self._client, clock, ledger, self._backlog, timeout_s, told)
         self.summary = self._sending.summary
         self._batch: list[Outgoing] = []
         self._batch_bytes = 0

@@ -26,12 +26,13 @@ def run(
     progress: Progress,
     wait_s: float = DELIVERY_TIMEOUT_S,
     is_live: bool = False,
+    ends_itself: bool = False,
 ) -> Summary:
     """Send all records and wait for Kafka's answers; on a stop, send no more and wait briefly.
 
     None among them is the source's silence: what waits is sent meanwhile. What a live source has
     given cannot be had again: after a stop it is sent until the source ends, as it then does by
-    itself, or is silent.
+    itself, or is silent; one that ``ends_itself`` also when it is silent.
 
     ``wait_s`` is how long the end waits without any answer. Within the delivery timeout each record
     has one, unless a spool keeps it until the broker is back.
@@ -48,7 +49,8 @@ def run(
                 deliverer.poll()
                 if is_ending:
                     break
-                is_ending = stop.requested  # its reader may just now have its hand on a line
+                # Its reader may just now have its hand on a line: silent twice is silent.
+                is_ending = stop.requested and not ends_itself
             elif not _sent(record, deliverer, pacer, stop, is_live):
                 break
             progress(summary)

@@ -5,7 +5,7 @@ alone, and only a record that is refused alone is at fault.
 """
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import filterfalse
 
@@ -26,6 +26,13 @@ _POLL_EVERY = 500
 # So long at once for what goes alone; each takes a round trip to the broker.
 _ALONE_S = 0.1
 
+# Told once of each record that was handed over, at its end: whether Kafka confirmed it.
+Told = Callable[[Outgoing, bool], None]
+
+
+def untold(record: Outgoing, is_confirmed: bool) -> None:
+    """Tell nobody."""
+
 
 class Sending:
     """Takes from the backlog, writes the ledger, hands to the client, and judges the answers."""
@@ -37,6 +44,7 @@ class Sending:
         ledger: Ledger | NoLedger,
         backlog: Backlog,
         timeout_s: float,
+        told: Told = untold,
     ) -> None:
         self.summary = Summary()
         self._client = client
@@ -44,6 +52,7 @@ class Sending:
         self._ledger = ledger
         self._backlog = backlog
         self._timeout_s = timeout_s
+        self._told = told
         self._ready: deque[Entry] = deque()  # in the ledger, not yet handed over
         self._unanswered: dict[int, Entry] = {}
         self._closed: set[str] = set()
@@ -123,6 +132,7 @@ class Sending:
     def _handed_over(self, entry: Entry) -> bool:
         if entry.record.topic in self._closed:
             self._ledger.failed(entry.record, "held back: Kafka refused an earlier one's topic")
+            self._told(entry.record, False)
             return True
         if not self._has_its_turn(entry):
             return False
@@ -180,6 +190,7 @@ class Sending:
         if self._unanswered.pop(entry.number, None):
             self.summary.delivered[entry.record.topic] += 1
             self._backlog.forget(entry)
+            self._told(entry.record, True)
 
     def _note_place(self, record: Outgoing, message: Message) -> None:
         partition, offset = int(message.partition() or 0), self._places.offset(message)
@@ -208,6 +219,7 @@ class Sending:
         elif self._backlog.outlives:
             # It stays, and a later run sends it: what is behind it must not overtake it.
             self._closed.add(entry.record.topic)
+        self._told(entry.record, False)
 
     def _is_overdue(self) -> bool:
         oldest = next(iter(self._unanswered.values()), None)
@@ -230,6 +242,7 @@ class Sending:
         self._ready.extend(filter(self._has_time, waiting))
 
     def _run_out(self, entry: Entry) -> None:
+        self._told(entry.record, False)
         if entry.was_sent:
             self.summary.unknown[entry.record.topic] += 1
             return

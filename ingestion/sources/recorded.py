@@ -17,6 +17,7 @@ from typing import Any
 
 import msgspec
 
+from ingestion import calendar as calendars
 from ingestion.calendar import Calendar, Session
 from ingestion.clock import rfc3339
 from ingestion.contracts.identity import observation_id
@@ -24,12 +25,14 @@ from ingestion.contracts.records import BarMessage, CorporateActionMessage, Mess
 from ingestion.contracts.topics import BATCH
 from ingestion.sources import corporate_actions, stocks_csv
 from ingestion.sources.corporate_actions import Action, Close
+from ingestion.sources.message_line import Encoded
 from ingestion.sources.selection import Selection
 from ingestion.sources.source import Refused
 from ingestion.sources.stocks_csv import Row
 
 NAME = "recorded"
 CURRENCY = "USD"
+CALENDAR = "XNYS"
 FETCH_DELAY = timedelta(minutes=15)
 
 
@@ -95,6 +98,18 @@ class Recorded:
         return day is not None and [
             found.session_date for found in self._calendar.sessions(day, session.session_date)
         ] == [day, session.session_date]
+
+
+def parse(body: bytes, headers: Mapping[str, str]) -> list[Message | Encoded | Refused]:
+    """Read one line of a file of US shares again, for a dead letter: the bar alone.
+
+    An action shows only beside the day before: where it matters, send the file again.
+    """
+    row = stocks_csv.row_of(body)
+    if isinstance(row, Refused):
+        return [row]
+    run_id = headers.get("run_id") or NAME
+    return [*Recorded(Path(), calendars.get(CALENDAR), run_id)._messages_of(row, None)]
 
 
 def _checked(row: Row, fields: dict[str, Any]) -> Message | Refused:

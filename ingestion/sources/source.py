@@ -14,6 +14,8 @@ class Refused:
     ``body`` is what was received, byte for byte; ``topic`` is where it was meant to go, empty when
     that cannot be told; ``reason`` is a machine word, ``detail`` says what was expected and found.
     ``source`` is who gave it, where the source as a whole has several providers behind it.
+    ``context`` is what it takes to read the body again one day (see `parsers`): the letter's
+    headers by name, such as the symbol asked for. Never a key or a token: a letter is kept.
     """
 
     body: bytes
@@ -21,6 +23,7 @@ class Refused:
     reason: str
     detail: str
     source: str | None = None
+    context: tuple[tuple[str, str], ...] = ()
 
 
 class Source(Protocol):

@@ -52,21 +52,13 @@ def read(path: Path) -> Iterator[Row | Refused]:
     try:
         with closing(_open(path)) as lines:
             _check_header(path, next(iter(lines), b""))
-            yield from (_row(line.rstrip(b"\r\n")) for line in lines)
+            yield from (row_of(line.rstrip(b"\r\n")) for line in lines)
     except (OSError, EOFError, zlib.error) as error:
         raise SourceError(f"{path}: cannot be read: {error}") from error
 
 
-def _open(path: Path) -> BufferedIOBase:
-    return gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb")
-
-
-def _check_header(path: Path, found: bytes) -> None:
-    if found.rstrip(b"\r\n") != HEADER:
-        raise SourceError(f"{path}: expected the header {HEADER!r}, found {found[:100]!r}")
-
-
-def _row(line: bytes) -> Row | Refused:
+def row_of(line: bytes) -> Row | Refused:
+    """Return the fields of a line without its line end, or why it is no row."""
     try:
         fields = line.decode().split(",")
     except UnicodeDecodeError as error:
@@ -77,3 +69,12 @@ def _row(line: bytes) -> Row | Refused:
         detail = f"expected {expected} columns, found {len(fields)}"
         return Refused(line, BATCH, "malformed_row", detail)
     return Row(line, *fields)
+
+
+def _open(path: Path) -> BufferedIOBase:
+    return gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb")
+
+
+def _check_header(path: Path, found: bytes) -> None:
+    if found.rstrip(b"\r\n") != HEADER:
+        raise SourceError(f"{path}: expected the header {HEADER!r}, found {found[:100]!r}")

@@ -125,7 +125,16 @@ def test_readers_read_every_topic(stack: RunningStack, role: KafkaRole, topic: s
     read(stack, role, topic)
 
 
-@pytest.mark.parametrize("role", ["lander", "stream", "auditor"])
+def test_the_redriver_reads_dead_letters_alone(stack: RunningStack) -> None:
+    read(stack, "redriver", "stock-market-dlq")
+    client = AdminClient(connection(stack, "redriver"))
+    assert set(client.list_topics(timeout=TIMEOUT_S).topics) == {"stock-market-dlq"}
+    asked = client.list_topics("stock-quotes", timeout=TIMEOUT_S).topics["stock-quotes"]
+    assert asked.error is not None
+    assert asked.error.code() in DENIED
+
+
+@pytest.mark.parametrize("role", ["lander", "stream", "auditor", "redriver"])
 def test_readers_cannot_write(stack: RunningStack, role: KafkaRole) -> None:
     assert refusal(lambda: produce(stack, role, "stock-quotes")) in DENIED
 
@@ -147,6 +156,7 @@ def test_groups_commit_under_their_own_name(
         ("stream", "landers"),
         ("auditor", "landers"),
         ("producer", "landers"),
+        ("redriver", "redrive"),
     ],
 )
 def test_nobody_commits_for_another_group(stack: RunningStack, role: KafkaRole, group: str) -> None:
@@ -161,7 +171,7 @@ def test_the_auditor_sees_what_the_landers_committed(stack: RunningStack) -> Non
     assert place.offset == 0
 
 
-@pytest.mark.parametrize("role", ["producer", "lander", "stream", "auditor"])
+@pytest.mark.parametrize("role", ["producer", "lander", "stream", "auditor", "redriver"])
 def test_no_role_creates_or_deletes_a_topic(stack: RunningStack, role: KafkaRole) -> None:
     client = AdminClient(connection(stack, role))
     created = client.create_topics([NewTopic("mine", 1, 1)])["mine"]

@@ -2,6 +2,7 @@
 
 import ctypes
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import confluent_kafka
 import pytest
 from confluent_kafka import Consumer, Message, TopicPartition
 
+from ingestion import cli
 from ingestion.contracts.topics import TOPICS
 
 _PARTITIONS = 4
@@ -121,3 +123,30 @@ class FakeClock:
         self.slept.append(seconds)
         self.time += seconds
         self.on_sleep()
+
+
+@dataclass
+class Ended:
+    """How a command ended."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+Command = Callable[..., Ended]
+
+
+@pytest.fixture
+def ingestion(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Command:
+    """The command in this process: importing pandas for each call would take longest."""
+
+    def run(name: str, *arguments: str, environment: dict[str, str] | None = None) -> Ended:
+        for variable, value in (environment or {}).items():
+            monkeypatch.setenv(variable, value)
+        with pytest.raises(SystemExit) as ended:
+            cli.run(name, arguments, "test")
+        assert isinstance(ended.value.code, int)
+        return Ended(ended.value.code, *capsys.readouterr())
+
+    return run

@@ -5,15 +5,12 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from threading import Thread
 
 import pytest
 from confluent_kafka import KafkaError
 
-from ingestion import cli
 from ingestion.contracts import envelope
 from ingestion.produce import execute
 from ingestion.produce import kafka as kafka_module
@@ -21,40 +18,13 @@ from ingestion.produce.spool_file import contents
 from ingestion.settings import ROOT
 from ingestion.sources.stocks_csv import HEADER
 from tests.ingestion.contracts.samples import sample
-from tests.ingestion.produce.conftest import MockKafka
-
-
-@dataclass
-class Ended:
-    """How a command ended."""
-
-    returncode: int
-    stdout: str
-    stderr: str
-
-
-Command = Callable[..., Ended]
+from tests.ingestion.produce.conftest import Command, MockKafka
 
 
 @pytest.fixture(autouse=True)
 def _without_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also where a stack of other tests is in force."""
     monkeypatch.setenv("TAPEHOUSE_ENV_FILE", str(tmp_path / "no-settings"))
-
-
-@pytest.fixture
-def ingestion(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Command:
-    """The command in this process: importing pandas for each call would take longest."""
-
-    def run(name: str, *arguments: str, environment: dict[str, str] | None = None) -> Ended:
-        for variable, value in (environment or {}).items():
-            monkeypatch.setenv(variable, value)
-        with pytest.raises(SystemExit) as ended:
-            cli.run(name, arguments, "test")
-        assert isinstance(ended.value.code, int)
-        return Ended(ended.value.code, *capsys.readouterr())
-
-    return run
 
 
 def process(*arguments: str) -> subprocess.CompletedProcess[str]:

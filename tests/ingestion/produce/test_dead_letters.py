@@ -47,6 +47,16 @@ def test_a_letter_names_the_provider_behind_a_source_of_several() -> None:
     assert dict(made.headers)["source"] == b"yahoo"
 
 
+def test_a_letter_has_what_reads_its_body_again_and_cannot_be_made_to_lie() -> None:
+    context = (("symbol", "IBM"), ("source", "somebody else"))
+
+    made = letter(Refused(b"", "", "contract", "", context=context), "s", "r", AT)
+
+    headers = dict(made.headers)
+    assert (headers["symbol"], headers["source"]) == (b"IBM", b"s")
+    assert len(made.headers) == len(headers)
+
+
 def test_a_detail_that_is_no_text_does_not_stop_the_letter() -> None:
     made = letter(Refused(b"x", "", "contract", "found \ud800" + "y" * 9_999), "s", "r", AT)
 
@@ -107,6 +117,7 @@ def test_what_fails_is_a_letter_with_the_topic_that_it_claims(
     assert (record.topic, record.key, record.value) == ("stock-market-dlq", None, body)
     assert (headers["source"], headers["topic"]) == (b"partner", topic)
     assert headers["reason"] == b"contract"
+    assert headers["parser"] == b"message"
     assert record.refused
 
 

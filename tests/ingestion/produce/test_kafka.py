@@ -20,6 +20,7 @@ from ingestion.produce.ledger import Ledger, NoLedger
 from ingestion.produce.outgoing import Outgoing, of_message, outgoing
 from ingestion.produce.pacing import Pacer, Stop
 from ingestion.produce.run import run
+from ingestion.produce.sending import Told, untold
 from ingestion.produce.summary import Summary
 from ingestion.settings import KafkaSettings
 from ingestion.sources.source import Refused
@@ -32,11 +33,12 @@ SYMBOLS = ("AAPL", "FB", "GOOG", "IBM", "MSFT")
 def deliverer(
     servers: str,
     ledger: Ledger | NoLedger = NoLedger(),  # noqa: B008 - it holds nothing
+    told: Told = untold,
     **changes: Any,
 ) -> Deliverer:
     settings = KafkaSettings(bootstrap_servers=servers, security_protocol="PLAINTEXT")
     config = client.configuration(settings, delivery_timeout_s=20) | changes
-    return Deliverer(config, CLOCK, quiet(), ledger=ledger)
+    return Deliverer(config, CLOCK, quiet(), ledger=ledger, told=told)
 
 
 def quiet() -> logging.Logger:

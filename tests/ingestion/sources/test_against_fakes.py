@@ -174,7 +174,7 @@ def streamed(
 
 def test_all_trades_that_were_handed_out_are_made_once(serve: Serve, nyse: Calendar) -> None:
     """Whatever is lost with a connection was never handed out: it is dropped between frames."""
-    fault = Drop(provider="finnhub", on="stream", at_s=1.5, for_s=0.5)
+    fault = Drop(provider="finnhub", kind="stream", at_s=1.5, for_s=0.5)
     running = serve(fault, served_at=MORNING, speed=600.0)
     made, source = streamed(running, nyse, 4.0)
 
@@ -194,7 +194,7 @@ def test_all_trades_that_were_handed_out_are_made_once(serve: Serve, nyse: Calen
 
 
 def test_a_mute_stream_is_noticed_and_opened_anew(serve: Serve, nyse: Calendar) -> None:
-    fault = Mute(provider="finnhub", on="stream", pings=True, for_s=1.5)
+    fault = Mute(provider="finnhub", kind="stream", pings=True, for_s=1.5)
     running = serve(fault, served_at=MORNING, speed=600.0, ping_s=0.2)
     made, source = streamed(running, nyse, 5.0, mute_after_s=1.0)
 
@@ -205,7 +205,7 @@ def test_a_mute_stream_is_noticed_and_opened_anew(serve: Serve, nyse: Calendar) 
 
 def test_the_symbols_beyond_the_plan_are_named(serve: Serve, nyse: Calendar) -> None:
     running = serve(
-        ErrorFrame(provider="finnhub", on="stream", text="oh"),
+        ErrorFrame(provider="finnhub", kind="stream", text="oh"),
         served_at=MORNING, speed=600.0, max_symbols=2,
     )  # fmt: skip
     made, source = streamed(running, nyse, 2.0, ("AAPL", "MSFT", "IBM", "FB"))

@@ -1,0 +1,1 @@
+"""Dead letters, read again and sent once what refused them is mended."""
