@@ -13,6 +13,7 @@ from ingestion.clock import SystemClock
 from ingestion.errors import SettingsError
 from ingestion.produce import foreign, kafka
 from ingestion.produce.execute import Delivery, Plan, execute
+from ingestion.produce.faults import Faults, FaultSeed, TruthFile, faulty
 from ingestion.produce.outgoing import outgoing
 from ingestion.produce.pacing import Stop
 from ingestion.produce.spool_file import contents
@@ -75,6 +76,9 @@ def recorded(
     end: Day = None,
     last_sessions: LastSessions = None,
     file: File = None,
+    faults: Faults = None,
+    fault_seed: FaultSeed = 7,
+    truth: TruthFile = None,
     rate: Rate = None,
     report: Report = None,
     run_id: RunId = None,
@@ -84,11 +88,18 @@ def recorded(
 ) -> None:
     """Send real daily bars of 2000 to 2013 and the corporate actions that they prove."""
     run_id = _run_id(run_id, "recorded")
-    source = Recorded(
-        file or stocks_csv.packaged_file(),
-        calendar.get(ProjectSettings.load().calendar),
-        run_id,
-        _selection(symbol, start, end, last_sessions),
+    sessions = calendar.get(ProjectSettings.load().calendar)
+    source = faulty(
+        Recorded(
+            file or stocks_csv.packaged_file(),
+            sessions,
+            run_id,
+            _selection(symbol, start, end, last_sessions),
+        ),
+        faults,
+        fault_seed,
+        truth,
+        sessions,
     )
     delivery = Delivery(rate, report, delivery_timeout, ledger, spool or _configured_spool())
     execute(_plan(source, run_id, delivery), SystemClock())
@@ -108,6 +119,9 @@ def simulator(
         int, typer.Option(min=0, help="Seconds between two quotes of a symbol; 0 for none.")
     ] = 60,
     file: File = None,
+    faults: Faults = None,
+    fault_seed: FaultSeed = 7,
+    truth: TruthFile = None,
     rate: Rate = None,
     report: Report = None,
     run_id: RunId = None,
@@ -125,11 +139,12 @@ def simulator(
     path = file or stocks_csv.packaged_file()
     selection = _selection(symbol, start, end, last_sessions).resolve(stocks_csv.read(path))
     sessions = calendar.get(ProjectSettings.load().calendar)
-    source = Simulator(
+    source: Source = Simulator(
         daily_bars(stocks_csv.read(path), sessions, selection),
         SimulatorSettings(seed, _fraction(volume_fraction), _interval(quote_interval)),
         run_id,
     )
+    source = faulty(source, faults, fault_seed, truth, sessions)
     delivery = Delivery(rate, report, delivery_timeout, ledger, spool or _configured_spool())
     execute(_plan(source, run_id, delivery), SystemClock())
 
