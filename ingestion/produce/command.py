@@ -14,6 +14,7 @@ from ingestion.errors import SettingsError
 from ingestion.produce import foreign, kafka
 from ingestion.produce.execute import Delivery, Plan, execute
 from ingestion.produce.faults import Faults, FaultSeed, TruthFile, faulty
+from ingestion.produce.generated import Generated, generated_bars
 from ingestion.produce.outgoing import outgoing
 from ingestion.produce.pacing import Stop
 from ingestion.produce.spool_file import contents
@@ -118,6 +119,7 @@ def simulator(
     quote_interval: Annotated[
         int, typer.Option(min=0, help="Seconds between two quotes of a symbol; 0 for none.")
     ] = 60,
+    generated: Generated = None,
     file: File = None,
     faults: Faults = None,
     fault_seed: FaultSeed = 7,
@@ -129,21 +131,25 @@ def simulator(
     ledger: LedgerFolder = None,
     spool: SpoolFolder = None,
 ) -> None:
-    """Send simulated trades that honour the recorded bars, and quotes polled from them.
+    """Send simulated trades that honour recorded or generated bars, and quotes polled from them.
 
     Without bounds: the last two recorded sessions.
     """
     run_id = _run_id(run_id, "simulator")
-    if start is None and end is None and last_sessions is None:
-        last_sessions = 2
-    path = file or stocks_csv.packaged_file()
-    selection = _selection(symbol, start, end, last_sessions).resolve(stocks_csv.read(path))
     sessions = calendar.get(ProjectSettings.load().calendar)
-    source: Source = Simulator(
-        daily_bars(stocks_csv.read(path), sessions, selection),
-        SimulatorSettings(seed, _fraction(volume_fraction), _interval(quote_interval)),
-        run_id,
+    if generated:
+        bounds = _day(start), _day(end), last_sessions
+        bars = generated_bars(generated, symbol or (), bounds, seed, sessions)
+    else:
+        if start is None and end is None and last_sessions is None:
+            last_sessions = 2
+        path = file or stocks_csv.packaged_file()
+        selection = _selection(symbol, start, end, last_sessions).resolve(stocks_csv.read(path))
+        bars = daily_bars(stocks_csv.read(path), sessions, selection)
+    settings = SimulatorSettings(
+        seed, _fraction(volume_fraction), _interval(quote_interval), is_generated=bool(generated)
     )
+    source: Source = Simulator(bars, settings, run_id)
     source = faulty(source, faults, fault_seed, truth, sessions)
     delivery = Delivery(rate, report, delivery_timeout, ledger, spool or _configured_spool())
     execute(_plan(source, run_id, delivery), SystemClock())
