@@ -8,7 +8,7 @@ RUN := .venv/bin/python -m
 ARGS ?=
 SEEDS ?= 1000
 
-.PHONY: help setup ready up down status reset demo test doctor simulate lint bench-pipeline audit lock audit-self-test bench-land drill
+.PHONY: help setup ready up down status reset demo test doctor simulate lint bench-pipeline audit lock audit-self-test bench-land bench-produce drill
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -57,6 +57,9 @@ bench-pipeline: ready ## Time the batch job stage by stage, three runs, each on 
 
 bench-land: ready ## Time landing against reading alone, Kafka Connect, Spark and one object a message (half an hour)
 	@$(RUN) benchmarks.land $(ARGS)
+
+bench-produce: ready ## Time the simulator to Kafka against the client's bare loop on the same records
+	@$(RUN) benchmarks.produce $(ARGS)
 
 audit: ready ## Reconcile every stage with every other; fails on any gap
 	@$(RUN) audit $(ARGS)

@@ -73,7 +73,7 @@ def seeds(
         bool, typer.Option("--check", help="Write nothing; fail when a file would change.")
     ] = False,
 ) -> None:
-    """Write the seeds: sessions from the exchange calendar, instruments from instruments.yml."""
+    """Write the seeds: sessions from the exchange calendar, instruments from ingestion's list."""
     from dbt_stocks import seeds as source
 
     stale = {path: text for path, text in source.generate().items() if _differs(path, text)}

@@ -1,15 +1,14 @@
-"""The seeds: sessions from the exchange calendar, instruments from ``instruments.yml``."""
+"""The seeds: sessions from the exchange calendar, instruments from the shared list of them."""
 
 import csv
 import io
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
-from typing import Any
-
-import yaml
 
 from ingestion import calendar
 from ingestion.calendar import Calendar, Session
+from ingestion.instruments import reader
+from ingestion.instruments.reader import Instrument
 
 PROJECT = Path(__file__).resolve().parent
 FIRST_SESSION = date(1999, 1, 1)
@@ -33,8 +32,7 @@ def sessions_csv() -> str:
 
 def instruments_csv() -> str:
     """Return ``instruments.csv``: one line per instrument and symbol that it traded under."""
-    listed = yaml.safe_load((PROJECT / "instruments.yml").read_text())
-    return _csv([row for instrument in listed for row in _instrument_rows(instrument)])
+    return _csv([row for one in reader.universe().instruments for row in _instrument_rows(one)])
 
 
 def generate() -> dict[Path, str]:
@@ -70,24 +68,24 @@ def _session_row(
     }
 
 
-def _instrument_rows(instrument: dict[str, Any]) -> list[dict[str, object]]:
-    periods = instrument["symbols"]
-    ends = [period["from"] - timedelta(days=1) for period in periods[1:]]
+def _instrument_rows(instrument: Instrument) -> list[dict[str, object]]:
+    periods, last = instrument.symbols, instrument.listed_to or ""
+    ends = [period.since - timedelta(days=1) for period in periods[1:]]
     return [
         {
-            "instrument_sk": f"{instrument['id']}@{period['from']}",
-            "instrument_id": instrument["id"],
-            "symbol": period["symbol"],
-            "name": instrument["name"],
-            "exchange_mic": instrument["mic"],
-            "currency": instrument.get("currency", "USD"),
-            "sector": instrument["sector"],
-            "industry": instrument["industry"],
+            "instrument_sk": f"{instrument.id}@{period.since}",
+            "instrument_id": instrument.id,
+            "symbol": period.symbol,
+            "name": instrument.name,
+            "exchange_mic": instrument.mic,
+            "currency": instrument.currency,
+            "sector": instrument.sector,
+            "industry": instrument.industry,
             "is_current": str(end is None).lower(),
-            "listed_from": instrument["listed_from"],
-            "listed_to": instrument.get("listed_to", ""),
-            "valid_from": period["from"],
-            "valid_to": end or instrument.get("listed_to", ""),
+            "listed_from": instrument.listed_from,
+            "listed_to": last,
+            "valid_from": period.since,
+            "valid_to": end or last,
         }
         for period, end in zip(periods, [*ends, None], strict=True)
     ]

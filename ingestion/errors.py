@@ -23,6 +23,10 @@ class SourceError(TapehouseError):
     """A source cannot be read at all: no such file, another format, nothing selected."""
 
 
+class InstrumentsError(TapehouseError):
+    """The list of instruments contradicts itself, or lacks what was asked of it."""
+
+
 class DeliveryError(TapehouseError):
     """Records were handed to Kafka and not confirmed: their outcome is unknown or negative."""
 

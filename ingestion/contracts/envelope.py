@@ -2,16 +2,19 @@
 
 import json
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any, Final, NoReturn
 
 import msgspec
 
-from ingestion.contracts.records import Message, schema_name
+from ingestion.contracts.records import MESSAGE_TYPES, Message, schema_name
 from ingestion.contracts.topics import TOPIC_OF_SCHEMA
 from ingestion.errors import ContractError
 
 # Bronze takes a value for a document up to this depth; engines after it crash on deeper ones.
 MAX_DEPTH: Final = 512
+
+_TOPICS: Final = {kind: TOPIC_OF_SCHEMA[schema_name(kind)] for kind in MESSAGE_TYPES}
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(Message)
@@ -43,7 +46,7 @@ def decode(body: bytes) -> Message:
 
 def topic_of(message: Message) -> str:
     """Return the topic that the message's schema belongs to."""
-    return TOPIC_OF_SCHEMA[schema_name(type(message))]
+    return _TOPICS[type(message)]
 
 
 def key_of(message: Message) -> bytes:
@@ -53,11 +56,19 @@ def key_of(message: Message) -> bytes:
 
 def headers_of(message: Message) -> list[tuple[str, bytes]]:
     """Return the Kafka headers: schema, source and run_id, readable without the value."""
-    return [
-        ("schema", schema_name(type(message)).encode()),
-        ("source", message.source.encode()),
-        ("run_id", message.run_id.encode()),
-    ]
+    return [*_headers(type(message), message.source, message.run_id)]
+
+
+# A run has a few of them, and every message needs its own list.
+@lru_cache(maxsize=256)
+def _headers(
+    message_type: type[Message], source: str, run_id: str
+) -> tuple[tuple[str, bytes], ...]:
+    return (
+        ("schema", schema_name(message_type).encode()),
+        ("source", source.encode()),
+        ("run_id", run_id.encode()),
+    )
 
 
 def _refuse_repeated(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

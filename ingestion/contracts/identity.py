@@ -9,6 +9,8 @@ import rfc8785
 
 # Fixed for ever: another namespace would make every known event a new one.
 NAMESPACE = uuid.UUID("6f0d1d5e-2f6a-5b53-9a3e-8d4c1f3f7b21")
+_namespace = hashlib.sha1(NAMESPACE.bytes, usedforsecurity=False)
+_VARIANTS = "89ab"  # RFC 9562: the two highest bits of the ninth byte are 10
 _SEPARATOR = "\x1f"  # cannot occur in a source, a schema, a symbol or a timestamp
 
 
@@ -39,4 +41,9 @@ def trade_id(source: str, *stream_identity: str | int) -> str:
 
 
 def _uuid5(*parts: str) -> str:
-    return str(uuid.uuid5(NAMESPACE, _SEPARATOR.join(parts)))
+    """Return the text of ``uuid.uuid5(NAMESPACE, ...)``, in a third of the time."""
+    digest = _namespace.copy()
+    digest.update(_SEPARATOR.join(parts).encode())
+    text = digest.hexdigest()
+    variant = _VARIANTS[int(text[16], 16) & 3]
+    return f"{text[:8]}-{text[8:12]}-5{text[13:16]}-{variant}{text[17:20]}-{text[20:32]}"

@@ -12,6 +12,8 @@ from ingestion.clock import SystemClock
 from ingestion.errors import SettingsError
 from ingestion.produce import foreign, kafka
 from ingestion.produce.execute import Delivery, Plan, execute
+from ingestion.produce.faults import Faults, FaultSeed, TruthFile, faulty
+from ingestion.produce.generated import Generated, generated_bars
 from ingestion.produce.options import (
     Day,
     DeliveryTimeout,
@@ -24,6 +26,7 @@ from ingestion.produce.options import (
     SpoolFolder,
     Symbols,
     configured_spool,
+    day_of,
     named_run,
     selection_of,
 )
@@ -58,7 +61,11 @@ def simulator(
     quote_interval: Annotated[
         int, typer.Option(min=0, help="Seconds between two quotes of a symbol; 0 for none.")
     ] = 60,
+    generated: Generated = None,
     file: File = None,
+    faults: Faults = None,
+    fault_seed: FaultSeed = 7,
+    truth: TruthFile = None,
     rate: Rate = None,
     report: Report = None,
     run_id: RunId = None,
@@ -66,21 +73,26 @@ def simulator(
     ledger: LedgerFolder = None,
     spool: SpoolFolder = None,
 ) -> None:
-    """Send simulated trades that honour the recorded bars, and quotes polled from them.
+    """Send simulated trades that honour recorded or generated bars, and quotes polled from them.
 
     Without bounds: the last two recorded sessions.
     """
     run_id = named_run(run_id, "simulator")
-    if start is None and end is None and last_sessions is None:
-        last_sessions = 2
-    path = file or stocks_csv.packaged_file()
-    selection = selection_of(symbol, start, end, last_sessions).resolve(stocks_csv.read(path))
     sessions = calendar.get(ProjectSettings.load().calendar)
-    source = Simulator(
-        daily_bars(stocks_csv.read(path), sessions, selection),
-        SimulatorSettings(seed, _fraction(volume_fraction), _interval(quote_interval)),
-        run_id,
+    if generated:
+        bounds = day_of(start), day_of(end), last_sessions
+        bars = generated_bars(generated, symbol or (), bounds, seed, sessions)
+    else:
+        if start is None and end is None and last_sessions is None:
+            last_sessions = 2
+        path = file or stocks_csv.packaged_file()
+        selection = selection_of(symbol, start, end, last_sessions).resolve(stocks_csv.read(path))
+        bars = daily_bars(stocks_csv.read(path), sessions, selection)
+    settings = SimulatorSettings(
+        seed, _fraction(volume_fraction), _interval(quote_interval), is_generated=bool(generated)
     )
+    source: Source = Simulator(bars, settings, run_id)
+    source = faulty(source, faults, fault_seed, truth, sessions)
     delivery = Delivery(rate, report, delivery_timeout, ledger, spool or configured_spool())
     execute(_plan(source, run_id, delivery), SystemClock())
 

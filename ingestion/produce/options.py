@@ -73,7 +73,7 @@ def selection_of(
     symbols: list[str] | None, start: datetime | None, end: datetime | None, last: int | None
 ) -> Selection:
     """Return what of a file of bars is wanted."""
-    return Selection(frozenset(symbols or ()), _day(start), _day(end), last)
+    return Selection(frozenset(symbols or ()), day_of(start), day_of(end), last)
 
 
 def utc(moment: datetime | None) -> datetime | None:
@@ -81,5 +81,6 @@ def utc(moment: datetime | None) -> datetime | None:
     return moment.replace(tzinfo=UTC) if moment else None
 
 
-def _day(moment: datetime | None) -> date | None:
+def day_of(moment: datetime | None) -> date | None:
+    """Return the day that an option names."""
     return moment.date() if moment else None

@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from math import inf
 from operator import itemgetter
-from pathlib import Path
 from typing import Annotated, Final, NamedTuple
 
 import typer
@@ -15,6 +14,7 @@ from ingestion.errors import SettingsError
 from ingestion.produce import kafka, outgoing
 from ingestion.produce.bronze import Archive, Range
 from ingestion.produce.execute import Delivery, Plan, execute
+from ingestion.produce.faults import Faults, FaultSeed, TruthFile, faulty
 from ingestion.produce.options import (
     TIMES,
     Day,
@@ -38,8 +38,7 @@ from ingestion.produce.replay import NAME, Replay
 from ingestion.settings import ProjectSettings, StoreSettings
 from ingestion.sources import stocks_csv
 from ingestion.sources.recorded import Recorded
-from ingestion.sources.selection import Selection
-from ingestion.sources.source import Refused
+from ingestion.sources.source import Refused, Source
 
 Topic = Annotated[
     str | None,
@@ -73,8 +72,8 @@ _BRONZE_ONLY: Final = (
     "beside them; bars are chosen by --start, --end and --last-sessions"
 )
 _BARS_ONLY: Final = (
-    "--bronze: expected none of --start, --end, --last-sessions, --file, which choose bars; its "
-    "records are chosen by --since, --until, --first-offset and --last-offset"
+    "--bronze: expected none of --start, --end, --last-sessions, --file, --faults, --truth, which "
+    "are for bars; its records are chosen by --since, --until, --first-offset and --last-offset"
 )
 # A line that is no bar has no time: it goes first.
 _FIRST: Final = datetime.min.replace(tzinfo=UTC)
@@ -103,6 +102,9 @@ def recorded(
     until: Time = None,
     speed: Speed = None,
     max_wait: MaxWait = None,
+    faults: Faults = None,
+    fault_seed: FaultSeed = 7,
+    truth: TruthFile = None,
     rate: Rate = None,
     report: Report = None,
     run_id: RunId = None,
@@ -115,9 +117,12 @@ def recorded(
     if bronze is None:
         _refuse(_BRONZE_ONLY, generation, partition, first_offset, last_offset, since, until)
         selection = selection_of(symbol, start, end, last_sessions)
-        timed = _bars(file, selection, run_id, clock, in_time_order=speed is not None)
+        sessions = calendar.get(ProjectSettings.load().calendar)
+        made = Recorded(file or stocks_csv.packaged_file(), sessions, run_id, selection)
+        source = faulty(made, faults, fault_seed, truth, sessions)
+        timed = _bars(source, run_id, clock, in_time_order=speed is not None)
     else:
-        _refuse(_BARS_ONLY, start, end, last_sessions, file)
+        _refuse(_BARS_ONLY, start, end, last_sessions, file, faults, truth)
         partitions, times = frozenset(partition or ()), (utc(since), utc(until))
         wanted = Range(bronze, generation, partitions, first_offset, last_offset, *times)
         timed = _landed(wanted, symbol)
@@ -126,18 +131,14 @@ def recorded(
     execute(Plan(timed.name, run_id, records, timed.facts, delivery, stop=stop), clock)
 
 
-def _bars(
-    file: Path | None, selection: Selection, run_id: str, clock: Clock, in_time_order: bool
-) -> Timed:
+def _bars(source: Source, run_id: str, clock: Clock, in_time_order: bool) -> Timed:
     """Return bars and actions; the file has one symbol after the other, time has not."""
-    sessions = calendar.get(ProjectSettings.load().calendar)
-    source = Recorded(file or stocks_csv.packaged_file(), sessions, run_id, selection)
     timed = _timed(source, run_id, clock)
     ordered = _ordered(timed) if in_time_order else timed
     return Timed(source.name, ordered, source.facts)
 
 
-def _timed(source: Recorded, run_id: str, clock: Clock) -> Iterator[tuple[datetime, Outgoing]]:
+def _timed(source: Source, run_id: str, clock: Clock) -> Iterator[tuple[datetime, Outgoing]]:
     for made in source.messages():
         if isinstance(made, Refused):
             yield _FIRST, outgoing.of_refused(made, source.name, run_id, clock)

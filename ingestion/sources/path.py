@@ -6,7 +6,7 @@ import numpy as np
 
 from ingestion.sources import profile
 from ingestion.sources.daily_bar import CENT, DailyBar
-from ingestion.sources.profile import Floats, Ints
+from ingestion.sources.profile import Flags, Floats, Ints
 
 # A standard Brownian bridge has an expected range of sqrt(pi / 2).
 _BRIDGE_RANGE: Final = 1.2533
@@ -15,11 +15,13 @@ _LOG_VOL_PERSISTENCE: Final = 0.97
 _LOG_VOL_SD: Final = 0.08
 # The quoted middle moves at one burst in five; between moves, trades bounce between bid and ask.
 _QUOTE_MOVES: Final = 0.2
-_SIDE_CHANGES: Final = 0.55
+# One side is the busier one until the quote moves, when it may change; single trades hit the other.
+_BUSY_SIDE_CHANGES: Final = 0.25
+_OTHER_SIDE: Final = 0.15
 # Half a spread, in standard deviations of the middle between two bursts; at least half a cent, at
 # most a share of the price. It sets how negative the autocorrelation of price changes is.
-_HALF_SPREAD: Final = 1.2
-_MAX_HALF_SPREAD: Final = 0.00075
+_HALF_SPREAD: Final = 1.9
+_MAX_HALF_SPREAD: Final = 0.0015
 
 
 def prices(rng: np.random.Generator, bar: DailyBar, moment: Floats, burst: Ints) -> Ints:
@@ -31,16 +33,19 @@ def prices(rng: np.random.Generator, bar: DailyBar, moment: Floats, burst: Ints)
         moment: of each burst, as a fraction of the session, in order.
         burst: number of each trade's burst; the first and the last trade stand alone.
     """
-    middle = _middle(rng, bar, moment)
-    quoted = _traded(rng, bar, middle)
+    middle, moves = _middle(rng, bar, moment)
+    traded = _traded(rng, bar, middle, moves, burst)
     highest, lowest = _extremes(middle)
-    quoted[highest], quoted[lowest] = bar.high, bar.low
-    quoted[0], quoted[-1] = bar.open, bar.close
-    return quoted[burst]
+    traded[burst == highest], traded[burst == lowest] = bar.high, bar.low
+    traded[0], traded[-1] = bar.open, bar.close
+    return traded
 
 
-def _middle(rng: np.random.Generator, bar: DailyBar, moment: Floats) -> Floats:
-    """Return the quoted middle at each burst: a bridge from open to close within the bar."""
+def _middle(rng: np.random.Generator, bar: DailyBar, moment: Floats) -> tuple[Floats, Flags]:
+    """Return the quoted middle at each burst, and at which it moves.
+
+    It is a bridge from open to close within the bar.
+    """
     clock = _variance_clock(rng, moment)
     steps = rng.standard_normal(len(moment)) * np.sqrt(np.diff(clock, prepend=0.0))
     walk = np.cumsum(steps)
@@ -50,7 +55,7 @@ def _middle(rng: np.random.Generator, bar: DailyBar, moment: Floats) -> Floats:
     moves = rng.random(len(moment)) < _QUOTE_MOVES
     moves[0] = moves[-1] = True
     held = np.maximum.accumulate(np.where(moves, np.arange(len(moment)), 0))
-    return _fitted(path[held], bar)
+    return _fitted(path[held], bar), moves
 
 
 def _variance_clock(rng: np.random.Generator, moment: Floats) -> Floats:
@@ -91,16 +96,20 @@ def _extremes(middle: Floats) -> tuple[int, int]:
     return highest + 1, lowest + 1
 
 
-def _traded(rng: np.random.Generator, bar: DailyBar, middle: Floats) -> Ints:
-    """Return a price per burst at the bid or the ask, on whole cents inside the bar."""
+def _traded(
+    rng: np.random.Generator, bar: DailyBar, middle: Floats, moves: Flags, burst: Ints
+) -> Ints:
+    """Return a price per trade at the bid or the ask, on whole cents inside the bar."""
     lowest, highest = -(-bar.low // CENT), bar.high // CENT
     if lowest > highest:
-        return np.full(len(middle), bar.open, dtype=np.int64)
-    side = np.where(np.cumsum(rng.random(len(middle)) < _SIDE_CHANGES) % 2, 1.0, -1.0)
+        return np.full(len(burst), bar.open, dtype=np.int64)
+    turns = moves & (rng.random(len(middle)) < _BUSY_SIDE_CHANGES)
+    busy = np.where(np.cumsum(turns) % 2, 1.0, -1.0)
+    side = busy[burst] * np.where(rng.random(len(burst)) < _OTHER_SIDE, -1.0, 1.0)
     half = np.clip(
         _HALF_SPREAD * np.std(np.diff(middle)), CENT / 2, max(CENT / 2, _MAX_HALF_SPREAD * bar.open)
     )
     # The half cent puts a one-cent spread on the two cents around the middle.
-    cents = np.floor((middle + side * half) / CENT + 0.5).astype(np.int64)
+    cents = np.floor((middle[burst] + side * half) / CENT + 0.5).astype(np.int64)
     inside: Ints = np.clip(cents, lowest, highest) * CENT
     return inside

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+Flags = NDArray[np.bool_]
 
 # The opening auction is part of the first measured bucket (0.099), the closing one of the last
 # (0.260); without them these are the shares of continuous trading.
@@ -25,6 +26,9 @@ _VOLATILITY = np.array([4.1, 3.6, 3.4, 3.3, 3.1, 2.5, 2.2, 2.7, 2.4, 3.4, 2.5, 2
 # Probability that a trade starts a new millisecond: the rest follow within a burst, which makes
 # 62 % of the trades share theirs (35 to 69 % do in real ticks).
 NEW_BURST: Final = 0.62
+
+# Equal sizes come together, as when one order takes several: of so many trades in a row.
+RUN: Final = 40
 
 ODD_LOT_SHARE: Final = 0.40
 _LOT = 100
@@ -57,3 +61,13 @@ def sizes(rng: np.random.Generator, count: int) -> Ints:
     odd = 1 + np.floor(rng.random(count) * (_LOT - 1)).astype(np.int64)
     lots = 1 + np.searchsorted(_ZIPF_CDF, rng.random(count), side="right")
     return np.where(rng.random(count) < ODD_LOT_SHARE, odd, _LOT * np.minimum(lots, _MAX_LOTS))
+
+
+def in_runs(rng: np.random.Generator, drawn: Ints) -> Ints:
+    """Return the same sizes, equal ones next to each other within each `RUN` of trades."""
+    # A random rank for each size: runs of equal ones, in no order of size.
+    rank = rng.permutation(int(drawn.max(initial=0)) + 1)
+    whole = len(drawn) // RUN * RUN
+    rows = drawn[:whole].reshape(-1, RUN)
+    order = np.argsort(rank[rows], axis=1, kind="stable")
+    return np.concatenate([np.take_along_axis(rows, order, axis=1).ravel(), drawn[whole:]])

@@ -15,9 +15,18 @@ from itertools import groupby
 from typing import Final
 
 import numpy as np
+from msgspec import to_builtins
 
-from ingestion.contracts.identity import trade_id
-from ingestion.contracts.records import Message, QuoteMessage, TradeData, TradeMessage
+from ingestion.clock import rfc3339
+from ingestion.contracts.identity import observation_id, trade_id
+from ingestion.contracts.records import (
+    BarData,
+    BarMessage,
+    Message,
+    QuoteMessage,
+    TradeData,
+    TradeMessage,
+)
 from ingestion.sources import quotes, tape
 from ingestion.sources.daily_bar import CENT, UNIT, DailyBar
 from ingestion.sources.profile import Ints
@@ -29,6 +38,7 @@ OPENING: Final = "opening_auction"
 CLOSING: Final = "closing_auction"
 ODD_LOT: Final = "odd_lot"
 _LOT: Final = 100
+_BAR_DELAY: Final = timedelta(minutes=15)
 
 
 @dataclass(frozen=True)
@@ -36,12 +46,14 @@ class SimulatorSettings:
     """What a simulation depends on, beside the bars.
 
     ``volume_fraction`` is the share of the real volume that is traded; an interval of None makes no
-    quotes.
+    quotes. Where the bars are of a generated market, nobody else sends them: each is given 15
+    minutes after its session's close, with its whole volume; and trades have ids of their own.
     """
 
     seed: int = 7
     volume_fraction: Decimal = Decimal("0.04")
     quote_interval: timedelta | None = timedelta(seconds=60)
+    is_generated: bool = False
 
 
 class Simulator:
@@ -53,6 +65,11 @@ class Simulator:
         self._run_id = run_id
         self._made: Counter[str] = Counter()
         self._sessions: list[str] = []
+
+    @property
+    def _identity(self) -> str:
+        seed = self._settings.seed
+        return f"{seed}-generated" if self._settings.is_generated else str(seed)
 
     @property
     def name(self) -> str:
@@ -70,6 +87,7 @@ class Simulator:
             "sessions": self._sessions,
             "trades": self._made["trades"],
             "quotes": self._made["quotes"],
+            **({"bars": self._made["bars"]} if self._settings.is_generated else {}),
             "skipped_bars": self._made["skipped_bars"],
         }
 
@@ -84,10 +102,13 @@ class Simulator:
             message = item[-1]
             self._made["trades" if isinstance(message, TradeMessage) else "quotes"] += 1
             yield message
+        if self._settings.is_generated:
+            self._made["bars"] += len(bars)
+            yield from (bar_message(bar, self._run_id) for bar in bars)
 
     def _streams(self, tapes: list[Tape]) -> Iterator[Iterator["_Timed"]]:
         for number, found in enumerate(tapes):
-            yield _timed_trades(found, number, self._settings.seed, self._run_id)
+            yield _timed_trades(found, number, self._identity, self._run_id)
             if self._settings.quote_interval:
                 polled = quotes.poll(found, self._settings.quote_interval, NAME, self._run_id)
                 yield _timed_quotes(polled, number)
@@ -98,7 +119,7 @@ class Simulator:
 _Timed = tuple[int, int, int, int, TradeMessage | QuoteMessage]
 
 
-def trades(found: Tape, seed: int, run_id: str) -> Iterator[TradeMessage]:
+def trades(found: Tape, identity: str, run_id: str) -> Iterator[TradeMessage]:
     """Make the messages of a tape; a trade's number in its session is its ``seq``, from 1."""
     symbol, session = found.bar.symbol, found.bar.session.session_date.isoformat()
     at, fetched_at, price = texts(found.at), texts(found.fetched_at), _price_texts(found.price)
@@ -106,7 +127,7 @@ def trades(found: Tape, seed: int, run_id: str) -> Iterator[TradeMessage]:
     for index, size in enumerate(found.size.tolist()):
         number = index + 1
         yield TradeMessage(
-            event_id=trade_id(NAME, seed, symbol, session, number),
+            event_id=trade_id(NAME, identity, symbol, session, number),
             source=NAME,
             simulated=True,
             symbol=symbol,
@@ -123,9 +144,39 @@ def trades(found: Tape, seed: int, run_id: str) -> Iterator[TradeMessage]:
         )
 
 
-def _timed_trades(found: Tape, number: int, seed: int, run_id: str) -> Iterator[_Timed]:
+def bar_message(bar: DailyBar, run_id: str) -> BarMessage:
+    """Make the message of a session's bar, raw as it was traded."""
+    session, schema = bar.session, "bar.v1"
+    open_at, fetched_at = rfc3339(session.open_at), rfc3339(session.close_at + _BAR_DELAY)
+    data = BarData(
+        interval="1d",
+        start=open_at,
+        session_date=session.session_date.isoformat(),
+        open=_price_text(bar.open),
+        high=_price_text(bar.high),
+        low=_price_text(bar.low),
+        close=_price_text(bar.close),
+        volume=str(bar.volume),
+        adj_close=None,
+        currency="USD",
+        adjustment="raw",
+        as_of=fetched_at,
+    )
+    return BarMessage(
+        event_id=observation_id(NAME, schema, bar.symbol, open_at, to_builtins(data)),
+        source=NAME,
+        simulated=True,
+        symbol=bar.symbol,
+        event_time=open_at,
+        fetched_at=fetched_at,
+        run_id=run_id,
+        data=data,
+    )
+
+
+def _timed_trades(found: Tape, number: int, identity: str, run_id: str) -> Iterator[_Timed]:
     moments = found.at.tolist()
-    for index, message in enumerate(trades(found, seed, run_id)):
+    for index, message in enumerate(trades(found, identity, run_id)):
         yield moments[index], 0, number, index, message
 
 

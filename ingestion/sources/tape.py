@@ -6,7 +6,6 @@ numbers that depends on nothing but (seed, symbol, session): the same bytes in w
 sessions are made.
 """
 
-import hashlib
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -18,6 +17,7 @@ from ingestion.sources import profile
 from ingestion.sources.daily_bar import DailyBar
 from ingestion.sources.path import prices
 from ingestion.sources.profile import Floats, Ints
+from ingestion.sources.streams import stream
 
 # A name that trades little still gets about so many trades a session.
 MIN_TRADES: Final = 500
@@ -60,8 +60,10 @@ def record(bar: DailyBar, seed: int, fraction: Decimal) -> Tape | None:
     total = shares(bar.volume, fraction)
     if total < MIN_SHARES:
         return None
-    rng = _stream(seed, bar.symbol, bar.session.session_date.isoformat())
+    names = bar.symbol, bar.session.session_date.isoformat()
+    rng = stream(seed, *names)
     size = _sizes(rng, total)
+    size[1:-1] = profile.in_runs(stream(seed, *names, "runs"), size[1:-1])
     burst = _bursts(rng, len(size))
     moments = _moments(rng, int(burst[-1]) + 1, bar)
     start, end = microseconds(bar.session.open_at), microseconds(bar.session.close_at)
@@ -74,12 +76,6 @@ def microseconds(moment: datetime) -> int:
     """Return microseconds since 1970."""
     since = moment - _EPOCH
     return (since.days * 86_400 + since.seconds) * _SECOND + since.microseconds
-
-
-def _stream(seed: int, symbol: str, session: str) -> np.random.Generator:
-    name = f"{seed}\x1f{symbol}\x1f{session}".encode()
-    key = int.from_bytes(hashlib.blake2b(name, digest_size=16).digest(), "little")
-    return np.random.Generator(np.random.Philox(key=key))
 
 
 def _sizes(rng: np.random.Generator, total: int) -> Ints:

@@ -4,6 +4,8 @@ import uuid
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ingestion.contracts.identity import NAMESPACE, data_hash, observation_id, trade_id
 
@@ -62,3 +64,10 @@ def test_equal_trades_are_two_events_and_one_sent_twice_is_one() -> None:
 
 def test_parts_do_not_run_into_each_other() -> None:
     assert trade_id("s", "a", "bc") != trade_id("s", "ab", "c")
+
+
+@given(st.text(), st.lists(st.text(), max_size=5))
+def test_an_id_is_the_uuid_5_of_what_identifies(source: str, parts: list[str]) -> None:
+    name = "\x1f".join(["trade", source, *parts])
+
+    assert trade_id(source, *parts) == str(uuid.uuid5(NAMESPACE, name))

@@ -123,6 +123,27 @@ def test_simulated_trades_and_quotes_are_sent(
     kafka.read("stock-market-realtime", summary["trades"])
 
 
+def test_a_generated_market_is_sent_with_its_bars(
+    ingestion: Command, kafka: MockKafka, mock_environment: dict[str, str], tmp_path: Path
+) -> None:
+    report = tmp_path / "produce.json"
+
+    found = ingestion(
+        "produce", "simulator", "--generated", "3", "--symbol", "IBM", "--end", "2024-07-07",
+        "--last-sessions", "2", "--report", str(report), "--quote-interval", "0",
+        "--volume-fraction", "0.001", environment=mock_environment,
+    )  # fmt: skip
+
+    assert found.returncode == 0, found.stderr
+    summary = json.loads(report.read_text())
+    assert summary["sessions"] == ["2024-07-03", "2024-07-05"]
+    bars = [
+        envelope.decode(record.value() or b"") for record in kafka.read("stock-market-batch", 6)
+    ]
+    assert {bar.symbol for bar in bars} == {"IBM", "SIM0001", "SIM0002"}
+    kafka.read("stock-market-realtime", summary["trades"])
+
+
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
@@ -131,6 +152,12 @@ def test_simulated_trades_and_quotes_are_sent(
         (["simulator", "--volume-fraction", "0"], "--volume-fraction"),
         (["simulator", "--volume-fraction", "x"], "--volume-fraction"),
         (["simulator", "--symbol", "NOPE"], "NOPE"),
+        (["simulator", "--generated", "2", "--start", "2024-01-02"], "--end"),
+        (["simulator", "--generated", "2", "--end", "2024-01-02"], "--last-sessions"),
+        (
+            ["simulator", "--generated", "2", "--start", "2024-01-06", "--end", "2024-01-07"],
+            "no session",
+        ),
     ],
 )
 def test_an_expected_error_is_one_line_and_a_failure(

@@ -1,12 +1,14 @@
 from collections import defaultdict
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 import pytest
 
+from ingestion.calendar import Calendar
 from ingestion.contracts import envelope
-from ingestion.contracts.records import Message, QuoteMessage, TradeMessage
+from ingestion.contracts.records import BarMessage, Message, QuoteMessage, TradeMessage
 from ingestion.sources.daily_bar import UNIT, DailyBar
+from ingestion.sources.market import Market
 from ingestion.sources.simulator import Simulator, SimulatorSettings
 from ingestion.sources.tape import shares
 
@@ -196,3 +198,34 @@ def test_the_facts_count_what_was_made(last_bars: list[DailyBar]) -> None:
     assert facts["trades"] == sum(isinstance(m, TradeMessage) for m in made)
     assert facts["quotes"] == sum(isinstance(m, QuoteMessage) for m in made)
     assert (facts["seed"], facts["volume_fraction"]) == (3, "0.04")
+
+
+@pytest.fixture(scope="module")
+def generated(nyse: Calendar) -> list[Message]:
+    bars = Market(7, ("IBM", "SIM0001"), nyse).bars(date(2013, 2, 28), date(2013, 3, 1))
+    return list(Simulator(bars, SimulatorSettings(is_generated=True), "run").messages())
+
+
+def test_a_generated_market_s_bars_come_after_their_sessions_and_are_what_was_traded(
+    generated: list[Message],
+) -> None:
+    bars = [message for message in generated if isinstance(message, BarMessage)]
+    grouped = by_session([message for message in generated if isinstance(message, TradeMessage)])
+
+    assert len(bars) == len(grouped) == 4
+    for bar in bars:
+        prices = [Decimal(t.data.price) for t in grouped[bar.symbol, bar.data.session_date]]
+        assert [bar.data.open, bar.data.close] == [f"{prices[0]}", f"{prices[-1]}"]
+        assert [bar.data.high, bar.data.low] == [f"{max(prices)}", f"{min(prices)}"]
+    fetched = [message.fetched_at for message in generated if message.fetched_at < "2013-03-01"]
+    assert fetched[-2:] == ["2013-02-28T21:15:00.000000Z"] * 2 == sorted(fetched)[-2:]
+    for message in generated:
+        assert message.simulated
+        assert envelope.decode(envelope.encode(message)) == message
+
+
+def test_a_generated_trade_is_never_the_same_event_as_one_in_a_recorded_bar(
+    generated: list[Message], trades: list[TradeMessage]
+) -> None:
+    assert {message.symbol for message in generated} == {"IBM", "SIM0001"}
+    assert not {message.event_id for message in generated} & {t.event_id for t in trades}

@@ -184,7 +184,7 @@ def test_the_tape_looks_like_a_real_one(all_bars: list[DailyBar]) -> None:
     odd = np.median([np.mean(t.size < 100) for t in chosen])
 
     assert 0.55 < zero < 0.90  # 0.59 to 0.90 in real ticks
-    assert -0.45 < bounce < -0.15  # -0.34 to -0.45
+    assert -0.45 < bounce < -0.34  # as in real ticks
     assert 0.35 < shared < 0.69
     assert 0.30 < odd < 0.50
 
