@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from datetime import datetime
 from itertools import count
@@ -23,6 +23,7 @@ from ingestion.land.store import BronzeStore, connect
 from ingestion.settings import ROOT, KafkaSettings, StoreSettings
 
 Profile = Literal["default", "fast"]
+_Event = tuple[str, float, dict[str, Any]]
 _numbers: Final = count(1)
 
 
@@ -38,7 +39,7 @@ def fresh(environment: Mapping[str, str]) -> dict[str, str]:
 def land(
     profile: Profile, processes: int, topic: str, records: int, environment: Mapping[str, str]
 ) -> measure.Run:
-    """Land what Kafka holds; measure from the first assignment to the last object.
+    """Land what Kafka holds; measure while every process has something to land.
 
     Raises:
         TapehouseError: a lander failed, or bronze does not hold every record.
@@ -52,8 +53,8 @@ def land(
     for lander, log in zip(landers, logs, strict=True):
         measure.require_success(lander, log)
     require_landed(topic, records, own)
-    begin, end = _marks(line for log in logs for line in log.read_text().splitlines())
-    return measure.run_of(samples, records, begin, end)
+    begin, end, landed = span([log.read_text().splitlines() for log in logs])
+    return measure.run_of(samples, landed, begin, end)
 
 
 def start(environment: Mapping[str, str], log: IO[bytes], *words: str) -> "subprocess.Popen[bytes]":
@@ -99,13 +100,29 @@ def _clients(environment: Mapping[str, str]) -> tuple[Questions, BronzeStore]:
     return questions, BronzeStore(connect(store, "lander", 1), bucket)
 
 
-def _marks(log: Iterable[str]) -> tuple[float, float]:
-    events = [_event(line) for line in log if line.startswith("{")]
-    assigned = [at for name, at, told in events if name == "assigned" and told["partitions"]]
-    landed = [at for name, at, _ in events if name == "landed"]
-    return min(assigned), max(landed)
+def span(logs: Sequence[Iterable[str]]) -> tuple[float, float, int]:
+    """Return from when to when all landers worked (seconds since the epoch), and what was landed.
+
+    From the moment when the last of them had partitions to that when the first had no more to land:
+    joining a group takes seconds, which a service spends once.
+
+    Raises:
+        TapehouseError: one of them has landed nothing in between.
+    """
+    told = [[_event(line) for line in log if line.startswith("{")] for log in logs]
+    begin = max(min(_moments(events, "assigned", "partitions")) for events in told)
+    landed = [[one for one in events if one[0] == "landed" and one[1] > begin] for events in told]
+    if not all(landed):
+        raise TapehouseError("a lander has landed nothing beside the others: send more records")
+    end = min(max(at for _, at, _ in events) for events in landed)
+    count = sum(one["count"] for events in landed for _, at, one in events if at <= end)
+    return begin, end, count
 
 
-def _event(line: str) -> tuple[str, float, dict[str, Any]]:
+def _moments(events: Iterable[_Event], name: str, needs: str) -> list[float]:
+    return [at for event, at, told in events if event == name and told[needs]]
+
+
+def _event(line: str) -> _Event:
     told = json.loads(line)
     return told["event"], datetime.fromisoformat(told["timestamp"]).timestamp(), told

@@ -1,3 +1,4 @@
+import json
 import subprocess
 import sys
 from collections import Counter
@@ -9,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from benchmarks.land import __main__ as command
-from benchmarks.land import data, latency, measure, report
+from benchmarks.land import data, latency, measure, ours, report
 from ingestion.errors import TapehouseError
 from ingestion.land import lines
 
@@ -41,6 +42,32 @@ def test_a_run_counts_only_what_was_used_between_its_two_moments() -> None:
     assert (run.seconds, run.cpu_s, run.peak_rss) == (3.0, 2.5, 90)
     assert run.rate == pytest.approx(1_000_000 / 3)
     assert run.cpu_us == pytest.approx(2.5)
+
+
+def _line(event: str, second: int, **told: object) -> str:
+    return json.dumps({"event": event, "timestamp": f"2026-01-01T00:00:{second:02}Z", **told})
+
+
+def test_several_landers_are_measured_while_all_of_them_work() -> None:
+    first = [
+        _line("assigned", 1, partitions=["t/0", "t/1"]),
+        _line("landed", 3, count=100),
+        _line("landed", 6, count=20),
+        _line("landed", 9, count=3),
+    ]
+    second = [
+        _line("assigned", 2, partitions=[]),
+        _line("assigned", 5, partitions=["t/1"]),
+        _line("landed", 8, count=30),
+    ]
+
+    begin, end, count = ours.span([first, second])
+    alone = ours.span([first])
+
+    assert (end - begin, count) == (3, 50)
+    assert (alone[1] - alone[0], alone[2]) == (8, 123)
+    with pytest.raises(TapehouseError, match="nothing beside"):
+        ours.span([first, second[:2]])
 
 
 def test_a_process_is_sampled_to_its_end() -> None:
