@@ -4,8 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from itertools import count
 from pathlib import Path
@@ -23,7 +22,7 @@ from ingestion.land.store import BronzeStore, connect
 from ingestion.settings import ROOT, KafkaSettings, StoreSettings
 
 Profile = Literal["default", "fast"]
-_Event = tuple[str, float, dict[str, Any]]
+Event = tuple[str, float, dict[str, Any]]
 _numbers: Final = count(1)
 
 
@@ -36,25 +35,21 @@ def fresh(environment: Mapping[str, str]) -> dict[str, str]:
     return changed
 
 
-def land(
-    profile: Profile, processes: int, topic: str, records: int, environment: Mapping[str, str]
-) -> measure.Run:
-    """Land what Kafka holds; measure while every process has something to land.
+def land(profile: Profile, topic: str, records: int, environment: Mapping[str, str]) -> measure.Run:
+    """Land what Kafka holds by one process; measure from its first partition to its last object.
 
     Raises:
         TapehouseError: a lander failed, or bronze does not hold every record.
     """
     own = {**fresh(environment), "LAND_PROFILE": profile}
     home = Path(environment["TAPEHOUSE_ENV_FILE"]).parent
-    logs = [home / f"lander-{number}.log" for number in range(processes)]
-    with ExitStack() as files:
-        landers = [start(own, files.enter_context(log.open("wb")), "--once") for log in logs]
-        samples = measure.watch(landers)
-    for lander, log in zip(landers, logs, strict=True):
-        measure.require_success(lander, log)
+    log = home / "lander.log"
+    with log.open("wb") as file:
+        lander = start(own, file, "--once")
+        samples = measure.watch([lander])
+    measure.require_success(lander, log)
     require_landed(topic, records, own)
-    begin, end, landed = span([log.read_text().splitlines() for log in logs])
-    return measure.run_of(samples, landed, begin, end)
+    return measure.run_of(samples, records, *span(log.read_text().splitlines()))
 
 
 def start(environment: Mapping[str, str], log: IO[bytes], *words: str) -> "subprocess.Popen[bytes]":
@@ -100,29 +95,17 @@ def _clients(environment: Mapping[str, str]) -> tuple[Questions, BronzeStore]:
     return questions, BronzeStore(connect(store, "lander", 1), bucket)
 
 
-def span(logs: Sequence[Iterable[str]]) -> tuple[float, float, int]:
-    """Return from when to when all landers worked (seconds since the epoch), and what was landed.
-
-    From the moment when the last of them had partitions to that when the first had no more to land:
-    joining a group takes seconds, which a service spends once.
-
-    Raises:
-        TapehouseError: one of them has landed nothing in between.
-    """
-    told = [[_event(line) for line in log if line.startswith("{")] for log in logs]
-    begin = max(min(_moments(events, "assigned", "partitions")) for events in told)
-    landed = [[one for one in events if one[0] == "landed" and one[1] > begin] for events in told]
-    if not all(landed):
-        raise TapehouseError("a lander has landed nothing beside the others: send more records")
-    end = min(max(at for _, at, _ in events) for events in landed)
-    count = sum(one["count"] for events in landed for _, at, one in events if at <= end)
-    return begin, end, count
+def span(logs: Iterable[str]) -> tuple[float, float]:
+    """Return when a lander had partitions first and landed last (seconds since the epoch)."""
+    told = list(events(logs))
+    assigned = [at for name, at, one in told if name == "assigned" and one["partitions"]]
+    landed = [at for name, at, _ in told if name == "landed"]
+    return min(assigned), max(landed)
 
 
-def _moments(events: Iterable[_Event], name: str, needs: str) -> list[float]:
-    return [at for event, at, told in events if event == name and told[needs]]
-
-
-def _event(line: str) -> _Event:
-    told = json.loads(line)
-    return told["event"], datetime.fromisoformat(told["timestamp"]).timestamp(), told
+def events(log: Iterable[str]) -> Iterator[Event]:
+    """Yield what a lander told: event, moment (seconds since the epoch), fields."""
+    for line in log:
+        if line.startswith("{"):
+            told = json.loads(line)
+            yield told["event"], datetime.fromisoformat(told["timestamp"]).timestamp(), told

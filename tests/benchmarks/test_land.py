@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from benchmarks.land import __main__ as command
-from benchmarks.land import data, latency, measure, ours, report
+from benchmarks.land import data, hot, latency, measure, ours, report
 from ingestion.errors import TapehouseError
 from ingestion.land import lines
 
@@ -48,26 +48,29 @@ def _line(event: str, second: int, **told: object) -> str:
     return json.dumps({"event": event, "timestamp": f"2026-01-01T00:00:{second:02}Z", **told})
 
 
-def test_several_landers_are_measured_while_all_of_them_work() -> None:
-    first = [
-        _line("assigned", 1, partitions=["t/0", "t/1"]),
+def test_a_lander_is_measured_from_its_first_partition_to_its_last_object() -> None:
+    log = [
+        "not a line of the log",
+        _line("assigned", 1, partitions=[]),
+        _line("assigned", 2, partitions=["t/0", "t/1"]),
         _line("landed", 3, count=100),
-        _line("landed", 6, count=20),
         _line("landed", 9, count=3),
-    ]
-    second = [
-        _line("assigned", 2, partitions=[]),
-        _line("assigned", 5, partitions=["t/1"]),
-        _line("landed", 8, count=30),
+        _line("revoked", 10, partitions=["t/0", "t/1"]),
     ]
 
-    begin, end, count = ours.span([first, second])
-    alone = ours.span([first])
+    begin, end = ours.span(log)
 
-    assert (end - begin, count) == (3, 50)
-    assert (alone[1] - alone[0], alone[2]) == (8, 123)
-    with pytest.raises(TapehouseError, match="nothing beside"):
-        ours.span([first, second[:2]])
+    assert end - begin == 7
+
+
+def test_several_landers_are_measured_until_so_many_are_landed() -> None:
+    first = [_line("landed", 3, count=40), _line("landed", 9, count=10)]
+    second = [_line("assigned", 1, partitions=["t/1"]), _line("landed", 5, count=50)]
+
+    found = hot.reached(60, ours.events([*first, *second]))
+
+    assert found[0] == 90
+    assert found[1] - next(ours.events(second))[1] == 4
 
 
 def test_a_process_is_sampled_to_its_end() -> None:
