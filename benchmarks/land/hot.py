@@ -5,7 +5,7 @@ does not heed which topic they are of, and one topic's could all stay with one l
 """
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from itertools import accumulate
 from pathlib import Path
@@ -13,13 +13,9 @@ from typing import Final
 
 from benchmarks.land import data, measure, ours
 from ingestion.contracts.topics import BATCH, QUOTES, REALTIME
-from ingestion.errors import TapehouseError
 
 TOPICS: Final = (BATCH, QUOTES, REALTIME)
-_JOIN_S: Final = 60.0
-_LOOK_S: Final = 0.2
 _SHARE: Final = 0.9
-_SETTLE_S: Final = 3.0  # the last of them locates its chains
 
 
 class Hot:
@@ -48,7 +44,8 @@ class Hot:
             landers = [
                 ours.start(self._environment, files.enter_context(log.open("wb"))) for log in logs
             ]
-            _await(logs)
+            for log in logs:
+                ours.await_partitions(log)
             begin = time.time()
             held.release()
             wanted = self._each * len(TOPICS)
@@ -57,7 +54,7 @@ class Hot:
             measure.require_success(lander, log)
         for topic in TOPICS:
             ours.require_landed(topic, self._runs * self._each, self._environment)
-        landed, end = reached(_SHARE * wanted, [event for log in logs for event in _events(log)])
+        landed, end = reached(_SHARE * wanted, [event for log in logs for event in ours.told(log)])
         return measure.run_of(samples, landed, begin, end)
 
 
@@ -68,23 +65,5 @@ def reached(wanted: float, events: Iterable[ours.Event]) -> tuple[int, float]:
     return next((n, at) for n, (at, _) in zip(totals, landed, strict=True) if n >= wanted)
 
 
-def _await(logs: Sequence[Path]) -> None:
-    deadline = time.monotonic() + _JOIN_S
-    while not all(map(_has_partitions, logs)):
-        if time.monotonic() > deadline:
-            raise TapehouseError(f"not all landers have partitions after {_JOIN_S:.0f} s")
-        time.sleep(_LOOK_S)
-    time.sleep(_SETTLE_S)
-
-
-def _has_partitions(log: Path) -> bool:
-    return any(name == "assigned" and told["partitions"] for name, _, told in _events(log))
-
-
 def _landed(log: Path) -> int:
-    return sum(told["count"] for name, _, told in _events(log) if name == "landed")
-
-
-def _events(log: Path) -> list[ours.Event]:
-    text = log.read_text()
-    return list(ours.events(text[: text.rfind("\n") + 1].splitlines()))
+    return sum(told["count"] for name, _, told in ours.told(log) if name == "landed")

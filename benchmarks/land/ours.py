@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from itertools import count
@@ -23,6 +24,9 @@ from ingestion.settings import ROOT, KafkaSettings, StoreSettings
 
 Profile = Literal["default", "fast"]
 Event = tuple[str, float, dict[str, Any]]
+_JOIN_S: Final = 60.0
+_LOOK_S: Final = 0.2
+_LOCATE_S: Final = 3.0
 _numbers: Final = count(1)
 
 
@@ -57,6 +61,26 @@ def start(environment: Mapping[str, str], log: IO[bytes], *words: str) -> "subpr
     line = [sys.executable, "-m", "ingestion", "land", *words]
     settings = os.environ | dict(environment)
     return subprocess.Popen(line, cwd=ROOT, env=settings, stdout=log, stderr=log)
+
+
+def await_partitions(log: Path) -> None:
+    """Wait until a lander has partitions, and some seconds more, in which it locates its chains.
+
+    Raises:
+        TapehouseError: it has none for a long time.
+    """
+    deadline = time.monotonic() + _JOIN_S
+    while not any(name == "assigned" and one["partitions"] for name, _, one in told(log)):
+        if time.monotonic() > deadline:
+            raise TapehouseError(f"a lander has no partitions after {_JOIN_S:.0f} s: see {log}")
+        time.sleep(_LOOK_S)
+    time.sleep(_LOCATE_S)
+
+
+def told(log: Path) -> list[Event]:
+    """Return what a lander has told so far; a line that is being written is left out."""
+    text = log.read_text()
+    return list(events(text[: text.rfind("\n") + 1].splitlines()))
 
 
 def require_landed(topic: str, records: int, environment: Mapping[str, str]) -> None:
@@ -97,9 +121,9 @@ def _clients(environment: Mapping[str, str]) -> tuple[Questions, BronzeStore]:
 
 def span(logs: Iterable[str]) -> tuple[float, float]:
     """Return when a lander had partitions first and landed last (seconds since the epoch)."""
-    told = list(events(logs))
-    assigned = [at for name, at, one in told if name == "assigned" and one["partitions"]]
-    landed = [at for name, at, _ in told if name == "landed"]
+    found = list(events(logs))
+    assigned = [at for name, at, one in found if name == "assigned" and one["partitions"]]
+    landed = [at for name, at, _ in found if name == "landed"]
     return min(assigned), max(landed)
 
 
