@@ -8,6 +8,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -15,7 +16,7 @@ import typer
 from rich.console import Console
 
 from benchmarks import stack
-from benchmarks.land import data, latency, ours, peers, report
+from benchmarks.land import data, hot, latency, ours, peers, report
 from benchmarks.land.measure import Run
 from ingestion.contracts.topics import QUOTES, REALTIME
 from ingestion.errors import TapehouseError
@@ -23,6 +24,7 @@ from ingestion.settings import ROOT
 from pipeline.screen import Screen
 
 LIMIT: Final = "consume only (the limit)"
+JOINED: Final = {1: "joined before: fast, one process", 2: "joined before: fast, two processes"}
 LATENCY: Final = "latency"
 TRADES: Final = "trades: fast, one process"
 TRADES_LIMIT: Final = "trades: consume only"
@@ -48,6 +50,7 @@ def main(
     try:
         found = [
             *_made_up(messages, runs, wanted, console),
+            *_joined(messages, runs, wanted, console),
             *_latency(wanted),
             *_trades(messages, runs, wanted, console),
         ]
@@ -74,6 +77,18 @@ def _made_up(
         return report.rows(_interleaved(contenders, runs, console), LIMIT)
 
 
+def _joined(
+    messages: int, runs: int, wanted: Callable[[str], bool], console: Console
+) -> list[dict[str, Any]]:
+    names = {number: name for number, name in JOINED.items() if wanted(name)}
+    if not names:
+        return []
+    with stack.temporary("kafka", "store") as (_, environment), stack.in_force(environment):
+        landers = hot.Hot(messages, environment)
+        contenders = {name: partial(landers.land, number) for number, name in names.items()}
+        return report.rows(_interleaved(contenders, runs, console), JOINED[1])
+
+
 def _latency(wanted: Callable[[str], bool]) -> list[dict[str, Any]]:
     if not wanted(LATENCY):
         return []
@@ -89,7 +104,7 @@ def _trades(
     with stack.temporary("kafka", "store") as (home, environment), stack.in_force(environment):
         records = _simulate(messages, home / "trades.json")
         contenders: dict[str, Measure] = {
-            TRADES: lambda: ours.land("fast", 1, REALTIME, records, environment),
+            TRADES: lambda: ours.land("fast", REALTIME, records, environment),
             TRADES_LIMIT: lambda: peers.client("drop", REALTIME, records, {**environment, **_FAST}),
         }
         return report.rows(_interleaved(contenders, runs, console), TRADES_LIMIT)
@@ -112,9 +127,8 @@ def _contenders(sent: data.Sent, environment: Mapping[str, str]) -> dict[str, Me
     fast = {**environment, **_FAST}
     return {
         LIMIT: lambda: peers.client("drop", QUOTES, count, fast),
-        "lander: fast, one process": lambda: ours.land("fast", 1, QUOTES, count, environment),
-        "lander: fast, two processes": lambda: ours.land("fast", 2, QUOTES, count, environment),
-        "lander: default, one process": lambda: ours.land("default", 1, QUOTES, count, environment),
+        "lander: fast, one process": lambda: ours.land("fast", QUOTES, count, environment),
+        "lander: default, one process": lambda: ours.land("default", QUOTES, count, environment),
         "Kafka Connect runtime, file sink to a local file": lambda: peers.connect(
             QUOTES, sent, environment
         ),

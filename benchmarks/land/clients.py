@@ -36,7 +36,7 @@ def _read(topic: str, count: int, take: Take) -> None:
     memory.calm_collector()
     while count > 0:
         found = consumer.consume(min(member.BATCH, count), member.CONSUME_TIMEOUT_S)
-        count -= [message.error() for message in found].count(None)
+        count -= sum(message.error() is None for message in found)
         take(found)
     consumer.close()
 

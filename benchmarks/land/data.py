@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Callable, Iterable, Iterator
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from confluent_kafka import KafkaError, Message, Producer
 
@@ -19,6 +19,8 @@ _TEMPLATE: Final = (
 )
 _POLL_EVERY: Final = 1_000
 _FULL_WAIT_S: Final = 0.05
+_HELD_MS: Final = 600_000
+_REQUEST_S: Final = 30.0
 
 Note = Callable[[KafkaError | None, Message], None]
 
@@ -61,8 +63,41 @@ def fill(topic: str, items: Iterable[Item]) -> Sent:
     Raises:
         DeliveryError: one was not confirmed.
     """
+    return _send(Producer(_settings()), topic, items)
+
+
+class Held:
+    """Records that are in Kafka and that nobody can read before `release`: a transaction of them.
+
+    What reads them has joined its group and waits, and then has all of it at once.
+    """
+
+    def __init__(self, name: str) -> None:
+        """Begin; the super user, since no declared user may have transactions."""
+        own = {"transactional.id": name, "transaction.timeout.ms": _HELD_MS}
+        self._producer = Producer({**_settings(), **KafkaSettings.load().client("admin"), **own})
+        self._producer.init_transactions(_REQUEST_S)
+        self._producer.begin_transaction()
+
+    def fill(self, topic: str, items: Iterable[Item]) -> Sent:
+        """Send records and wait until Kafka has them.
+
+        Raises:
+            DeliveryError: one was not confirmed.
+        """
+        return _send(self._producer, topic, items)
+
+    def release(self) -> None:
+        """Let them be read."""
+        self._producer.commit_transaction(_REQUEST_S)
+
+
+def _settings() -> dict[str, Any]:
     settings = kafka.configuration(KafkaSettings.load(), kafka.DELIVERY_TIMEOUT_S)
-    producer = Producer({**settings, "log_level": 3})  # a young broker's notices are no one's news
+    return {**settings, "log_level": 3}  # a young broker's notices are no one's news
+
+
+def _send(producer: Producer, topic: str, items: Iterable[Item]) -> Sent:
     failed: list[str] = []
 
     def note(error: KafkaError | None, _: Message) -> None:

@@ -36,9 +36,11 @@ def measure(topic: str, environment: Mapping[str, str]) -> Latency:
     Raises:
         TapehouseError: what was sent is not in bronze some time later.
     """
-    with Path(environment["TAPEHOUSE_ENV_FILE"]).with_name("steady.log").open("wb") as log:
-        lander = ours.start(environment, log)
+    log = Path(environment["TAPEHOUSE_ENV_FILE"]).with_name("steady.log")
+    with log.open("wb") as file:
+        lander = ours.start(environment, file)
         try:
+            ours.await_partitions(log)
             sent = data.fill(topic, _paced(RATE * SECONDS))
             waits = _wait_for(sent.records, lander)
         finally:

@@ -15,7 +15,7 @@ from ingestion.errors import TapehouseError
 _PERIOD_S: Final = 0.05
 _TIMEOUT_S: Final = 900.0
 _END_S: Final = 10.0
-_LOG_LINES: Final = 5
+_LOG_LINES: Final = 40
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
-from contextlib import ExitStack
+import time
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from itertools import count
 from pathlib import Path
@@ -23,6 +23,10 @@ from ingestion.land.store import BronzeStore, connect
 from ingestion.settings import ROOT, KafkaSettings, StoreSettings
 
 Profile = Literal["default", "fast"]
+Event = tuple[str, float, dict[str, Any]]
+_JOIN_S: Final = 60.0
+_LOOK_S: Final = 0.2
+_LOCATE_S: Final = 3.0
 _numbers: Final = count(1)
 
 
@@ -35,25 +39,21 @@ def fresh(environment: Mapping[str, str]) -> dict[str, str]:
     return changed
 
 
-def land(
-    profile: Profile, processes: int, topic: str, records: int, environment: Mapping[str, str]
-) -> measure.Run:
-    """Land what Kafka holds; measure from the first assignment to the last object.
+def land(profile: Profile, topic: str, records: int, environment: Mapping[str, str]) -> measure.Run:
+    """Land what Kafka holds by one process; measure from its first partition to its last object.
 
     Raises:
         TapehouseError: a lander failed, or bronze does not hold every record.
     """
     own = {**fresh(environment), "LAND_PROFILE": profile}
     home = Path(environment["TAPEHOUSE_ENV_FILE"]).parent
-    logs = [home / f"lander-{number}.log" for number in range(processes)]
-    with ExitStack() as files:
-        landers = [start(own, files.enter_context(log.open("wb")), "--once") for log in logs]
-        samples = measure.watch(landers)
-    for lander, log in zip(landers, logs, strict=True):
-        measure.require_success(lander, log)
+    log = home / "lander.log"
+    with log.open("wb") as file:
+        lander = start(own, file, "--once")
+        samples = measure.watch([lander])
+    measure.require_success(lander, log)
     require_landed(topic, records, own)
-    begin, end = _marks(line for log in logs for line in log.read_text().splitlines())
-    return measure.run_of(samples, records, begin, end)
+    return measure.run_of(samples, records, *span(log.read_text().splitlines()))
 
 
 def start(environment: Mapping[str, str], log: IO[bytes], *words: str) -> "subprocess.Popen[bytes]":
@@ -61,6 +61,26 @@ def start(environment: Mapping[str, str], log: IO[bytes], *words: str) -> "subpr
     line = [sys.executable, "-m", "ingestion", "land", *words]
     settings = os.environ | dict(environment)
     return subprocess.Popen(line, cwd=ROOT, env=settings, stdout=log, stderr=log)
+
+
+def await_partitions(log: Path) -> None:
+    """Wait until a lander has partitions, and some seconds more, in which it locates its chains.
+
+    Raises:
+        TapehouseError: it has none for a long time.
+    """
+    deadline = time.monotonic() + _JOIN_S
+    while not any(name == "assigned" and one["partitions"] for name, _, one in told(log)):
+        if time.monotonic() > deadline:
+            raise TapehouseError(f"a lander has no partitions after {_JOIN_S:.0f} s: see {log}")
+        time.sleep(_LOOK_S)
+    time.sleep(_LOCATE_S)
+
+
+def told(log: Path) -> list[Event]:
+    """Return what a lander has told so far; a line that is being written is left out."""
+    text = log.read_text()
+    return list(events(text[: text.rfind("\n") + 1].splitlines()))
 
 
 def require_landed(topic: str, records: int, environment: Mapping[str, str]) -> None:
@@ -99,13 +119,17 @@ def _clients(environment: Mapping[str, str]) -> tuple[Questions, BronzeStore]:
     return questions, BronzeStore(connect(store, "lander", 1), bucket)
 
 
-def _marks(log: Iterable[str]) -> tuple[float, float]:
-    events = [_event(line) for line in log if line.startswith("{")]
-    assigned = [at for name, at, told in events if name == "assigned" and told["partitions"]]
-    landed = [at for name, at, _ in events if name == "landed"]
+def span(logs: Iterable[str]) -> tuple[float, float]:
+    """Return when a lander had partitions first and landed last (seconds since the epoch)."""
+    found = list(events(logs))
+    assigned = [at for name, at, one in found if name == "assigned" and one["partitions"]]
+    landed = [at for name, at, _ in found if name == "landed"]
     return min(assigned), max(landed)
 
 
-def _event(line: str) -> tuple[str, float, dict[str, Any]]:
-    told = json.loads(line)
-    return told["event"], datetime.fromisoformat(told["timestamp"]).timestamp(), told
+def events(log: Iterable[str]) -> Iterator[Event]:
+    """Yield what a lander told: event, moment (seconds since the epoch), fields."""
+    for line in log:
+        if line.startswith("{"):
+            told = json.loads(line)
+            yield told["event"], datetime.fromisoformat(told["timestamp"]).timestamp(), told

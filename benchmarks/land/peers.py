@@ -82,7 +82,7 @@ def _command(home: Path, topic: str, output: Path) -> list[str]:
     worker, sink = home / "worker.properties", home / "sink.properties"
     worker.touch(mode=0o600)
     worker.write_text(config.properties(_worker(home)))
-    sink.write_text(config.properties(_sink(topic, output)))
+    sink.write_text(config.properties(_sink(home.name, topic, output)))
     jars = f"{TOOLS / 'connect-jars'}/*"
     return [java(), "-Xms256m", "-Xmx1g", "-cp", jars, _WORKER, str(worker), str(sink)]
 
@@ -111,9 +111,9 @@ def _worker(home: Path) -> dict[str, str]:
     }
 
 
-def _sink(topic: str, output: Path) -> dict[str, str]:
+def _sink(name: str, topic: str, output: Path) -> dict[str, str]:
     return {
-        "name": "bench",
+        "name": name,  # of its group too: another run's has read everything
         "connector.class": "org.apache.kafka.connect.file.FileStreamSinkConnector",
         "tasks.max": "1",
         "topics": topic,

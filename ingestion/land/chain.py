@@ -126,7 +126,10 @@ class Chain:
         """Drop what ``head``'s object covers; return whether it reaches beyond the position."""
         rest = [chunk.since(head.next) for chunk in self.chunks()]
         self.held = [chunk for chunk in rest if chunk is not None]
-        self.held_since = self.since() if head.next < self.position else None
+        if head.next >= self.position:
+            self.held_since = None
+        elif self.sending is not None and head.next < self.sending.next:
+            self.held_since = self.sending_since
         self.sending = self.sending_since = None
         self.landed, self.last_start = head.next, head.start
         ahead = head.next > self.position

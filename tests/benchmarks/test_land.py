@@ -1,3 +1,4 @@
+import json
 import subprocess
 import sys
 from collections import Counter
@@ -9,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from benchmarks.land import __main__ as command
-from benchmarks.land import data, latency, measure, report
+from benchmarks.land import data, hot, latency, measure, ours, report
 from ingestion.errors import TapehouseError
 from ingestion.land import lines
 
@@ -41,6 +42,35 @@ def test_a_run_counts_only_what_was_used_between_its_two_moments() -> None:
     assert (run.seconds, run.cpu_s, run.peak_rss) == (3.0, 2.5, 90)
     assert run.rate == pytest.approx(1_000_000 / 3)
     assert run.cpu_us == pytest.approx(2.5)
+
+
+def _line(event: str, second: int, **told: object) -> str:
+    return json.dumps({"event": event, "timestamp": f"2026-01-01T00:00:{second:02}Z", **told})
+
+
+def test_a_lander_is_measured_from_its_first_partition_to_its_last_object() -> None:
+    log = [
+        "not a line of the log",
+        _line("assigned", 1, partitions=[]),
+        _line("assigned", 2, partitions=["t/0", "t/1"]),
+        _line("landed", 3, count=100),
+        _line("landed", 9, count=3),
+        _line("revoked", 10, partitions=["t/0", "t/1"]),
+    ]
+
+    begin, end = ours.span(log)
+
+    assert end - begin == 7
+
+
+def test_several_landers_are_measured_until_so_many_are_landed() -> None:
+    first = [_line("landed", 3, count=40), _line("landed", 9, count=10)]
+    second = [_line("assigned", 1, partitions=["t/1"]), _line("landed", 5, count=50)]
+
+    found = hot.reached(60, ours.events([*first, *second]))
+
+    assert found[0] == 90
+    assert found[1] - next(ours.events(second))[1] == 4
 
 
 def test_a_process_is_sampled_to_its_end() -> None:

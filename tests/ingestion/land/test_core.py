@@ -184,6 +184,32 @@ def test_an_object_is_closed_by_age() -> None:
     assert lander.world.landed() == [0, 1, 2]
 
 
+def test_what_came_while_an_object_was_put_waits_for_its_own_age() -> None:
+    """Else a steady stream is landed in one small object after another."""
+    world = world_with(3)
+    lander = holding(world)
+    world.logs[P0].append(2)
+    lander.feed()
+    lander.wait(0.5)
+    lander.settle()
+    assert world.landed() == [0, 1, 2]
+
+    lander.wait(MAX_AGE_S - 0.6)
+    assert lander.requests == []
+    lander.wait(0.1)
+    lander.settle()
+    assert world.landed() == [0, 1, 2, 3, 4]
+
+
+def test_what_an_adopted_object_leaves_of_one_that_was_sent_keeps_its_age() -> None:
+    world = world_with(3)
+    lander = holding(world)
+    land(world, 0, 1)
+    lander.answer(PutOutcome.EXISTS)
+    lander.settle()
+    assert world.landed() == [0, 1, 2]
+
+
 def test_an_object_is_closed_by_size() -> None:
     lander = following(world_with(0))
     lander.tell(Records(P0, chunk(0, payload=b'"' + b"x" * 10_000 + b'"')))
