@@ -157,9 +157,11 @@ def renamed(quote: Quote, number: int) -> Quote:
     return quote | {"event_id": f"00000000-0000-5000-8000-{number:012d}"}
 
 
-def from_yahoo(day: date, prices: tuple[str, ...], volume: int) -> dict[str, Any]:
+def from_yahoo(
+    day: date, prices: tuple[str, ...], volume: int, symbol: str = "AAPL"
+) -> dict[str, Any]:
     known = {"as_of": SPLIT_WEEK, "fetched_at": SPLIT_WEEK}
-    return bar("AAPL", day, prices, volume, source="yahoo", adjustment="split", **known)
+    return bar(symbol, day, prices, volume, source="yahoo", adjustment="split", **known)
 
 
 @pytest.fixture(scope="module")
@@ -177,6 +179,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
             from_yahoo(date(2020, 8, 27), ("127.15", "127.475", "123.825", "125.01"), 400),
             bar("AAPL", date(2020, 8, 28), ("504.0", "505.8", "498.3", "499.23"), 100, **second),
             from_yahoo(date(2020, 8, 31), ("127.58", "131.0", "126.0", "129.04"), 500),
+            from_yahoo(date(2020, 8, 27), ("436", "459", "428.5", "447.75"), 500, "TSLA"),
         ]
     )
     raw.actions(
@@ -241,7 +244,7 @@ def test_three_sources_quotes_have_the_same_columns(project: Project) -> None:
 def test_the_card_shows_the_price_of_regular_hours(project: Project) -> None:
     rows = project.raw.query(
         "select symbol, source, cast(current_price as double), volume_shares from gold.gold_kpi "
-        "order by symbol"
+        "where price_kind = 'quote' order by symbol"
     )
 
     assert rows == [
@@ -296,3 +299,23 @@ def test_the_daily_table_shows_the_same_bars(project: Project) -> None:
         (date(2020, 8, 28), "alphavantage", 504.0, 499.23, 100),
         (date(2020, 8, 31), "yahoo", 127.58, 129.04, 500),
     ]
+
+
+def test_a_split_that_is_told_later_reaches_the_days_before_it(
+    project: Project,
+    before_and_after: tuple[dict[str, list[tuple[object, ...]]], ...],
+) -> None:
+    raw = project.raw
+    close = (
+        "select cast(daily_close as double), daily_volume from gold.daily_stock_metrics "
+        "where symbol = 'TSLA' union all select cast(close_price as double), volume_shares "
+        "from gold.gold_daily_metrics where symbol = 'TSLA'"
+    )
+    assert raw.query(close) == [(447.75, 500)] * 2
+
+    raw.batch, raw.offsets = 3, {"stock-market-batch": 100}
+    told = {"source": "yahoo", "as_of": at(2020, 9, 3), "fetched_at": at(2020, 9, 3)}
+    raw.actions([action("TSLA", date(2020, 8, 31), "split", "5", **told)])
+    project.build("--build-id", "told")
+
+    assert raw.query(close) == [(2238.75, 100)] * 2
