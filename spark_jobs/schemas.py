@@ -9,10 +9,10 @@ CATALOG: Final = "lake"
 POSITIONS: Final = "tapehouse.positions"
 SOURCE_SNAPSHOT: Final = "tapehouse.source_snapshot"
 
-# Bars keep what a provider sent: recorded adjusted closes have up to 15 decimals.
 PRICE: Final = "decimal(18,6)"
-BAR_PRICE: Final = "decimal(24,12)"
-ADJUSTED_PRICE: Final = "decimal(38,18)"
+# Bars and actions keep what a provider sent, to the contract's last decimal: Yahoo's prices are
+# 32-bit floats (34.099998474121094), a reverse split's ratio is 0.333333333333333333.
+EXACT: Final = "decimal(38,18)"
 VOLUME_SUM: Final = "decimal(28,6)"
 
 Columns = dict[str, str]
@@ -61,11 +61,11 @@ BARS: Final = Table(
         "adjustment": "string",
         "interval": "string",
         "run_id": "string",
-        "open": BAR_PRICE,
-        "high": BAR_PRICE,
-        "low": BAR_PRICE,
-        "close": BAR_PRICE,
-        "adj_close": ADJUSTED_PRICE,
+        "open": EXACT,
+        "high": EXACT,
+        "low": EXACT,
+        "close": EXACT,
+        "adj_close": EXACT,
         "volume": "bigint",
         "simulated": "boolean",
         "session_date": "date",
@@ -97,8 +97,8 @@ CORPORATE_ACTIONS: Final = Table(
         "type": "string",
         "currency": "string",
         "run_id": "string",
-        "ratio": PRICE,
-        "amount": PRICE,
+        "ratio": EXACT,
+        "amount": EXACT,
         "simulated": "boolean",
         "ex_date": "date",
         "session_date": "date",

@@ -14,7 +14,8 @@ _KEYS = METRIC_KEYS[DAILY_METRICS.name]
 def daily_metrics(bars: DataFrame) -> DataFrame:
     """Return open, high, low, close, volume and change per symbol, source and session.
 
-    They are those of the current bar: interval ``1d``, adjustment ``raw``, latest ``as_of``, then
+    They are those of the current bar, on its own basis: interval ``1d``, adjustment ``raw`` or
+    ``split`` (the warehouse undoes it: it alone knows the later splits), latest ``as_of``, then
     latest in Kafka. Only sound bars count (`sound`): of a session without one there is no row
     here; the bar itself is in the lake, and the warehouse's rules put it into quarantine.
     ``daily_change`` is (close / open - 1) * 100, in percent. Prices are rounded half up to the six
@@ -23,7 +24,7 @@ def daily_metrics(bars: DataFrame) -> DataFrame:
     newest = Window.partitionBy(*_KEYS).orderBy(
         *(F.desc(name) for name in ("as_of", "kafka_timestamp", "partition", "offset"))
     )
-    daily = (F.col("interval") == "1d") & (F.col("adjustment") == "raw")
+    daily = (F.col("interval") == "1d") & F.col("adjustment").isin("raw", "split")
     current = (
         bars.where(daily & sound())
         .withColumn("nth", F.row_number().over(newest))

@@ -55,7 +55,7 @@ _TRANSPORT = {
     "offset": pa.int64(),
     "kafka_timestamp": pa.timestamp("us", "UTC"),
 }
-_PRICE = pa.decimal128(24, 12)
+_PRICE = pa.decimal128(38, 18)
 _TIME = pa.timestamp("us", "UTC")
 _TEXT = pa.string()
 _EVENT = {
@@ -76,8 +76,8 @@ SCHEMAS = {
     | {"volume": pa.int64(), "start_at": _TIME, "as_of": _TIME}
     | _TRANSPORT,
     "silver.corporate_actions": _EVENT
-    | {"type": _TEXT, "currency": _TEXT, "ratio": pa.decimal128(18, 6)}
-    | {"amount": pa.decimal128(18, 6), "ex_date": pa.date32(), "as_of": _TIME}
+    | {"type": _TEXT, "currency": _TEXT, "ratio": _PRICE}
+    | {"amount": _PRICE, "ex_date": pa.date32(), "as_of": _TIME}
     | _TRANSPORT,
     "silver.trades": _EVENT
     | {"exchange": _TEXT, "conditions": pa.list_(_TEXT), "action": _TEXT, "ref": _TEXT}

@@ -40,7 +40,7 @@ def test_every_bad_quote_is_in_quarantine_with_its_rule(two_batches: Project) ->
     raw, reason = two_batches.raw.query(
         "select raw, reason from quarantine.quarantine_quotes where rule = 'zero_quote'"
     )[0]
-    assert '"c":0' in raw and "c > 0" in reason
+    assert '"c":0' in raw and "a price and a time > 0" in reason
 
 
 def test_quotes_add_up_for_every_partition(two_batches: Project) -> None:

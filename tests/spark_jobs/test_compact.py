@@ -98,7 +98,7 @@ BAD = {
     "unknown_schema": value_line(4, bar() | {"schema": "bar.v9"}),
     "wrong_topic": value_line(5, trade()),
     "contract": value_line(6, bar(open=444.05)),
-    "number_range": value_line(7, bar(open="1.1234567890123")),
+    "number_range": value_line(7, bar(open="123456789012345678901")),
     "number_range ": value_line(8, bar(volume="12.5")),
     "number_range  ": value_line(9, bar(volume="99999999999999999999")),
     "number_range   ": value_line(10, bar(high="9999999999999999999999999999")),

@@ -90,7 +90,7 @@ UNSOUND = {
     "negative": {"low": "-1"},
     "negative volume": {"volume": "-1"},
     "weekly": {"interval": "1w"},
-    "adjusted": {"adjustment": "split"},
+    "adjusted for dividends": {"adjustment": "all"},
 }
 
 
@@ -103,6 +103,14 @@ def test_unsound_bars_give_no_row_but_stay_in_the_lake(lake: Lake) -> None:
     lake.daily()
 
     assert rows(lake, "symbol") == [("AAPL",)]
+
+
+def test_a_split_adjusted_bar_keeps_its_basis(lake: Lake) -> None:
+    lake.send_batch([bar(adjustment="split", open="4.2", close="4.41", low="4.1", high="4.5")])
+    lake.compact()
+    lake.daily()
+
+    assert rows(lake, "daily_open", "daily_close") == [(Decimal("4.2"), Decimal("4.41"))]
 
 
 def test_a_sound_bar_is_not_unseated_by_an_unsound_restatement(lake: Lake) -> None:

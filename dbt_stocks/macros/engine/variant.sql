@@ -35,3 +35,23 @@
 {% macro snowflake__is_json_object(value) -%}
     coalesce(typeof({{ value }}) = 'OBJECT', false)
 {%- endmacro %}
+
+{% macro is_json_text(value, pattern) %}
+    {{- return(adapter.dispatch('is_json_text')(value, pattern)) -}}
+{% endmacro %}
+
+{% macro duckdb__is_json_text(value, pattern) -%}
+    coalesce(
+        variant_typeof({{ value }}) = 'VARCHAR'
+        and regexp_full_match(cast({{ value }} as varchar), {{ pattern }}),
+        false
+    )
+{%- endmacro %}
+
+{% macro snowflake__is_json_text(value, pattern) -%}
+    coalesce(
+        typeof({{ value }}) = 'VARCHAR'
+        and regexp_like(cast({{ value }} as varchar), {{ pattern }}),
+        false
+    )
+{%- endmacro %}

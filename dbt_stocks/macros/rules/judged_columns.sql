@@ -15,7 +15,9 @@
         previous_close_price,
         change_price,
         change_pct,
+        day_volume_shares,
         simulated,
+        is_extended_hours,
         {%- for name, _ in quote_rules() if name != 'conflict' %}
         fails_{{ name }},
         {%- endfor %}

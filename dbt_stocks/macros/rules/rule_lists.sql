@@ -1,13 +1,20 @@
 {% macro quote_rules() %}
     {{- return([
         ['conflict', 'the same data under the same event_id'],
-        ['format', 'a quote.v1 envelope with text fields, UTC times and an object of numbers'],
+        ['format', 'a quote.v1 envelope with text fields and UTC times, its data as the source writes them'],
         ['not_finite', 'finite numbers within decimal(18,6)'],
-        ['zero_quote', 'c > 0 and t > 0 (an unknown symbol is answered with zeros)'],
+        ['zero_quote', 'a price and a time > 0 (an unknown symbol is answered with zeros)'],
         ['unknown_symbol', 'a symbol that was listed on that day'],
-        ['implausible_time', 'event_time equal to t, not after fetched_at, nor that after landing'],
+        ['other_symbol', 'the symbol of the message in its data'],
+        ['currency', 'the currency that the instrument trades in'],
+        [
+            'implausible_time',
+            'event_time equal to that of the data, not after fetched_at, nor that after landing',
+        ],
         ['stale', 'a quote of the session that was under way, or had ended, when fetched'],
-        ['price_range', 'l <= c <= h and l <= o <= h, all positive'],
+        ['price_range', 'low <= last <= high and low <= open <= high, all positive'],
+        ['change', 'a change equal to the price less the previous close'],
+        ['jump', 'a price within ' ~ var('quote_jump_ratio') ~ ' times the previous close'],
     ]) -}}
 {% endmacro %}
 
@@ -18,6 +25,7 @@
         ['price_order', 'low <= open, close <= high'],
         ['negative_volume', 'volume >= 0'],
         ['unknown_interval', 'interval 1d'],
+        ['adjustment', 'prices as traded, or adjusted for splits alone'],
         ['no_session', 'a session of the exchange'],
         ['unknown_instrument', 'a symbol that was listed on that day'],
         ['currency', 'the currency that the instrument trades in'],

@@ -1,3 +1,12 @@
+{%- set prices = [
+    'last_price', 'open_price', 'high_price', 'low_price',
+    'previous_close_price', 'change_price',
+] -%}
+{%- set texts = prices + [
+    'change_pct', 'day_volume_shares', 'currency', 'provider_symbol',
+    'market_hours', 'epoch_s', 'epoch_ms', 'trading_day',
+] -%}
+
 with
 
 raw_lines as (select * from {{ source('common', 'bronze_stock_quotes_raw') }}),
@@ -9,6 +18,7 @@ unpacked as (
         partition,
         v['value'] as message,
         v['value']['data'] as data,
+        cast(v['value']['source'] as varchar) as source,
         file,
         loaded_at,
         batch_id,
@@ -18,41 +28,50 @@ unpacked as (
     from raw_lines
 ),
 
+-- The only place that knows how a source calls its fields: macros/quote_layouts.sql.
+laid_out as (
+    select
+        *,
+        {{ is_json_object('data') }} as is_data_object,
+        {%- for column in texts %}
+        {{ quote_text(column) }} as {{ column }}_text,
+        {%- endfor %}
+        {{ has_quote_forms() }} as has_forms
+    from unpacked
+),
+
 renamed as (
     select
         concat(topic, '/', generation, '/', partition, '/', line_offset)
             as record_id,
         cast(message['event_id'] as varchar) as event_id,
         cast(message['schema'] as varchar) as schema_name,
-        cast(message['source'] as varchar) as source,
+        source,
         cast(message['symbol'] as varchar) as symbol,
         cast(message['run_id'] as varchar) as run_id,
         cast(message['event_time'] as varchar) as event_time_text,
         cast(message['fetched_at'] as varchar) as fetched_at_text,
         {{ json_text('data') }} as data_text,
         {{ json_text('v') }} as raw,
-        try_cast(cast(data['c'] as varchar) as decimal(18, 6)) as last_price,
-        try_cast(cast(data['o'] as varchar) as decimal(18, 6)) as open_price,
-        try_cast(cast(data['h'] as varchar) as decimal(18, 6)) as high_price,
-        try_cast(cast(data['l'] as varchar) as decimal(18, 6)) as low_price,
-        try_cast(cast(data['pc'] as varchar) as decimal(18, 6))
-            as previous_close_price,
-        try_cast(cast(data['d'] as varchar) as decimal(18, 6)) as change_price,
-        try_cast(cast(data['dp'] as varchar) as double) as change_pct,
-        try_cast(cast(data['t'] as varchar) as bigint) as provider_epoch_s,
+        provider_symbol_text as provider_symbol,
+        currency_text as currency,
+        {%- for column in prices %}
+        try_cast({{ column }}_text as decimal(18, 6)) as {{ column }},
+        {%- endfor %}
+        try_cast(rtrim(change_pct_text, '%') as double) as change_pct,
+        try_cast(day_volume_shares_text as bigint) as day_volume_shares,
+        coalesce(
+            try_cast(epoch_s_text as bigint),
+            cast(floor(try_cast(epoch_ms_text as bigint) / 1000.0) as bigint)
+        ) as provider_epoch_s,
+        try_cast(trading_day_text as date) as provider_day,
         try_cast(cast(message['simulated'] as varchar) as boolean) as simulated,
-        {{ is_json_object('data') }} as is_data_object,
-        {{ is_json_number("data['c']") }}
-        and {{ is_json_number("data['t']") }}
-        {%- for field in ['o', 'h', 'l', 'pc', 'd', 'dp'] %}
-        and (
-            cast(data['{{ field }}'] as varchar) is null
-            or {{ is_json_number("data['" ~ field ~ "']") }}
-        )
-        {%- endfor %} as are_numbers,
-        cast(data['o'] as varchar) is not null as has_open,
-        cast(data['h'] as varchar) is not null as has_high,
-        cast(data['l'] as varchar) is not null as has_low,
+        coalesce(market_hours_text <> '1', false) as is_extended_hours,
+        is_data_object,
+        has_forms,
+        open_price_text is not null as has_open,
+        high_price_text is not null as has_high,
+        low_price_text is not null as has_low,
         topic,
         generation,
         partition,
@@ -61,7 +80,7 @@ renamed as (
         file,
         loaded_at,
         batch_id
-    from unpacked
+    from laid_out
 )
 
 select * from renamed

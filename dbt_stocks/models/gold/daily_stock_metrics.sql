@@ -13,7 +13,23 @@ revisions as (select * from {{ ref('bronze_daily_stock_metrics') }}),
 
 bars as (select * from {{ ref('silver_bars') }}),
 
--- A metric and its bar may arrive in different batches: either one makes the symbol's day new.
+actions as (select * from {{ ref('silver_corporate_actions') }}),
+
+factors as (select * from {{ ref('silver_split_factors') }}),
+
+new_splits as (
+    select
+        instrument_id,
+        max(ex_date) as last_ex_date
+    from actions
+    where
+        action_type = 'split'
+        and batch_id >= {{ window_start_batch('load_batch_id') }}
+    group by instrument_id
+),
+
+-- A metric and its bar may arrive in different batches: either one makes the symbol's day new. So
+-- does a split, for the days before it of which the prices are adjusted.
 touched_days as (
     select
         symbol,
@@ -26,14 +42,40 @@ touched_days as (
         session_date
     from bars
     where batch_id >= {{ window_start_batch('load_batch_id') }}
+    union
+    select
+        bars.symbol,
+        bars.session_date
+    from bars
+    inner join new_splits
+        on
+            bars.instrument_id = new_splits.instrument_id
+            and bars.session_date < new_splits.last_ex_date
+    where bars.adjustment = 'split'
 ),
 
 -- A metric counts when its bar does: what quarantine holds never gets here.
 valid_revisions as (
     select
-        revisions.*,
+        revisions.symbol,
+        revisions.source,
+        revisions.bar_event_id,
+        revisions.daily_change,
+        revisions.revision,
+        revisions.simulated,
+        revisions.session_date,
+        revisions.computed_at,
+        revisions.as_of,
+        bars.instrument_id,
         bars.currency,
+        bars.adjustment,
+        bars.open_price,
+        bars.high_price,
+        bars.low_price,
+        bars.close_price,
+        bars.volume_shares,
         bars.is_final,
+        bars.as_of as bar_as_of,
         greatest(revisions.batch_id, bars.batch_id) as load_batch_id
     from revisions
     inner join touched_days
@@ -43,6 +85,7 @@ valid_revisions as (
     inner join bars on revisions.bar_event_id = bars.event_id
 ),
 
+-- As in silver_daily_bars: a finished bar first, whoever gave it.
 ranked as (
     select
         *,
@@ -50,11 +93,28 @@ ranked as (
             partition by symbol, session_date
             order by
                 simulated,
+                is_final desc,
                 {{ source_rank() }},
                 source,
                 revision desc
         ) as preference
     from valid_revisions
+),
+
+preferred as (
+    select
+        ranked.*,
+        coalesce(factors.split_factor, 1) as split_factor
+    from ranked
+    left join factors
+        on
+            ranked.adjustment = 'split'
+            and ranked.instrument_id = factors.instrument_id
+            and ranked.source = factors.source
+            and ranked.simulated = factors.simulated
+            and ranked.session_date = factors.session_date
+            and ranked.bar_as_of = factors.as_of
+    where ranked.preference = 1
 ),
 
 latest as (
@@ -64,11 +124,10 @@ latest as (
         currency,
         bar_event_id,
         {{ build_id() }} as build_id,
-        daily_open,
-        daily_high,
-        daily_low,
-        daily_close,
-        daily_volume,
+        {%- for price in ['open', 'high', 'low', 'close'] %}
+        {{ as_traded(price ~ '_price') }} as daily_{{ price }},
+        {%- endfor %}
+        {{ volume_as_traded('volume_shares') }} as daily_volume,
         daily_change,
         revision,
         load_batch_id,
@@ -78,8 +137,7 @@ latest as (
         session_date,
         computed_at as last_updated,
         as_of
-    from ranked
-    where preference = 1
+    from preferred
 )
 
 select * from latest

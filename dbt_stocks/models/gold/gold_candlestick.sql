@@ -70,6 +70,7 @@ later_splits as (
             and bars_in_weeks.session_date < actions.session_date
             and bars_in_weeks.week_start_date
             = cast({{ dbt.date_trunc('week', 'actions.session_date') }} as date)
+            and (bars_in_weeks.simulated or not actions.simulated)
     where actions.split_ratio <> 1
     group by bars_in_weeks.instrument_id, bars_in_weeks.session_date
 ),

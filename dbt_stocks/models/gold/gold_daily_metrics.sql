@@ -14,6 +14,7 @@ with_actions as (
         on
             bars.instrument_id = actions.instrument_id
             and bars.session_date = actions.session_date
+            and (bars.simulated or not actions.simulated)
 ),
 
 with_previous as (

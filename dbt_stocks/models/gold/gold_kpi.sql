@@ -24,6 +24,7 @@ last_bars as (
     where age_rank = 1
 ),
 
+-- Before and after hours the day's open, high and low are another session's than the price.
 quotes_by_age as (
     select
         *,
@@ -36,6 +37,7 @@ quotes_by_age as (
                 source
         ) as age_rank
     from quotes
+    where not is_extended_hours
 ),
 
 last_quotes as (
@@ -94,6 +96,7 @@ known as (
         last_quotes.high_price as quote_high,
         last_quotes.low_price as quote_low,
         last_quotes.previous_close_price as quote_previous_close,
+        last_quotes.day_volume_shares as quote_volume,
         last_quotes.simulated as quote_simulated,
         last_quotes.session_date as quote_session_date,
         last_quotes.event_at as quote_at,
@@ -119,9 +122,10 @@ chosen as (
 priced as (
     select
         instrument_id,
-        bar_volume,
         dollar_volume_avg_20d,
         is_quote,
+        case when is_quote then quote_volume else bar_volume end
+            as volume_shares,
         case when is_quote then quote_symbol else bar_symbol end as symbol,
         case when is_quote then quote_source else bar_source end as source,
         case when is_quote then quote_price else bar_close end
@@ -166,8 +170,7 @@ kpi as (
         priced.day_open_price,
         priced.day_high_price,
         priced.day_low_price,
-        case when not priced.is_quote then priced.bar_volume end
-            as volume_shares,
+        priced.volume_shares,
         priced.dollar_volume_avg_20d,
         cast(
             {{ dbt.datediff('priced.price_at', 'market.now_at', 'second') }}

@@ -69,6 +69,7 @@ checked as (
         ) as fails_price_order,
         coalesce(volume_shares < 0, false) as fails_negative_volume,
         coalesce(bar_interval <> '1d', true) as fails_unknown_interval,
+        coalesce(adjustment not in ('raw', 'split'), true) as fails_adjustment,
         open_at is null as fails_no_session,
         instrument_id is null as fails_unknown_instrument,
         coalesce(currency <> instrument_currency, false) as fails_currency,

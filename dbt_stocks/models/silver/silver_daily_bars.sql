@@ -6,6 +6,9 @@ bars as (select * from {{ ref('silver_bars') }}),
 
 sessions as (select * from {{ ref('sessions') }}),
 
+factors as (select * from {{ ref('silver_split_factors') }}),
+
+-- A finished bar of any source stands before one that was still forming when it was fetched.
 ranked as (
     select
         bars.*,
@@ -16,6 +19,7 @@ ranked as (
             partition by bars.instrument_id, bars.session_date
             order by
                 bars.simulated,
+                bars.is_final desc,
                 {{ source_rank('bars.source') }},
                 bars.source,
                 bars.as_of desc
@@ -27,17 +31,35 @@ ranked as (
 
 preferred as (
     select
+        ranked.*,
+        coalesce(factors.split_factor, 1) as split_factor
+    from ranked
+    left join factors
+        on
+            ranked.adjustment = 'split'
+            and ranked.instrument_id = factors.instrument_id
+            and ranked.source = factors.source
+            and ranked.simulated = factors.simulated
+            and ranked.session_date = factors.session_date
+            and ranked.as_of = factors.as_of
+    where ranked.preference = 1
+),
+
+as_traded as (
+    select
+        event_id,
         instrument_id,
         symbol,
         source,
         currency,
-        cast(open_price as decimal(18, 6)) as open_price,
-        cast(high_price as decimal(18, 6)) as high_price,
-        cast(low_price as decimal(18, 6)) as low_price,
-        cast(close_price as decimal(18, 6)) as close_price,
+        adjustment as source_adjustment,
+        {%- for price in ['open_price', 'high_price', 'low_price', 'close_price'] %}
+        {{ as_traded(price) }} as {{ price }},
+        {%- endfor %}
         cast(close_price_vendor_adj as decimal(18, 6))
             as close_price_vendor_adj,
-        volume_shares,
+        split_factor as source_split_factor,
+        {{ volume_as_traded('volume_shares') }} as volume_shares,
         session_number,
         is_final,
         simulated,
@@ -45,8 +67,7 @@ preferred as (
         open_at,
         close_at,
         as_of
-    from ranked
-    where preference = 1
+    from preferred
 )
 
-select * from preferred
+select * from as_traded

@@ -36,7 +36,7 @@ arrived as (
         case
             when provider_epoch_s between 1 and 4102444800
                 then {{ timestamp_from_ms('provider_epoch_s * 1000') }}
-        end as provider_at
+        end as epoch_at
     from quotes
     where batch_id >= {{ window_start_batch() }}
 ),
@@ -54,13 +54,18 @@ expected_sessions as (
     from sessions
 ),
 
+-- Where a source names a day and no moment, its quote is of that day's session.
 placed as (
     select
         arrived.*,
+        coalesce(arrived.epoch_at, provider_sessions.open_at) as provider_at,
         instruments.instrument_id,
+        instruments.currency as instrument_currency,
         sessions.session_date,
         expected_sessions.open_at as expected_open_at
     from arrived
+    left join sessions as provider_sessions
+        on arrived.provider_day = provider_sessions.session_date
     left join sessions
         on
             arrived.event_at >= sessions.day_start_at
@@ -88,44 +93,68 @@ checked as (
         or event_at is null
         or fetched_at is null
         or not is_data_object
-        or not are_numbers as fails_format,
+        or not has_forms as fails_format,
         (
             last_price is null
-            or provider_epoch_s is null
+            or (provider_epoch_s is null and provider_day is null)
             or has_open and open_price is null
             or has_high and high_price is null
             or has_low and low_price is null
         )
-        and are_numbers as fails_not_finite,
+        and has_forms as fails_not_finite,
         coalesce(last_price <= 0 or provider_epoch_s <= 0, false)
             as fails_zero_quote,
         symbol is not null
         and event_at is not null
         and instrument_id is null as fails_unknown_symbol,
+        -- Share classes: `BRK-B` is how some sources spell `BRK.B`.
+        coalesce(
+            replace(upper(provider_symbol), '-', '.')
+            <> replace(symbol, '-', '.'),
+            false
+        ) as fails_other_symbol,
+        coalesce(currency <> instrument_currency, false) as fails_currency,
         coalesce(event_at > fetched_at, false)
+        or coalesce(provider_epoch_s > 0, provider_day is not null)
+        and provider_at is null
         or coalesce(
             fetched_at
             > {{ dbt.dateadd('hour', 1, 'kafka_timestamp') }}, false
         )
         or coalesce(
-            provider_at > {{ dbt.dateadd(
+            epoch_at > {{ dbt.dateadd(
                 'minute', var('quote_time_tolerance_minutes'), 'event_at'
             ) }}
             or event_at > {{ dbt.dateadd(
-                'minute', var('quote_time_tolerance_minutes'), 'provider_at'
+                'minute', var('quote_time_tolerance_minutes'), 'epoch_at'
             ) }},
             false
-        ) as fails_implausible_time,
+        )
+        or coalesce(provider_day <> session_date, false) as fails_implausible_time,
         coalesce(provider_at < expected_open_at, false) as fails_stale,
+        -- The day's range is that of regular hours: a price before or after may lie outside.
         coalesce(
-            low_price > last_price
-            or last_price > high_price
+            (low_price > last_price and not is_extended_hours)
+            or (last_price > high_price and not is_extended_hours)
             or low_price > open_price
             or open_price > high_price
+            or low_price > high_price
             or low_price <= 0
             or open_price <= 0,
             false
-        ) as fails_price_range
+        ) as fails_price_range,
+        coalesce(
+            abs(change_price - (last_price - previous_close_price))
+            > {{ var('quote_change_tolerance') }} + last_price * 1e-6
+            and previous_close_price > 0,
+            false
+        ) as fails_change,
+        coalesce(
+            last_price > previous_close_price * {{ var('quote_jump_ratio') }}
+            or last_price * {{ var('quote_jump_ratio') }} < previous_close_price,
+            false
+        )
+        and coalesce(previous_close_price > 0, false) as fails_jump
     from placed
 ),
 
@@ -201,13 +230,9 @@ ruled as (
         event_verdict = 'conflict' as fails_conflict,
         event_verdict = 'first'
         and not (
-            fails_format
-            or fails_not_finite
-            or fails_zero_quote
-            or fails_unknown_symbol
-            or fails_implausible_time
-            or fails_stale
-            or fails_price_range
+            {%- for name, _ in quote_rules() if name != 'conflict' %}
+            {{ 'or ' if not loop.first }}fails_{{ name }}
+            {%- endfor %}
         ) as is_valid
     from compared
 ),

@@ -9,12 +9,12 @@ from pyiceberg.catalog import Catalog
 from pyiceberg.table import Table
 
 _AT = pa.timestamp("us", "UTC")
-_PRICE = pa.decimal128(24, 12)
+_PRICE = pa.decimal128(38, 18)
 BARS = pa.schema(
     {name: pa.string() for name in ("event_id", "source", "symbol", "currency", "adjustment")}
     | {"interval": pa.string(), "run_id": pa.string()}
     | {name: _PRICE for name in ("open", "high", "low", "close")}
-    | {"adj_close": pa.decimal128(38, 18)}
+    | {"adj_close": _PRICE}
     | {"volume": pa.int64(), "simulated": pa.bool_(), "session_date": pa.date32()}
     | {name: _AT for name in ("event_at", "fetched_at", "start_at", "as_of")}
     | {"topic": pa.string(), "generation": pa.string(), "partition": pa.int32()}
@@ -33,7 +33,7 @@ def bars(*symbols: str) -> pa.Table:
         {
             "event_id": f"{symbol}-1",
             "symbol": symbol,
-            "open": Decimal("34.099998474121"),
+            "open": Decimal("34.099998474121094"),
             "volume": 7,
             "simulated": False,
             "session_date": date(2013, 3, 1),

@@ -168,10 +168,10 @@ def test_a_column_that_the_lake_gains_is_added(warehouse: DuckDBWarehouse, store
 def test_a_decimal_that_would_be_rounded_is_refused(
     warehouse: DuckDBWarehouse, store: Store
 ) -> None:
-    finer = store.table("a", [{"open": Decimal("1.00000000000000001")}])
+    finer = store.table("a", [{"open": Decimal("1.0000000000000000001")}])
 
     with pytest.raises(
-        LoadError, match=r"expected open as DECIMAL\(24,12\), found DECIMAL\(18,17\)"
+        LoadError, match=r"expected open as DECIMAL\(38,18\), found DECIMAL\(20,19\)"
     ):
         warehouse.load_rows(BARS, [finer], 1)
 

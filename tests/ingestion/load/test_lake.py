@@ -109,7 +109,7 @@ def test_rows_come_out_exact_and_in_utc_without_a_zone(table: Table) -> None:
 
     row = found.rows.to_pylist()[0]
     assert row["event_at"] == datetime(2013, 3, 1, 14, 30, tzinfo=UTC).replace(tzinfo=None)
-    assert str(row["open"]) == "34.099998474121"
+    assert str(row["open"]) == "34.099998474121094000"
 
 
 def test_a_table_that_no_job_has_made_yet_is_none(catalog: Catalog) -> None:
