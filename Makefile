@@ -6,6 +6,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 RUN := .venv/bin/python -m
 ARGS ?=
+PROVIDERS ?=
 SEEDS ?= 1000
 
 .PHONY: help setup ready up down status reset demo test doctor simulate lint bench-pipeline audit lock audit-self-test bench-land bench-produce drill
@@ -31,8 +32,8 @@ status: ready ## Show services and landers: health, memory, lag, rates; fails wh
 reset: ready ## Stop the stack and delete its state in var/ (asks; ARGS=--yes does not); .env stays
 	@$(RUN) infra.local reset $(ARGS)
 
-demo: ready ## Recorded bars and simulated trades through every stage to tested gold; harmless when repeated
-	@$(RUN) pipeline demo $(ARGS)
+demo: ready ## Recorded bars and simulated trades through every stage to tested gold; harmless when repeated (PROVIDERS=local: what local providers serve)
+	@$(RUN) pipeline demo $(if $(PROVIDERS),--providers $(PROVIDERS)) $(ARGS)
 
 test: ready ## Every test, with a Kafka, store, Spark and dbt of their own
 	@$(RUN) pytest -n 2 --dist loadgroup --no-loadscope-reorder $(ARGS)

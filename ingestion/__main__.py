@@ -9,7 +9,7 @@ from ingestion import cli
 PROGRAM = "python -m ingestion"
 COMMANDS = {
     "contracts": "Write the JSON Schemas of the messages, or check that they are up to date.",
-    "produce": "Send messages of a source to Kafka: recorded, simulator, raw; what waits: spool.",
+    "produce": "Send messages to Kafka: of providers, recorded, simulated, raw; what waits: spool.",
     "fakes": "Serve Yahoo, Finnhub and Alpha Vantage locally, for development without network.",
     "budget": "Show what is left of each provider's request budget.",
     "redrive": "Dead letters: list, show, and send what passes now, once.",

@@ -134,12 +134,14 @@ class KafkaSettings(Section):
 
 
 class ProduceSettings(Section):
-    """Where a producer keeps what Kafka has not confirmed, and how much of it."""
+    """Where a producer keeps what Kafka has not confirmed, how much of it; whom it asks first."""
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", env_prefix="produce_")
 
     spool_dir: Path | None = None
     spool_max_bytes: int = Field(default=2**30, gt=0)
+    bars_sources: str = "yahoo,alphavantage"
+    quotes_sources: str = "finnhub,alphavantage"
 
     def spool(self) -> Path | None:
         """Return the folder of the spool, absolute; None where none is configured."""
@@ -209,6 +211,11 @@ class ProviderSettings(Section):
 
     base_url: str = Field(pattern=r"^https?://\S+$")
     api_key: SecretStr | None = None
+
+    @property
+    def has_key(self) -> bool:
+        """Whether a key is set."""
+        return self.api_key is not None and bool(self.api_key.get_secret_value())
 
     def key(self) -> str:
         """Return the key.

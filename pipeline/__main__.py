@@ -3,6 +3,7 @@
 import signal
 import sys
 import traceback
+from enum import StrEnum
 from types import FrameType
 from typing import Annotated
 
@@ -18,6 +19,12 @@ app = typer.Typer(
 )
 
 
+class Providers(StrEnum):
+    """Whom the demo's records are asked of."""
+
+    LOCAL = "local"
+
+
 @app.callback()
 def main() -> None:
     """Run the stages of the main job in order."""
@@ -31,13 +38,22 @@ def demo(
             "--kill-lander", help="kill -9 the lander once while it holds unlanded records."
         ),
     ] = False,
+    providers: Annotated[
+        Providers | None,
+        typer.Option(help="Ask providers on this machine in place of sending recorded bars."),
+    ] = None,
     debug: Annotated[bool, typer.Option("--debug", help="Show the trace of an error.")] = False,
 ) -> None:
-    """Send recorded bars and simulated trades through every stage, and show what came out."""
+    """Send recorded bars and simulated trades through every stage, and show what came out.
+
+    With --providers local what is sent is what the adapters of Yahoo, Finnhub and Alpha Vantage get
+    from servers that speak like them, run here for as long as that takes.
+    """
     signal.signal(signal.SIGTERM, _end)
     console = Console(width=None if sys.stdout.isatty() else 160)
     try:
-        Demo(Screen(console, Demo.n_stages()), kill_lander).run()
+        is_local = providers is Providers.LOCAL
+        Demo(Screen(console, Demo.n_stages(is_local)), kill_lander, is_local).run()
     except (TapehouseError, OSError) as error:  # a full disk is expected too
         if debug:
             traceback.print_exc()

@@ -1,7 +1,8 @@
 """The demo: recorded bars and simulated trades through every stage, then what came out."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from dbt_stocks.reader import GoldReader
 from ingestion.clock import SystemClock, rfc3339
 from ingestion.errors import TapehouseError
 from ingestion.settings import ROOT, LakeSettings, ProjectSettings, StoreSettings, WarehouseSettings
-from pipeline import counts, job
+from pipeline import counts, job, local
 from pipeline.counts import Counts
 from pipeline.kill import LanderKill, lander_kill
 from pipeline.lock import alone
@@ -29,21 +30,25 @@ _SHOWN = ("kafka", "bronze", "lake", "rejected", "deduplicated", "warehouse", "s
 
 
 class Demo:
-    """One run; ``with_kill`` ends the lander once while records are under way."""
+    """One run; ``with_kill`` ends the lander once while records are under way.
 
-    def __init__(self, screen: Screen, with_kill: bool) -> None:
+    ``is_local``: the records are those of providers that run on this machine.
+    """
+
+    def __init__(self, screen: Screen, with_kill: bool, is_local: bool = False) -> None:
         self.state = ProjectSettings.load()
         self.screen = screen
         self.memory = PeakMemory(self.state.state("run", "supervisord.pid"))
         self.outcomes: list[Outcome] = []
         self._with_kill = with_kill
+        self._is_local = is_local
         self._kill: LanderKill | None = None
         self._runner = Runner(self.state.state("demo"), self._tick)
 
     @staticmethod
-    def n_stages() -> int:
+    def n_stages(is_local: bool = False) -> int:
         """Return how many stages a run has."""
-        return 3 + len(job.after_produce())
+        return (4 if is_local else 3) + len(job.after_produce())
 
     def run(self) -> None:
         """Run every stage, then show the results and write the report.
@@ -75,10 +80,16 @@ class Demo:
     def _produce(self) -> None:
         self._kill = lander_kill() if self._with_kill else None
         ledger = ("--ledger", str(self.state.state("ledger")))
-        self._stage(job.produce_bars(*ledger))
-        self._stage(job.produce_trades(*ledger))
+        with self._producing(ledger) as stages:
+            for stage in stages:
+                self._stage(stage)
         if self._kill:
             self._kill_said(self._kill.finish())
+
+    def _producing(self, ledger: tuple[str, ...]) -> AbstractContextManager[Iterable[Stage]]:
+        if self._is_local:
+            return local.providers(self.state.state("demo"), ledger)
+        return nullcontext((job.produce_bars(*ledger), job.produce_trades(*ledger)))
 
     def _kill_said(self, held: int) -> None:
         self.screen.line(

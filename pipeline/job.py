@@ -21,6 +21,24 @@ def produce_trades(*options: str) -> Stage:
     return Stage("produce trades", ("ingestion", "produce", "simulator", *options), _sent)
 
 
+def provider_bars(*options: str) -> Stage:
+    """Return the stage that asks providers for a year of bars, by fail-over."""
+    sources = ("--sources", "yahoo,alphavantage")
+    return Stage("produce bars", ("ingestion", "produce", "bars", *sources, *options), _served)
+
+
+def provider_quotes(*options: str) -> Stage:
+    """Return the stage that polls a provider's quotes until it is ended."""
+    polling = ("--kind", "quotes", "--every", "2s")
+    return Stage("produce quotes", ("ingestion", "produce", "finnhub", *polling, *options), _sent)
+
+
+def provider_trades(*options: str) -> Stage:
+    """Return the stage that listens to a provider's trades until it is ended."""
+    streaming = ("ingestion", "produce", "finnhub", "--kind", "trades", *options)
+    return Stage("produce trades", streaming, _sent)
+
+
 def after_produce() -> Sequence[Stage]:
     """Return what follows: landed, compacted, loaded, built and tested, reconciled."""
     return (
@@ -35,6 +53,11 @@ def after_produce() -> Sequence[Stage]:
 def _sent(report: Report) -> str:
     topics = [f"{count['delivered']:,} to {name}" for name, count in report["by_topic"].items()]
     return f"{report['delivered']:,} records confirmed: {', '.join(topics)}"
+
+
+def _served(report: Report) -> str:
+    served = [f"{report.get(f'served_{name}', 0)} by {name}" for name in report["providers"]]
+    return f"{_sent(report)}; symbols served: {', '.join(served)}"
 
 
 def _landed(report: Report) -> str:

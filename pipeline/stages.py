@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +26,16 @@ class StageError(TapehouseError):
 class Stage:
     """A command and how its report is said in one line.
 
-    ``arguments`` follow ``python -m``; ``says`` turns the command's report into words.
+    ``arguments`` follow ``python -m``; ``says`` turns the command's report into words. One that
+    goes on until it is stopped is asked to end, by SIGTERM, after ``ends_after_s``.
     """
 
     name: str
     arguments: tuple[str, ...]
     says: Callable[[Mapping[str, Any]], str]
     reports: bool = True
+    environment: Mapping[str, str] = field(default_factory=dict)
+    ends_after_s: float | None = None
 
 
 @dataclass
@@ -75,11 +79,12 @@ class Runner:
         if stage.reports:
             command += ["--report", str(report)]
         started = time.monotonic()
+        environment = {**self.environment, **stage.environment}
         with log.open("w") as out:
             process = subprocess.Popen(
-                command, stdout=out, stderr=subprocess.STDOUT, cwd=ROOT, env=self.environment
+                command, stdout=out, stderr=subprocess.STDOUT, cwd=ROOT, env=environment
             )
-            self._wait(process, stage.name, started)
+            self._wait(process, stage, started)
         seconds = time.monotonic() - started
         found = json.loads(report.read_text()) if report.is_file() else {}
         if process.returncode != 0:
@@ -88,10 +93,14 @@ class Runner:
             raise StageError(f"stage {stage.name!r} ended with 0 and left no report at {report}")
         return Outcome(stage.name, seconds, stage.says(found), found)
 
-    def _wait(self, process: "subprocess.Popen[bytes]", name: str, started: float) -> None:
+    def _wait(self, process: "subprocess.Popen[bytes]", stage: Stage, started: float) -> None:
+        ends_at = started + (inf if stage.ends_after_s is None else stage.ends_after_s)
         try:
             while process.poll() is None:
-                self.tick(name, time.monotonic() - started)
+                self.tick(stage.name, time.monotonic() - started)
+                if time.monotonic() >= ends_at:
+                    process.terminate()  # once: a second one would end it unasked
+                    ends_at = inf
                 time.sleep(POLL_S)
         except BaseException:
             process.terminate()

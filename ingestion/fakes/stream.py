@@ -12,6 +12,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from ingestion.fakes.answer import SIMULATED
 from ingestion.fakes.desk import House, cut
 from ingestion.fakes.record import Asking, Observation
 from ingestion.fakes.script import AnyFault, Drop, ErrorFrame, Mute, Payload, Provider, Status
@@ -93,7 +94,7 @@ class Stream(ABC):
             self._house.record.answered(asking, str(status), ())
             await socket.send_denial_response(Response(status_code=status))
             return
-        await socket.accept()
+        await socket.accept(headers=[(SIMULATED.lower().encode(), b"true")])
         self._opened += 1
         await self._serve(Connection(socket, send, asking, f"{self.provider}-{self._opened}"), key)
 

@@ -11,8 +11,11 @@ from ingestion import calendar
 from ingestion.clock import SystemClock
 from ingestion.errors import SettingsError
 from ingestion.produce import foreign, kafka
+from ingestion.produce.alphavantage import alphavantage
+from ingestion.produce.bars import bars
 from ingestion.produce.execute import Delivery, Plan, execute
 from ingestion.produce.faults import Faults, FaultSeed, TruthFile, faulty
+from ingestion.produce.finnhub import finnhub
 from ingestion.produce.generated import Generated, generated_bars
 from ingestion.produce.options import (
     Day,
@@ -32,9 +35,11 @@ from ingestion.produce.options import (
 )
 from ingestion.produce.outgoing import outgoing
 from ingestion.produce.pacing import Stop
+from ingestion.produce.quotes import quotes
 from ingestion.produce.recorded import recorded
 from ingestion.produce.spool_file import contents
 from ingestion.produce.ticks import ticking
+from ingestion.produce.yahoo import yahoo
 from ingestion.settings import ProjectSettings
 from ingestion.sources import stocks_csv
 from ingestion.sources.daily_bar import daily_bars
@@ -45,7 +50,8 @@ app = typer.Typer(help="Send messages of a source to Kafka.", no_args_is_help=Tr
 spool_app = typer.Typer(help="What waits on disk for Kafka.", no_args_is_help=True)
 app.add_typer(spool_app, name="spool")
 
-app.command()(recorded)
+for _command in (yahoo, finnhub, alphavantage, bars, quotes, recorded):
+    app.command()(_command)
 
 
 @app.command()

@@ -19,6 +19,7 @@ from ingestion.produce.ledger import Ledger, NoLedger
 from ingestion.produce.outgoing import Outgoing
 from ingestion.produce.pacing import Pacer, Stop, stop_on_signal
 from ingestion.produce.progress import shown
+from ingestion.produce.providers_table import table
 from ingestion.produce.run import run
 from ingestion.produce.sending import Told, untold
 from ingestion.produce.spool import Spool
@@ -26,6 +27,7 @@ from ingestion.produce.summary import Summary
 from ingestion.settings import KafkaSettings, ProduceSettings
 
 CONNECT_TIMEOUT_S = 10.0
+_FILE_WIDTH = 160
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,8 @@ class Plan:
     A source that cannot wait is read while Kafka is away, as far as a spool keeps what it gives. A
     live one ends by itself when ``stop`` is requested: all that it has given is sent. One that
     ``ends_itself`` is asked on while it is silent. ``told`` hears of each record whether Kafka
-    confirmed it.
+    confirmed it. ``providers`` tells, by provider, what was asked of it and what it gave; ``done``
+    how many of all symbols the source is done with.
     """
 
     name: str
@@ -63,6 +66,8 @@ class Plan:
     ends_itself: bool = False
     stop: Stop = field(default_factory=Stop)
     told: Told = untold
+    providers: Callable[[], Mapping[str, Mapping[str, object]]] = dict
+    done: Callable[[], tuple[int, int]] | None = None
 
 
 def execute(plan: Plan, clock: Clock) -> None:
@@ -78,7 +83,7 @@ def execute(plan: Plan, clock: Clock) -> None:
     config = kafka.configuration(KafkaSettings.load(), delivery.timeout_s, has_spool)
     with (
         stop_on_signal(plan.stop) as stop,
-        shown(clock, Console(stderr=True)) as progress,
+        shown(clock, Console(stderr=True), plan.done) as progress,
         _ledger(plan, clock) as ledger,
         _backlog(plan, clock) as backlog,
     ):
@@ -121,12 +126,16 @@ def _check(deliverer: kafka.Deliverer, plan: Plan) -> None:
 def _report(plan: Plan, summary: Summary) -> None:
     if plan.delivery.report is not None:
         facts = {"source": plan.name, "run_id": plan.run_id, **plan.facts()}
-        cli.write_report(plan.delivery.report, summary.as_dict(facts))
+        providers = {name: dict(row) for name, row in plan.providers().items()}
+        named = {"providers": providers} if providers else {}
+        cli.write_report(plan.delivery.report, summary.as_dict(facts | named))
 
 
 def _print(plan: Plan, summary: Summary) -> None:
     for name, value in plan.facts().items():
         typer.echo(f"{name:<24} {_text(value)}")
+    if rows := plan.providers():
+        _console().print(table(rows))
     for topic in sorted(summary.sent):
         typer.echo(f"{topic:<24} {summary.delivered[topic]:>10,} of {summary.sent[topic]:,}")
     ended = "stopped early" if summary.interrupted else "done"
@@ -135,6 +144,12 @@ def _print(plan: Plan, summary: Summary) -> None:
         f"refused {summary.refused:,}, sent again {summary.resent:,} in "
         f"{summary.seconds:.1f} s (run {plan.run_id})"
     )
+
+
+def _console() -> Console:
+    """Return where tables go: as wide as the terminal, and in a file as wide as they are."""
+    console = Console()
+    return console if console.is_terminal else Console(width=_FILE_WIDTH)
 
 
 def _text(value: object) -> str:

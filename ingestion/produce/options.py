@@ -1,5 +1,6 @@
 """The options that the commands share."""
 
+import re
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Annotated, Final
@@ -9,16 +10,26 @@ import typer
 
 from ingestion.clock import SystemClock
 from ingestion.errors import SettingsError
-from ingestion.settings import ProduceSettings
+from ingestion.settings import ProduceSettings, ProjectSettings
 from ingestion.sources.selection import Selection
 
 MAX_RUN_ID = 64
+_DURATION: Final = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,3})?)([smhd])")
+_SECONDS: Final = {"s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0}
 TIMES: Final = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%M:%S.%fZ"]
 
 Symbols = Annotated[
     list[str] | None, typer.Option("--symbol", help="Only this symbol; may be repeated.")
 ]
 Day = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Inclusive bound.")]
+Universe = Annotated[
+    str, typer.Option(help="Without --symbol: the ten of `default`, or `all` that are traded now.")
+]
+Once = Annotated[bool, typer.Option("--once", help="One round, then the end.")]
+Every = Annotated[
+    str | None,
+    typer.Option(metavar="DURATION", help="Again and again, such as every 90s, 15m or 6h."),
+]
 LastSessions = Annotated[int | None, typer.Option(min=1, help="Only so many latest sessions.")]
 File = Annotated[
     Path | None, typer.Option(help="Another file of bars with the same columns (.csv, .csv.gz).")
@@ -67,6 +78,35 @@ def named_run(given: str | None, source: str) -> str:
 def configured_spool() -> Path | None:
     """Return the folder of the spool that the settings name."""
     return ProduceSettings.load().spool()
+
+
+def live_spool(given: Path | None, name: str) -> Path:
+    """Return the spool for what cannot be had again: there always is one, of each source its own.
+
+    One process uses a spool at a time, and streams run beside each other.
+    """
+    return given or configured_spool() or ProjectSettings.load().state("spool", name)
+
+
+def duration_s(text: str | None) -> float | None:
+    """Return the seconds that an option names, such as 90s, 15m, 6h or 1d.
+
+    Raises:
+        SettingsError: it names none.
+    """
+    if text is None:
+        return None
+    found = _DURATION.fullmatch(text)
+    if found is None:
+        raise SettingsError(f"--every: expected a duration such as 90s, 15m or 6h, found {text!r}")
+    return float(found[1]) * _SECONDS[found[2]]
+
+
+def refuse_both(**options: object) -> None:
+    """Raise SettingsError where more than one of the options was given."""
+    given = [f"--{name.replace('_', '-')}" for name, value in options.items() if value]
+    if len(given) > 1:
+        raise SettingsError(f"expected one of {', '.join(given)}, found {len(given)}")
 
 
 def selection_of(

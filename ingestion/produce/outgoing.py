@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from hashlib import sha256
-from typing import NamedTuple
+from typing import NamedTuple, overload
 
 from ingestion.clock import Clock
 from ingestion.contracts import envelope
@@ -47,12 +47,26 @@ def of_refused(refused: Refused, source: str, run_id: str, clock: Clock) -> Outg
     return Outgoing(dead_letters.TOPIC, None, letter.value, [*letter.headers], refused=True)
 
 
+@overload
 def outgoing(
     messages: Iterable[Message | Refused], source: str, run_id: str, clock: Clock
-) -> Iterator[Outgoing]:
-    """Return one record for each thing that a source gave."""
+) -> Iterator[Outgoing]: ...
+
+
+@overload
+def outgoing(
+    messages: Iterable[Message | Refused | None], source: str, run_id: str, clock: Clock
+) -> Iterator[Outgoing | None]: ...
+
+
+def outgoing(
+    messages: Iterable[Message | Refused | None], source: str, run_id: str, clock: Clock
+) -> Iterator[Outgoing | None]:
+    """Return one record for each thing that a source gave, and None where it was silent."""
     for made in messages:
-        if isinstance(made, Refused):
+        if made is None:
+            yield None
+        elif isinstance(made, Refused):
             yield of_refused(made, source, run_id, clock)
         else:
             yield of_message(made)

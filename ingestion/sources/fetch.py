@@ -15,6 +15,7 @@ import httpx
 
 from ingestion.clock import Clock
 from ingestion.sources.provider import (
+    Denied,
     DeniedError,
     Guard,
     MalformedError,
@@ -33,9 +34,12 @@ MAX_BODY_BYTES: Final = 32 * 2**20
 
 _Read = TypeVar("_Read")
 
-_DENIED: Final = (401, 403)
+# With a valid key 403 is what a plan without the symbol gets, or one without the whole endpoint.
+_DENIED: Final[Mapping[int, Denied]] = {401: "key", 403: "symbol"}
 _DOWN: Final = (408, 425)
 _HIDDEN: Final = b"***"
+# How a local server says that its data is not the provider's.
+SIMULATED: Final = "x-tapehouse-simulated"
 # A shorter key is a demonstration key or a mistake; looking for it would change other words.
 _MIN_SECRET: Final = 8
 # Larger numbers in a rate limit's header are points in time, not seconds from now.
@@ -53,10 +57,14 @@ class Key:
 
 @dataclass(frozen=True)
 class Answer:
-    """A body that came with status 200, and when all of it had come."""
+    """A body that came with status 200, and when all of it had come.
+
+    ``simulated`` is what a local server says of its data.
+    """
 
     body: bytes
     fetched_at: datetime
+    simulated: bool = False
 
 
 class Http:
@@ -110,7 +118,8 @@ class Http:
             raise ProviderDownError(text, self._hidden(body)) from None
         now = self._clock.now()
         self._judge(response, self._hidden(body), now)
-        return Answer(self._hidden(body), now)
+        is_simulated = response.headers.get(SIMULATED) == "true"
+        return Answer(self._hidden(body), now, is_simulated)
 
     def _read(self, response: httpx.Response, body: bytearray, until: float) -> None:
         for chunk in response.iter_raw():
@@ -132,7 +141,7 @@ class Http:
             wait_s = retry_after_s(headers.get("retry-after"), now)
             raise RateLimitedError(text, body, reset_s if wait_s is None else wait_s)
         if status in _DENIED:
-            raise DeniedError(text, body)
+            raise DeniedError(text, body, _DENIED[status])
         if status == httpx.codes.NOT_FOUND:
             raise NoDataError(text, body)
         if status in _DOWN or status >= httpx.codes.INTERNAL_SERVER_ERROR:

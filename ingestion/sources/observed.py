@@ -15,7 +15,7 @@ from ingestion.errors import ContractError
 
 @dataclass(frozen=True)
 class Envelopes:
-    """Makes one provider's messages of one run. ``simulated`` is what its server serves."""
+    """Makes one provider's messages of one run. ``simulated`` is what its server says of itself."""
 
     source: str
     run_id: str

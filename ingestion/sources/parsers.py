@@ -10,9 +10,12 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from ingestion.contracts.records import Message
-from ingestion.sources import message_line, recorded
+from ingestion.sources import alphavantage, finnhub, message_line, recorded
+from ingestion.sources.alphavantage import reader
+from ingestion.sources.finnhub import letters
 from ingestion.sources.message_line import Encoded
 from ingestion.sources.source import Refused
+from ingestion.sources.yahoo import messages as yahoo
 
 # ``headers`` are the letter's, as text: run_id, failed_at, topic and the context among them.
 Parser = Callable[[bytes, Mapping[str, str]], list[Message | Encoded | Refused]]
@@ -23,6 +26,9 @@ MESSAGE_LINE: Final = "message"
 PARSERS: Final[Mapping[str, Parser]] = {
     MESSAGE_LINE: message_line.parse,
     recorded.NAME: recorded.parse,
+    yahoo.NAME: yahoo.parse,
+    finnhub.NAME: letters.parse,
+    alphavantage.NAME: reader.parse,
 }
 
 

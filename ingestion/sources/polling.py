@@ -25,7 +25,7 @@ from ingestion.sources.provider import (
     ProviderError,
     StoppedError,
 )
-from ingestion.sources.ranked import DENIED_S, RankedFetcher
+from ingestion.sources.ranked import DENIED_S, MALFORMED, RankedFetcher
 from ingestion.sources.sessions import next_open, open_session
 from ingestion.sources.source import Refused
 
@@ -52,11 +52,7 @@ class Pace:
 
 
 class PolledQuotes:
-    """A live source: the quotes of a fetcher's symbols in turn, None while nothing is due.
-
-    ``rounds`` bounds how often each symbol is polled, for a run that ends by itself: it has no
-    pauses but those of the budget.
-    """
+    """A live source: the quotes of a fetcher's symbols in turn, None while nothing is due."""
 
     def __init__(
         self,
@@ -66,7 +62,6 @@ class PolledQuotes:
         clock: Clock,
         stopping: Callable[[], bool],
         pace: Pace | None = None,
-        rounds: int | None = None,
     ) -> None:
         if not symbols:
             raise SettingsError("expected at least one symbol to poll, found none")
@@ -76,7 +71,6 @@ class PolledQuotes:
         self._clock = clock
         self._stopping = stopping
         self._pace = pace or Pace()
-        self._left = None if rounds is None else rounds * len(self._ring)
         self._made: Counter[str] = Counter()
         self._failed: Counter[str] = Counter()
         self._denied: dict[str, float] = {}  # until when, on the monotonic clock
@@ -90,11 +84,11 @@ class PolledQuotes:
         """Poll until asked to stop; a failed poll is counted, and the next one comes in its turn.
 
         Raises:
-            DeniedError: the provider has denied every symbol, and never gave a quote.
+            DeniedError: the provider has denied the key, or every symbol, and never gave a quote.
         """
         self._tell_stretch()
         due = self._clock.monotonic()
-        while self._left != 0 and not self._stopping():
+        while not self._stopping():
             wait_s = due - self._clock.monotonic()
             self._admit()
             if wait_s > 0 or not self._ring:
@@ -103,8 +97,6 @@ class PolledQuotes:
                 yield None
                 continue
             pause_s = yield from self._poll()
-            if self._left is not None:
-                self._left -= 1
             # A turn that came late does not make the next ones come in a burst.
             due = self._clock.monotonic() + pause_s if pause_s else self._next(due)
         yield from self._left_over()
@@ -143,10 +135,7 @@ class PolledQuotes:
 
     def _next(self, due: float) -> float:
         """Return when the next symbol's turn is, on the monotonic clock."""
-        now = self._clock.monotonic()
-        if self._left is not None:
-            return now
-        return max(due + self._step_s(), now)
+        return max(due + self._step_s(), self._clock.monotonic())
 
     def _step_s(self) -> float:
         """Return the seconds between two symbols' polls; those to the open, where it is nearer."""
@@ -171,7 +160,9 @@ class PolledQuotes:
         """Return the answer that was none; of several providers each keeps its own."""
         if isinstance(self._fetcher, RankedFetcher):
             return self._left_over()
-        return [Refused(error.body, QUOTES, "malformed", str(error), self.name)]
+        if not error.body:  # nothing was received that could be kept
+            return []
+        return [Refused(error.body, QUOTES, MALFORMED, str(error), self.name, error.context)]
 
     def _left_over(self) -> list[Refused]:
         fetcher = self._fetcher
@@ -180,11 +171,11 @@ class PolledQuotes:
     def _drop(self, symbol: str, error: DeniedError) -> None:
         """Leave out a symbol that the plan does not include for a while.
 
-        Where all are denied before there ever was a quote, the key is not valid.
+        Where there never was a quote, and the key or all symbols are denied, there will be none.
         """
         self._ring.remove(symbol)
         self._denied[symbol] = self._clock.monotonic() + DENIED_S
-        if not self._ring and (not self._made or self._left is not None):
+        if not self._made and (error.what == "key" or not self._ring):
             raise error
 
     def _admit(self) -> None:

@@ -11,16 +11,21 @@ from typing import Literal, Protocol, TypeVar
 from ingestion.errors import TapehouseError
 
 Scope = Literal["second", "minute", "day"]
+Denied = Literal["key", "plan", "symbol"]
 
 _Answer = TypeVar("_Answer")
 
 
 class ProviderError(TapehouseError):
-    """A provider did not give what it was asked for; ``body`` is what it gave, if anything."""
+    """A provider did not give what it was asked for; ``body`` is what it gave, if anything.
+
+    ``context`` is what it takes to read the body again one day, as `Refused.context`.
+    """
 
     def __init__(self, text: str, body: bytes = b"") -> None:
         super().__init__(text)
         self.body = body
+        self.context: tuple[tuple[str, str], ...] = ()
 
 
 class RateLimitedError(ProviderError):
@@ -51,7 +56,14 @@ class ProviderDownError(ProviderError):
 
 
 class DeniedError(ProviderError):
-    """The key is not valid, or its plan does not include what was asked for."""
+    """The key is not valid, or its plan does not include what was asked for.
+
+    ``what`` is denied: everything to the key, a kind of data to the plan, or one symbol of it.
+    """
+
+    def __init__(self, text: str, body: bytes = b"", what: Denied = "key") -> None:
+        super().__init__(text, body)
+        self.what = what
 
 
 class NoDataError(ProviderError):

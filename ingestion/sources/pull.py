@@ -66,6 +66,10 @@ class Windowed:
             raise
         return made
 
+    def begin(self) -> None:
+        """Begin a fetch: nothing was held yet."""
+        self.was_held = False
+
     def handed_out(self, unit: Unit, last: int) -> None:
         """Note that a fetched unit is on its way; ``last`` is its last record's number in the run.
 
@@ -109,6 +113,7 @@ class Pull:
     """One fetch of a range: the symbols that it is not yet done with, by fail-over.
 
     ``fetcher`` has ``bars`` among its providers; what another one serves is no progress of theirs.
+    ``n_done`` counts the symbols that it is done with, whatever came of them.
     ``confirmed`` tells how many records of this run Kafka has confirmed, from the first without a
     gap; it is asked after each symbol. The caller settles the rest when the run is over.
     """
@@ -130,6 +135,7 @@ class Pull:
         self._start, self._end = days
         self._confirmed = confirmed
         self._done_before: list[str] = []
+        self.n_done = 0
         self._failover = Failover(fetcher, self._units(), self._taken)
 
     @property
@@ -137,6 +143,7 @@ class Pull:
         return self._failover.name
 
     def messages(self) -> Iterator[Made]:
+        self._bars.begin()
         self._progress.begin(self._start, self._end)
         yield from self._failover.messages()
 
@@ -149,6 +156,7 @@ class Pull:
                 self._done_before.append(symbol)
             else:
                 yield Unit("bars", symbol, self._start, self._end, self._interval)
+            self.n_done += 1
         if not self._bars.was_held:
             self._progress.end()
 

@@ -17,6 +17,7 @@ from ingestion.contracts.topics import BATCH, QUOTES
 from ingestion.sources.fetcher import Fetcher, Kind, Unit
 from ingestion.sources.provider import (
     BudgetSpentError,
+    Denied,
     DeniedError,
     MalformedError,
     NoDataError,
@@ -28,6 +29,8 @@ from ingestion.sources.source import Refused
 # A key or plan that does not allow something will not a second later: what it does not allow is
 # asked of that provider again after this.
 DENIED_S: Final = 900.0
+# Why a whole answer is a dead letter.
+MALFORMED: Final = "malformed_answer"
 TOPIC: Final[dict[Kind, str]] = {"bars": BATCH, "quote": QUOTES}
 
 
@@ -52,7 +55,7 @@ class RankedFetcher:
         self._clock = clock
         self._log = logs.get("failover").bind(source=name)
         self._chosen: dict[Kind, str] = {}
-        self._denied: dict[tuple[str, Kind, str | None], float] = {}
+        self._denied: dict[tuple[str | None, ...], float] = {}
         self._counts: Counter[str] = Counter()
         self._refused: list[Refused] = []
 
@@ -74,8 +77,13 @@ class RankedFetcher:
             ProviderDownError: any mixture of these, and whatever else may pass.
         """
         misses: list[_Miss] = []
+        unasked: list[str] = []
         for fetcher in self._fetchers:
-            if not fetcher.serves(unit) or self._is_denied(fetcher.name, unit):
+            if not fetcher.serves(unit):
+                unasked.append(f"{fetcher.name} does not have such units")
+                continue
+            if self._is_denied(fetcher.name, unit):
+                unasked.append(f"{fetcher.name} has denied it just now")
                 continue
             try:
                 fetched = fetcher.fetch(unit)
@@ -85,7 +93,7 @@ class RankedFetcher:
             else:
                 self._note_served(fetcher.name, unit, misses)
                 return [*self.take_refused(), *(_named(one, fetcher.name) for one in fetched)]
-        raise _of_all(misses, unit)
+        raise _of_all(misses, unasked, unit)
 
     def take_refused(self) -> list[Refused]:
         """Return what providers gave instead of answers and nobody has taken yet."""
@@ -106,11 +114,11 @@ class RankedFetcher:
         what = "no_data" if isinstance(error, NoDataError) else "missed"
         self._counts[f"{what}_{miss.name}"] += 1
         if isinstance(error, DeniedError):
-            until = self._clock.monotonic() + DENIED_S
-            self._denied[miss.name, unit.kind, unit.interval] = until
+            denied = _of(miss.name, unit)[error.what]
+            self._denied[denied] = self._clock.monotonic() + DENIED_S
         if isinstance(error, MalformedError) and error.body:
-            refused = Refused(error.body, TOPIC[unit.kind], "malformed_answer", str(error))
-            self._refused.append(replace(refused, source=miss.name))
+            refused = (error.body, TOPIC[unit.kind], MALFORMED, str(error))
+            self._refused.append(Refused(*refused, miss.name, error.context))
         self._log.debug("missed", unit=str(unit), provider=miss.name, reason=str(error))
 
     def _note_served(self, name: str, unit: Unit, misses: Sequence[_Miss]) -> None:
@@ -131,20 +139,27 @@ class RankedFetcher:
         return next(fetcher.name for fetcher in self._fetchers if fetcher.serves(unit))
 
     def _is_denied(self, name: str, unit: Unit) -> bool:
-        until = self._denied.get((name, unit.kind, unit.interval))
-        return until is not None and self._clock.monotonic() < until
+        now = self._clock.monotonic()
+        return any(now < self._denied.get(denied, now) for denied in _of(name, unit).values())
+
+
+def _of(name: str, unit: Unit) -> Mapping[Denied, tuple[str | None, ...]]:
+    """Return what a denial of a unit covers, by what was denied."""
+    plan = (name, unit.kind, unit.interval)
+    return {"key": (name,), "plan": plan, "symbol": (*plan, unit.symbol)}
 
 
 def _named(made: Message | Refused, name: str) -> Message | Refused:
     return replace(made, source=name) if isinstance(made, Refused) else made
 
 
-def _of_all(misses: Sequence[_Miss], unit: Unit) -> ProviderError:
+def _of_all(misses: Sequence[_Miss], unasked: Sequence[str], unit: Unit) -> ProviderError:
     """Return one error for all: of their common class, if they have one that says what to do."""
-    text = f"{unit}: {_reasons(misses) or 'no provider that is not denied has such units'}"
+    text = f"{unit}: {', '.join(filter(None, [_reasons(misses), *unasked]))}"
     errors = [miss.error for miss in misses]
-    if all(isinstance(error, DeniedError) for error in errors):
-        return DeniedError(text)
+    denied = [error.what for error in errors if isinstance(error, DeniedError)]
+    if len(denied) == len(errors):
+        return DeniedError(text, what=denied[0] if len(set(denied)) == 1 else "symbol")
     if all(isinstance(error, NoDataError) for error in errors):
         return NoDataError(text)
     if all(isinstance(error, MalformedError) for error in errors):

@@ -26,6 +26,27 @@ class Refused:
     context: tuple[tuple[str, str], ...] = ()
 
 
+class LiveSource(Protocol):
+    """A source that may be silent: it gives None where it has nothing just now."""
+
+    @property
+    def name(self) -> str:
+        """The ``source`` of its messages, or what several of them are together."""
+        ...
+
+    def messages(self) -> Iterator[Message | Refused | None]:
+        """Make the messages as they come; the source ends by itself once a stop is requested.
+
+        Raises:
+            TapehouseError: the source cannot go on, or has not given all that was asked for.
+        """
+        ...
+
+    def facts(self) -> Mapping[str, object]:
+        """Return what a summary should say of what was made so far."""
+        ...
+
+
 class Source(Protocol):
     """A provider. Its messages are made while they are read; it does no I/O but its file's."""
 

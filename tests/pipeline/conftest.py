@@ -12,7 +12,7 @@ from pipeline.stages import Stage
 
 # Does what its first argument says; what follows is what the run appends.
 _COMMAND = """
-import json, pathlib, signal, sys
+import json, os, pathlib, signal, sys
 plan = json.loads(sys.argv[1])
 for number in range(plan["lines"]):
     print(f"line {number}", flush=True)
@@ -22,6 +22,10 @@ if plan["sql"]:
         warehouse.execute(plan["sql"][1])
 if plan["report"] is not None:
     pathlib.Path(sys.argv[sys.argv.index("--report") + 1]).write_text(json.dumps(plan["report"]))
+if plan["shows"]:
+    print(os.environ[plan["shows"]])
+if plan["ends_well"]:
+    signal.signal(signal.SIGTERM, lambda *_: None)
 if plan["is_endless"]:
     signal.pause()
 sys.exit(plan["code"])
@@ -31,7 +35,8 @@ sys.exit(plan["code"])
 class MakeStage(Protocol):
     """Makes a stage whose command is a real process that does as told.
 
-    ``sql`` is a DuckDB file and what is executed in it.
+    ``sql`` is a DuckDB file and what is executed in it, ``shows`` a variable that it prints; one
+    that ``ends_well`` is endless until SIGTERM, and then ends with its code.
     """
 
     def __call__(
@@ -42,6 +47,8 @@ class MakeStage(Protocol):
         code: int = 0,
         lines: int = 1,
         is_endless: bool = False,
+        ends_well: bool = False,
+        shows: str | None = None,
         sql: tuple[str, str] | None = None,
     ) -> Stage: ...
 
@@ -66,7 +73,8 @@ def make_stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MakeStage:
 
     def make(name: str, report: Mapping[str, Any] | None = None, **plan: Any) -> Stage:
         whole = {
-            "report": report, "code": 0, "lines": 1, "is_endless": False, "sql": None, **plan
+            "report": report, "code": 0, "lines": 1, "is_endless": False, "ends_well": False,
+            "shows": None, "sql": None, **plan
         }  # fmt: skip
         return Stage(name, ("given_stage", json.dumps(whole)), lambda found: f"saw {found}")
 

@@ -1,5 +1,6 @@
 """A stage is a process: its report is read, its failure is told, and it ends with its run."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -79,3 +80,24 @@ def test_a_stage_gets_the_environment_of_its_run(tmp_path: Path) -> None:
     Runner(tmp_path, lambda *_: None, {"PYTHONUSERBASE": "/elsewhere"}).run(where)
 
     assert "USER_BASE: '/elsewhere'" in (tmp_path / "where.log").read_text()
+
+
+def test_a_stage_that_goes_on_is_asked_to_end_and_its_report_is_read(
+    tmp_path: Path, make_stage: MakeStage
+) -> None:
+    """It ends as a command does that is asked to: with its report, and with 0."""
+    stage = make_stage("watch", {"rows": 3}, is_endless=True, ends_well=True)
+    outcome = runner(tmp_path).run(replace(stage, ends_after_s=1.0))
+
+    assert outcome.report == {"rows": 3}
+    assert outcome.seconds >= 1.0
+
+
+def test_a_stage_has_settings_of_its_own(tmp_path: Path, make_stage: MakeStage) -> None:
+    stage = replace(make_stage("load", {"rows": 3}, shows="OF_THE_STAGE"), environment=OF_THE_STAGE)
+    runner(tmp_path).run(stage)
+
+    assert (tmp_path / "load.log").read_text().splitlines()[-1] == "seen"
+
+
+OF_THE_STAGE = {"OF_THE_STAGE": "seen"}

@@ -13,6 +13,7 @@ from ingestion.sources import exact_json
 from ingestion.sources.alphavantage import NAME
 from ingestion.sources.exact_json import Number
 from ingestion.sources.provider import (
+    Denied,
     DeniedError,
     MalformedError,
     NoDataError,
@@ -29,11 +30,15 @@ def _limited(scope: Scope) -> Callable[[str, bytes], ProviderError]:
     return lambda text, body: RateLimitedError(text, body, scope=scope)
 
 
+def _denied(what: Denied) -> Callable[[str, bytes], ProviderError]:
+    return lambda text, body: DeniedError(text, body, what)
+
+
 # The first that fits decides. The words about a burst advertise, in the same breath, the free
 # plan's requests per day and the premium endpoints; those about the day may hold the key.
 _MEANINGS: Final[tuple[tuple[str, Callable[[str, bytes], ProviderError]], ...]] = (
-    (r"apikey is invalid or missing|demo\W* api key is for demo purposes", DeniedError),
-    (r"is a premium (endpoint|feature)", DeniedError),
+    (r"apikey is invalid or missing|demo\W* api key is for demo purposes", _denied("key")),
+    (r"is a premium (endpoint|feature)", _denied("plan")),
     (r"sparingly|per second", _limited("second")),
     (r"per minute|higher API call (volume|frequency)", _limited("minute")),
     (r"per day", _limited("day")),

@@ -5,39 +5,31 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 from ingestion.calendar import Calendar
-from ingestion.clock import Clock, rfc3339
+from ingestion.clock import Clock
 from ingestion.contracts.records import Message
-from ingestion.errors import ContractError
-from ingestion.sources import exact_json
-from ingestion.sources.alphavantage import NAME, series
-from ingestion.sources.alphavantage.answers import document, text_of
-from ingestion.sources.alphavantage.series import Series
-from ingestion.sources.fetch import Answer, Http
+from ingestion.sources.alphavantage import NAME
+from ingestion.sources.alphavantage.reader import DAILY, INTRADAY, Reader, spelled
+from ingestion.sources.fetch import Http
 from ingestion.sources.fetcher import Unit
 from ingestion.sources.observed import Envelopes
-from ingestion.sources.provider import MalformedError, NoDataError
+from ingestion.sources.provider import NoDataError
 from ingestion.sources.source import Refused
 
 # What a free key gets of a daily series ("compact"); all of it ("full") is for paid plans.
 COMPACT_ROWS: Final = 100
 
 _QUERY: Final = ""  # the address itself
-_DAILY: Final = "1d"
-_INTRADAY: Final = {"1m": "1min", "5m": "5min", "15m": "15min", "30m": "30min"}
-_ZONES: Final = ("US/Eastern", "America/New_York")
-_QUOTE: Final = "Global Quote"
-_META: Final = "Meta Data"
 
 
 @dataclass(frozen=True)
 class Query:
-    """A request for a series: its parameters, and the key that its rows stand under."""
+    """A request for a series: its parameters, and the month where it has one."""
 
     parameters: Mapping[str, str]
-    rows: str
+    month: str = ""
 
 
 class AlphaVantage:
@@ -55,7 +47,7 @@ class AlphaVantage:
         is_premium: bool = False,
     ) -> None:
         self._http = http
-        self._envelopes = envelopes
+        self._reader = Reader(calendar, envelopes, is_premium)
         self._calendar = calendar
         self._clock = clock
         self._is_premium = is_premium
@@ -68,9 +60,9 @@ class AlphaVantage:
     def serves(self, unit: Unit) -> bool:
         if unit.kind == "quote":
             return True
-        if unit.interval == _DAILY:
+        if unit.interval == DAILY:
             return self._is_premium or self._is_recent(unit.start)
-        return self._is_premium and unit.interval in _INTRADAY and unit.start is not None
+        return self._is_premium and unit.interval in INTRADAY and unit.start is not None
 
     def fetch(self, unit: Unit) -> list[Message | Refused]:
         made = self._quote(unit) if unit.kind == "quote" else self._bars(unit)
@@ -82,35 +74,8 @@ class AlphaVantage:
         return {name: self._made[name] for name in ("messages", "refused")}
 
     def _quote(self, unit: Unit) -> list[Message | Refused]:
-        """Poll a quote; its time is a day, so the event time is that session's open.
-
-        The close would be in the future of a quote that is fetched in the session.
-        """
-        parameters = {"function": "GLOBAL_QUOTE", "symbol": _spelled(unit.symbol)}
-        return [self._http.get(_QUERY, parameters, partial(self._read_quote, unit))]
-
-    def _read_quote(self, unit: Unit, answer: Answer) -> Message:
-        found = document(answer.body, _QUOTE)[_QUOTE]
-        if found == {}:
-            raise NoDataError(f"{NAME}: no quote of {unit.symbol}", answer.body)
-        try:
-            fields = exact_json.flat(found)
-            self._check_symbol(text_of(fields, "01. symbol"), unit.symbol)
-            text_of(fields, "05. price")
-            day = series.day(text_of(fields, "07. latest trading day"))
-            session = self._calendar.session(day)
-            if session is None:
-                raise ContractError(f"expected a session of {self._calendar.name}, found {day}")
-            return self._envelopes.observation(
-                "quote.v1",
-                unit.symbol,
-                rfc3339(session.open_at),
-                answer.fetched_at,
-                exact_json.verbatim(fields),
-                exact_json.canonical(fields),
-            )
-        except ContractError as error:
-            raise _malformed(unit, error, answer) from None
+        parameters = {"function": "GLOBAL_QUOTE", "symbol": spelled(unit.symbol)}
+        return [self._http.get(_QUERY, parameters, partial(self._reader.quote, unit))]
 
     def _bars(self, unit: Unit) -> list[Message | Refused]:
         """Fetch what the unit's range needs, oldest first.
@@ -122,7 +87,7 @@ class AlphaVantage:
         text = f"{NAME}: no bar of {unit.symbol} from {unit.start} to {unit.end}"
         nothing = NoDataError(text)
         for query in self._queries(unit):
-            read = partial(self._read_bars, unit, query)
+            read = partial(self._reader.bars, unit, query.month)
             try:
                 made += self._http.get(_QUERY, query.parameters, read)
             except NoDataError as error:
@@ -131,39 +96,15 @@ class AlphaVantage:
             raise nothing
         return made
 
-    def _read_bars(self, unit: Unit, query: Query, answer: Answer) -> list[Message | Refused]:
-        try:
-            return self._rows(unit, query, answer)
-        except ContractError as error:
-            raise _malformed(unit, error, answer) from None
-
-    def _rows(self, unit: Unit, query: Query, answer: Answer) -> list[Message | Refused]:
-        found = document(answer.body, query.rows)
-        self._check_meta(found, unit.symbol)
-        shared = Series(
-            unit.symbol,
-            str(unit.interval),
-            self._calendar,
-            self._envelopes,
-            answer.fetched_at,
-        )
-        rows = series.rows(found, answer.body, query.rows)
-        if unit.interval == _DAILY:
-            wanted = [row for row in rows if _covers(unit, row.label)]
-            return [m for row in wanted for m in series.daily(row, shared, self._is_premium)]
-        # A server that knows no ``month`` gives the same rows for each.
-        month = query.parameters["month"]
-        return series.intraday(rows, shared, lambda label: _covers(unit, label, month))
-
     def _queries(self, unit: Unit) -> Iterator[Query]:
-        symbol = _spelled(unit.symbol)
-        if unit.interval == _DAILY:
+        symbol = spelled(unit.symbol)
+        if unit.interval == DAILY:
             name = "TIME_SERIES_DAILY_ADJUSTED" if self._is_premium else "TIME_SERIES_DAILY"
             size = "compact" if self._is_recent(unit.start) else "full"
             parameters = {"function": name, "symbol": symbol, "outputsize": size}
-            yield Query(parameters, "Time Series (Daily)")
+            yield Query(parameters)
             return
-        interval = _INTRADAY[str(unit.interval)]
+        interval = INTRADAY[str(unit.interval)]
         for month in self._months(unit):
             yield Query(
                 {
@@ -175,7 +116,7 @@ class AlphaVantage:
                     "adjusted": "false",
                     "extended_hours": "false",
                 },
-                f"Time Series ({interval})",
+                month,
             )
 
     def _months(self, unit: Unit) -> list[str]:
@@ -192,33 +133,3 @@ class AlphaVantage:
 
     def _today(self) -> date:
         return self._clock.now().astimezone(self._calendar.zone).date()
-
-    def _check_meta(self, found: Mapping[str, Any], symbol: str) -> None:
-        meta = exact_json.flat(found.get(_META))
-        self._check_symbol(text_of(meta, "2. Symbol"), symbol)
-        zone = next((meta[name] for name in meta if name.endswith("Time Zone")), None)
-        if zone not in _ZONES:
-            raise ContractError(f"expected US/Eastern, found {exact_json.shown(zone)}")
-
-    def _check_symbol(self, found: str, wanted: str) -> None:
-        if found.upper() not in (wanted, _spelled(wanted)):
-            raise ContractError(f"expected {wanted}, found the data of {exact_json.shown(found)}")
-
-
-def _spelled(symbol: str) -> str:
-    """Return a share class as Alpha Vantage spells it: BRK-B; it knows no BRK.B."""
-    return symbol.replace(".", "-")
-
-
-def _covers(unit: Unit, label: str, month: str = "") -> bool:
-    """Tell whether a row is in the range; one without a date is, so that it is judged."""
-    try:
-        day = date.fromisoformat(label[:10])
-    except ValueError:
-        return True
-    is_in_range = (unit.start or date.min) <= day <= (unit.end or date.max)
-    return is_in_range and label.startswith(month)
-
-
-def _malformed(unit: Unit, error: ContractError, answer: Answer) -> MalformedError:
-    return MalformedError(f"{NAME}: {unit.kind} of {unit.symbol}: {error}", answer.body)

@@ -21,6 +21,7 @@ from ingestion.errors import ContractError
 from ingestion.sources import exact_json
 from ingestion.sources.alphavantage import NAME
 from ingestion.sources.alphavantage.answers import text_of
+from ingestion.sources.asked import Context
 from ingestion.sources.observed import Envelopes
 from ingestion.sources.sessions import open_session
 from ingestion.sources.source import Refused
@@ -35,13 +36,17 @@ _SPLIT: Final = "8. split coefficient"
 
 @dataclass(frozen=True)
 class Series:
-    """What all rows of an answer share."""
+    """What all rows of an answer share.
+
+    ``context`` is what it takes to read one again; it is given how far labels are off the starts.
+    """
 
     symbol: str
     interval: str
     calendar: Calendar
     envelopes: Envelopes
     fetched_at: datetime
+    context: Callable[[timedelta], Context]
 
 
 @dataclass(frozen=True)
@@ -100,7 +105,7 @@ def intraday(
     """
     length = bar_length(series.interval)
     shift = length if _are_ends([row.label for row in found], series.calendar) else timedelta(0)
-    return [_intraday(row, series, shift) for row in found if covers(row.label)]
+    return [minutes(row, series, shift) for row in found if covers(row.label)]
 
 
 def bar_length(interval: str) -> timedelta:
@@ -144,7 +149,8 @@ def _are_ends(labels: Sequence[str], calendar: Calendar) -> bool:
     return bool(ends)
 
 
-def _intraday(row: Row, series: Series, shift: timedelta) -> Message | Refused:
+def minutes(row: Row, series: Series, shift: timedelta) -> Message | Refused:
+    """Make one bar of regular hours, which starts ``shift`` before its label."""
     try:
         label = _moment(row.label, series.calendar)
         if label is None:
@@ -156,7 +162,7 @@ def _intraday(row: Row, series: Series, shift: timedelta) -> Message | Refused:
         record = exact_json.flat(row.record)
         return _bar(record, session.session_date, start, series, None)
     except ContractError as error:
-        return _refused(row, series, error)
+        return _refused(row, series, error, shift)
 
 
 def _bar(
@@ -199,9 +205,11 @@ def _observed(schema: str, event_time: str, data: dict[str, Any], series: Series
     return series.envelopes.observation(schema, series.symbol, event_time, series.fetched_at, data)
 
 
-def _refused(row: Row, series: Series, error: ContractError) -> Refused:
+def _refused(
+    row: Row, series: Series, error: ContractError, shift: timedelta = timedelta(0)
+) -> Refused:
     detail = f"{series.symbol} {row.label[:20]!a}: {error}"
-    return Refused(row.body, BATCH, "contract", detail, NAME)
+    return Refused(row.body, BATCH, "contract", detail, NAME, series.context(shift))
 
 
 def _moment(label: str, calendar: Calendar) -> datetime | None:

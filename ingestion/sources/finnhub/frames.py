@@ -5,7 +5,7 @@
 nor a number: its place in the stream is its identity.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -17,12 +17,17 @@ from ingestion.contracts.identity import trade_id
 from ingestion.contracts.records import Message
 from ingestion.contracts.topics import REALTIME
 from ingestion.errors import ContractError
-from ingestion.sources import exact_json
+from ingestion.sources import asked, exact_json
 from ingestion.sources.exact_json import Number
+from ingestion.sources.finnhub import NAME
+from ingestion.sources.message_line import Encoded
 from ingestion.sources.observed import Envelopes
 from ingestion.sources.source import Refused
 
 SCHEMA: Final = "trade.v1"
+# Why an error frame is a dead letter.
+PROVIDER_ERROR: Final = "provider_error"
+_INDEX: Final = "index"
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -34,6 +39,17 @@ class Place:
     frame: int
     fetched_at: str
     first_seq: int
+
+    def context(self, envelopes: Envelopes, index: int | None = None) -> asked.Context:
+        """Return what it takes to read a frame, or one of its trades, again."""
+        found = {
+            "connection": self.connection,
+            "frame": str(self.frame),
+            "first_seq": str(self.first_seq),
+            asked.FETCHED_AT: self.fetched_at,
+            asked.SIMULATED: str(envelopes.simulated).lower(),
+        }
+        return tuple((found | ({} if index is None else {_INDEX: str(index)})).items())
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +117,33 @@ def _trades(
             yield _trade(item, index, place, envelopes)
         except ContractError as error:
             detail = f"frame {place.frame} of {place.connection}, trade {index}: {error}"
-            yield Refused(bytes(body), REALTIME, "contract", detail, envelopes.source)
+            context = place.context(envelopes, index)
+            yield Refused(bytes(body), REALTIME, "contract", detail, envelopes.source, context)
+
+
+def parse(body: bytes, headers: Mapping[str, str]) -> list[Message | Encoded | Refused]:
+    """Read a dead letter's body again: a frame, or a trade of one. An error frame stays one.
+
+    Raises:
+        ContractError: it is neither, or its headers do not tell its place in the stream.
+    """
+    try:
+        place = Place(
+            headers["connection"],
+            int(headers["frame"]),
+            headers[asked.FETCHED_AT],
+            int(headers["first_seq"]),
+        )
+        envelopes = Envelopes(NAME, headers["run_id"], headers[asked.SIMULATED] == "true")
+        index = int(headers[_INDEX]) if _INDEX in headers else None
+    except (KeyError, ValueError) as error:
+        raise ContractError(f"expected a place in the stream in the headers: {error}") from None
+    if index is not None:
+        return [_trade(exact_json.parse(body), index, place, envelopes)]
+    found = read(body, place, envelopes)
+    if isinstance(found, StreamError):
+        return [Refused(body, REALTIME, PROVIDER_ERROR, found.text, NAME)]
+    return [*found.made] if isinstance(found, Trades) else []
 
 
 def _trade(item: object, index: int, place: Place, envelopes: Envelopes) -> Message:

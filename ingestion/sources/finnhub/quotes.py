@@ -7,6 +7,7 @@ which silver quarantines as a quote of zero, just as it does a stale one.
 
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -14,10 +15,11 @@ from typing import Any
 from ingestion.clock import rfc3339
 from ingestion.contracts.records import Message
 from ingestion.errors import ContractError
-from ingestion.sources import exact_json
+from ingestion.sources import asked, exact_json
 from ingestion.sources.fetch import Answer, Http
 from ingestion.sources.fetcher import Unit
 from ingestion.sources.finnhub import NAME
+from ingestion.sources.message_line import Encoded
 from ingestion.sources.observed import Envelopes
 from ingestion.sources.provider import MalformedError
 from ingestion.sources.source import Refused
@@ -51,23 +53,44 @@ class FinnhubQuotes:
 
     def _read(self, symbol: str, answer: Answer) -> Message:
         try:
-            return self._message(symbol, answer)
+            return message(symbol, answer, self._envelopes)
         except ContractError as error:
-            raise MalformedError(f"{NAME}: quote of {symbol}: {error}", answer.body) from None
+            text = f"{NAME}: quote of {symbol}: {error}"
+            malformed = MalformedError(text, answer.body)
+        unit = Unit("quote", symbol)
+        malformed.context = asked.context(unit, answer.fetched_at, answer.simulated)
+        raise malformed
 
-    def _message(self, symbol: str, answer: Answer) -> Message:
-        fields = exact_json.flat(exact_json.parse(answer.body))
-        missing = [name for name in ("c", "t") if name not in fields]
-        if missing:
-            raise ContractError(f"expected a quote, found no {' and no '.join(missing)}")
-        return self._envelopes.observation(
-            SCHEMA,
-            symbol,
-            event_time(fields["t"]),
-            answer.fetched_at,
-            exact_json.verbatim(fields),
-            exact_json.canonical(fields),
-        )
+
+def message(symbol: str, answer: Answer, envelopes: Envelopes) -> Message:
+    """Return the quote that an answer holds.
+
+    Raises:
+        ContractError: it holds none.
+    """
+    fields = exact_json.flat(exact_json.parse(answer.body))
+    missing = [name for name in ("c", "t") if name not in fields]
+    if missing:
+        raise ContractError(f"expected a quote, found no {' and no '.join(missing)}")
+    return replace(envelopes, simulated=answer.simulated).observation(
+        SCHEMA,
+        symbol,
+        event_time(fields["t"]),
+        answer.fetched_at,
+        exact_json.verbatim(fields),
+        exact_json.canonical(fields),
+    )
+
+
+def parse(body: bytes, headers: Mapping[str, str]) -> list[Message | Encoded | Refused]:
+    """Read a dead letter's body again.
+
+    Raises:
+        ContractError: it is no quote, or its headers do not tell whose.
+    """
+    was = asked.of(headers)
+    answer = Answer(body, was.fetched_at, was.simulated)
+    return [message(was.unit.symbol, answer, Envelopes(NAME, was.run_id))]
 
 
 def event_time(seconds: Any) -> str:  # noqa: ANN401 - any JSON value

@@ -9,7 +9,7 @@ import logging
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from math import inf
 from random import Random, SystemRandom
@@ -28,9 +28,9 @@ from ingestion.clock import Clock, rfc3339
 from ingestion.contracts.records import Message
 from ingestion.contracts.topics import REALTIME
 from ingestion.errors import ContractError, SettingsError
-from ingestion.sources.fetch import retry_after_s
+from ingestion.sources.fetch import SIMULATED, retry_after_s
 from ingestion.sources.finnhub import NAME
-from ingestion.sources.finnhub.frames import Place, StreamError, Trades, read
+from ingestion.sources.finnhub.frames import PROVIDER_ERROR, Place, StreamError, Trades, read
 from ingestion.sources.observed import Envelopes
 from ingestion.sources.provider import DeniedError
 from ingestion.sources.sessions import open_session
@@ -50,6 +50,9 @@ _GAPS_KEPT: Final = 100
 
 class Connection(Protocol):
     """What is used of `websockets.sync.client.ClientConnection`."""
+
+    @property
+    def response(self) -> Response | None: ...
 
     def send(self, message: str) -> None: ...
 
@@ -173,6 +176,9 @@ class FinnhubTrades:
 
     def _received(self, connection: Connection) -> Iterator[Message | Refused | None]:
         identity = uuid4().hex
+        answer = connection.response
+        is_simulated = answer is not None and answer.headers.get(SIMULATED) == "true"
+        self._envelopes = replace(self._envelopes, simulated=is_simulated)
         self._subscribe(connection, identity)
         number, until = 0, inf
         while self._clock.monotonic() < until:
@@ -215,12 +221,13 @@ class FinnhubTrades:
         except ContractError as error:
             self._counts["refused"] += 1
             detail = f"frame {number} of {identity}: {error}"
-            yield Refused(frame, REALTIME, "malformed", detail, NAME)
+            context = place.context(self._envelopes)
+            yield Refused(frame, REALTIME, "malformed", detail, NAME, context)
             return
         if isinstance(found, Trades):
             yield from self._trades(found.made)
         elif isinstance(found, StreamError):
-            yield self._complaint(found, frame, f"frame {number} of {identity}")
+            yield self._complaint(found, frame, place)
         else:
             self._counts["pings"] += 1
 
@@ -235,14 +242,15 @@ class FinnhubTrades:
             self._attempts = self._n_mute = 0
         yield from made
 
-    def _complaint(self, error: StreamError, frame: bytes, where: str) -> Refused:
+    def _complaint(self, error: StreamError, frame: bytes, place: Place) -> Refused:
         self._counts["errors"] += 1
-        detail = f"{where}: {error.text}"
+        detail = f"frame {place.frame} of {place.connection}: {error.text}"
         if error.is_too_many_symbols:
             self._n_without += 1
             detail = f"{detail}; without {', '.join(self._without())}"
         self._log.warning("provider_error", detail=detail)
-        return Refused(frame, REALTIME, "provider_error", detail, NAME)
+        context = place.context(self._envelopes)
+        return Refused(frame, REALTIME, PROVIDER_ERROR, detail, NAME, context)
 
     def _without(self) -> list[str]:
         """Return the symbols that were not subscribed: a full plan refuses the last of the list."""

@@ -16,6 +16,7 @@ from msgspec import Raw, Struct
 from ingestion.sources.provider import MalformedError, NoDataError
 
 # Not the contract's limit, which a whole answer may exceed: what no documented answer comes near.
+_EVENTS = {"split": "splits", "dividend": "dividends", "gain": "capitalGains"}
 _REJECTED = "not an answer of the chart endpoint: "
 
 
@@ -133,6 +134,37 @@ def read(body: bytes) -> Result:
     if not chart.result:
         raise NoDataError("Yahoo: neither a result nor an error", body)
     return chart.result[0]
+
+
+def whole(body: bytes, currency: str | None) -> bytes:
+    """Return an answer that has a refused row or action as its only one; an answer as it is.
+
+    Raises:
+        MalformedError: the body is no JSON object.
+    """
+    try:
+        part = msgspec.json.decode(body, type=dict[str, Raw])
+    except (msgspec.MsgspecError, RecursionError) as error:
+        raise MalformedError(f"{_REJECTED}{str(error)[:300]}", body) from None
+    if "symbol" not in part:
+        return body
+    meta = {"symbol": part.pop("symbol"), "currency": currency}
+    result: dict[str, Any] = {"meta": meta}
+    if "timestamp" in part:
+        result |= _one_row(part)
+    else:
+        result["events"] = {_EVENTS.get(name, name): {"0": raw} for name, raw in part.items()}
+    return msgspec.json.encode({"chart": {"result": [result], "error": None}})
+
+
+def _one_row(part: dict[str, Raw]) -> dict[str, Any]:
+    adjusted = part.pop("adj_close", None)
+    indicators: dict[str, Any] = {
+        "quote": [{name: [raw] for name, raw in part.items() if name != "timestamp"}]
+    }
+    if adjusted is not None:
+        indicators["adjclose"] = [{"adjclose": [adjusted]}]
+    return {"timestamp": [part["timestamp"]], "indicators": indicators}
 
 
 def description(body: bytes) -> str | None:

@@ -33,6 +33,10 @@ class Charts(Protocol):
         """
         ...
 
+    def close(self) -> None:
+        """Close the connections."""
+        ...
+
 
 class YahooFetcher:
     """Bars with splits and dividends; a range is asked for in as many requests as Yahoo wants."""
@@ -69,11 +73,15 @@ class YahooFetcher:
             "refused_by_yahoo_reader": self._made["refused"],
         }
 
+    def close(self) -> None:
+        """Close what the adapter keeps open."""
+        self._charts.close()
+
     def _part(self, unit: Unit, start: date, end: date) -> list[Made]:
         spelled = spell(unit.symbol)
         found = self._charts.chart(spelled, str(unit.interval), start, end)
         part = replace(unit, start=start, end=end)
-        return messages(found, spelled, Context(part, self._calendar, self._run_id))
+        return messages(found, Context(part, self._calendar, self._run_id))
 
     def _count(self, made: list[Made]) -> None:
         for one in made:

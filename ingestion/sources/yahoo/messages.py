@@ -5,8 +5,8 @@ dividends: ``adjustment`` is "split", ``as_of`` that moment; ``adj_close`` carri
 Amounts of dividends are split-adjusted in the same way.
 """
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final
@@ -14,22 +14,29 @@ from typing import Any, Final
 import msgspec
 from msgspec import Raw
 
+from ingestion import calendar as calendars
 from ingestion.calendar import Calendar, Session
 from ingestion.clock import rfc3339
 from ingestion.contracts.identity import observation_id
 from ingestion.contracts.records import Message
 from ingestion.contracts.topics import BATCH
+from ingestion.sources import asked
 from ingestion.sources.fetcher import Unit
+from ingestion.sources.message_line import Encoded
 from ingestion.sources.provider import MalformedError
 from ingestion.sources.source import Refused
-from ingestion.sources.yahoo import answer
+from ingestion.sources.yahoo import answer, numbers
 from ingestion.sources.yahoo.answer import Answer, Meta, Result, Row
-from ingestion.sources.yahoo.numbers import decimal_text, parse, quotient, shortest
+from ingestion.sources.yahoo.numbers import decimal_text, quotient, shortest
 from ingestion.sources.yahoo.ranges import INTERVALS
 
 NAME: Final = "yahoo"
 DAILY: Final = "1d"
+# Whose sessions Yahoo's US symbols have.
+CALENDAR: Final = "XNYS"
+SUPERSEDED: Final = "superseded"
 _ADJUSTMENT: Final = "split"
+_CURRENCY: Final = "currency"
 # Yahoo names an hour in two ways.
 _SAME: Final = {"60m": "1h"}
 
@@ -50,19 +57,48 @@ def spell(symbol: str) -> str:
     return symbol.replace(".", "-")
 
 
-def messages(found: Answer, spelled: str, context: Context) -> list[Made]:
+def messages(found: Answer, context: Context) -> list[Made]:
     """Turn an answer to the question for a unit into messages.
 
-    ``spelled`` is the unit's symbol as Yahoo was asked for it. A row or an action that is no valid
-    message is refused with its own elements, as they were received.
+    A row or an action that is no valid message is refused with its own elements, as they were
+    received.
 
     Raises:
         NoDataError: Yahoo has nothing, or says so.
         MalformedError: it is no answer of the chart endpoint, or one to another question.
     """
-    result = answer.read(found.body)
-    _check(result.meta, spelled, context, found.body)
-    return list(_Maker(found, result, context).made())
+    asked_for = asked.context(context.unit, found.fetched_at, found.simulated)
+    try:
+        result = answer.read(found.body)
+        _check(result.meta, spell(context.unit.symbol), context, found.body)
+        made = list(_Maker(found, result, context).made())
+    except MalformedError as error:
+        error.context = asked_for
+        raise
+    of_part = (*asked_for, *_currency_of(result.meta))
+    return [replace(m, context=of_part) if isinstance(m, Refused) else m for m in made]
+
+
+def parse(body: bytes, headers: Mapping[str, str]) -> list[Message | Encoded | Refused]:
+    """Read a dead letter's body again: an answer, or a row or an action of one.
+
+    Raises:
+        ContractError: its headers do not tell what was asked for.
+        ProviderError: the body is no answer, or has nothing.
+    """
+    was = asked.of(headers)
+    context = Context(was.unit, calendars.get(CALENDAR), was.run_id)
+    if headers.get("reason") == SUPERSEDED:  # alone it would look like the bar that replaced it
+        return [Refused(body, BATCH, SUPERSEDED, headers.get("detail", ""))]
+    document = answer.whole(body, headers.get(_CURRENCY))
+    found, result = Answer(document, was.fetched_at, was.simulated), answer.read(document)
+    if document is body or result.timestamp:
+        return [*messages(found, context)]
+    return [action for _, action in _Maker(found, result, context).actions()]
+
+
+def _currency_of(meta: Meta) -> asked.Context:
+    return () if meta.currency is None else ((_CURRENCY, meta.currency),)
 
 
 def _check(meta: Meta, spelled: str, context: Context, body: bytes) -> None:
@@ -91,7 +127,7 @@ class _Maker:
         self._currency = result.meta.currency
 
     def made(self) -> Iterator[Made]:
-        actions = sorted(self._actions(), key=lambda dated: dated[0])
+        actions = sorted(self.actions(), key=lambda dated: dated[0])
         for day, bar in self._bars():
             while actions and actions[0][0] <= day:
                 yield actions.pop(0)[1]
@@ -128,7 +164,7 @@ class _Maker:
         if not _within(unit, day):
             return "outside_range", f"expected {unit.start} to {unit.end}, found {day}"
         if not is_last:
-            return "superseded", f"expected one row of {rfc3339(start)}, found a later one"
+            return SUPERSEDED, f"expected one row of {rfc3339(start)}, found a later one"
         step = INTERVALS[unit.interval or DAILY]
         if not self._is_daily and (start - session.open_at) % step:
             detail = f"expected a start on the grid of {step} from the open, found {rfc3339(start)}"
@@ -151,7 +187,8 @@ class _Maker:
             "as_of": self._fetched_at,
         }
 
-    def _actions(self) -> Iterator[tuple[date, Made]]:
+    def actions(self) -> Iterator[tuple[date, Made]]:
+        """Return each action with its day."""
         events = self._result.events
         if events is None:
             return
@@ -269,7 +306,7 @@ def _amount(fields: dict[str, Raw]) -> str | None:
 
 
 def _number(raw: Raw | None) -> Decimal | None:
-    return None if raw is None else parse(bytes(raw).decode())
+    return None if raw is None else numbers.parse(bytes(raw).decode())
 
 
 def _text(raw: Raw | None) -> str | None:

@@ -39,6 +39,12 @@ _DEPTHS: Final = {
 }
 
 
+def oldest(interval: str, today: date) -> date:
+    """Return the first day of which Yahoo keeps bars of an interval."""
+    kept = _DEPTHS[interval].kept
+    return today - timedelta(days=kept) if kept else date.min
+
+
 def requests(unit: Unit, today: date) -> Iterator[tuple[date, date]]:
     """Split a unit's range into requests that Yahoo allows; both days are inclusive.
 
@@ -50,12 +56,11 @@ def requests(unit: Unit, today: date) -> Iterator[tuple[date, date]]:
         raise NoDataError(f"Yahoo has bars of {', '.join(INTERVALS)} in a range, not {unit}")
     if unit.end < unit.start:
         raise NoDataError(f"{unit.symbol}: expected a range, found {unit.start} to {unit.end}")
-    depth = _DEPTHS[unit.interval]
-    oldest = today - timedelta(days=depth.kept) if depth.kept else date.min
-    if unit.start < oldest:
+    depth, first = _DEPTHS[unit.interval], oldest(unit.interval, today)
+    if unit.start < first:
         raise NoDataError(
             f"{unit.symbol}: Yahoo keeps {unit.interval} bars for {depth.kept} days, back to "
-            f"{oldest}; asked for {unit.start} to {unit.end}"
+            f"{first}; asked for {unit.start} to {unit.end}"
         )
     return _split(unit.start, unit.end, depth.a_request)
 

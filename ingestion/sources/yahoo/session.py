@@ -15,6 +15,7 @@ from curl_cffi.requests import Response, Session
 from curl_cffi.requests.exceptions import RequestException
 
 from ingestion.clock import Clock
+from ingestion.sources.fetch import SIMULATED
 from ingestion.sources.provider import (
     Guard,
     MalformedError,
@@ -27,8 +28,6 @@ from ingestion.sources.yahoo.answer import Answer
 
 # A year of daily bars is 30 kB, 8 days of minutes 250 kB, all days since 1962 1.5 MB.
 MAX_BODY_BYTES: Final = 32 * 2**20
-# How a local server says that its data is not the provider's.
-SIMULATED: Final = "x-tapehouse-simulated"
 _CHART: Final = "/v8/finance/chart/"
 _MAX_REDIRECTS: Final = 10
 _NO_DATA: Final = frozenset(

@@ -15,8 +15,8 @@ from websockets.exceptions import InvalidStatus, WebSocketException
 from websockets.sync import client
 
 from ingestion.errors import ContractError
+from ingestion.sources.fetch import SIMULATED
 from ingestion.sources.provider import DeniedError, ProviderDownError, RateLimitedError
-from ingestion.sources.yahoo.session import SIMULATED
 
 _CLOSE_TIMEOUT_S: Final = 2.0
 # An update has 200 bytes. One beyond this ends the connection, unread.

@@ -1,5 +1,6 @@
 from collections.abc import Iterator
 from queue import Queue
+from threading import Event, Timer
 
 import pytest
 
@@ -32,3 +33,27 @@ def test_an_error_of_the_source_comes_where_it_is_read() -> None:
     assert next(ticks) == 1
     with pytest.raises(SourceError, match="broken off"):
         next(ticks)
+
+
+def test_closed_before_its_end_it_lets_the_source_finish_what_it_is_at() -> None:
+    """What the source was about to give is not taken, and nothing further is asked of it."""
+    is_asked, may_go_on, ended = Event(), Event(), []
+
+    def slow() -> Iterator[int]:
+        try:
+            yield 1
+            is_asked.set()
+            may_go_on.wait(10)
+            yield 2
+            yield 3
+        finally:
+            ended.append(True)
+
+    ticks = ticking(slow(), end_s=10.0)
+    assert next(n for n in ticks if n is not None) == 1
+    is_asked.wait(10)
+    Timer(0.2, may_go_on.set).start()
+    ticks.close()
+
+    assert may_go_on.is_set(), "it was waited for"
+    assert ended == [True]

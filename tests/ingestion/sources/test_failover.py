@@ -17,6 +17,7 @@ from ingestion.sources.fetcher import Unit
 from ingestion.sources.provider import (
     BudgetSpentError,
     CircuitOpenError,
+    Denied,
     DeniedError,
     MalformedError,
     NoDataError,
@@ -32,6 +33,7 @@ from tests.ingestion.limits.conftest import WHO, FakeClock
 AAPL = Unit("quote", "AAPL")
 MSFT = Unit("quote", "MSFT")
 BARS = Unit("bars", "AAPL", date(2026, 3, 2), date(2026, 3, 6), "1d")
+MSFT_BARS = Unit("bars", "MSFT", date(2026, 3, 2), date(2026, 3, 6), "1d")
 
 
 def quote(source: str, unit: Unit, number: int) -> QuoteMessage:
@@ -203,9 +205,24 @@ def test_who_does_not_have_such_units_is_not_asked() -> None:
     assert quotes.asked == []
 
 
-def test_a_denied_kind_is_not_asked_again_for_a_while_and_others_are() -> None:
+@pytest.mark.parametrize(
+    ("what", "asked"),
+    [("key", [BARS]), ("plan", [BARS, AAPL]), ("symbol", [BARS, MSFT_BARS, AAPL])],
+)
+def test_what_is_denied_is_not_asked_again_and_all_else_is(what: Denied, asked: list[Unit]) -> None:
+    first = FakeFetcher("alphavantage", DeniedError("no", what=what))
+    ranked = RankedFetcher("x", (first, FakeFetcher("yahoo")), FakeClock())
+
+    for unit in (BARS, BARS, MSFT_BARS, AAPL):
+        ranked.fetch(unit)
+
+    assert first.asked == asked
+
+
+def test_a_denied_kind_is_asked_again_after_a_while() -> None:
     clock = FakeClock()
-    first, second = FakeFetcher("alphavantage", DeniedError("premium")), FakeFetcher("yahoo")
+    denied = DeniedError("premium", what="plan")
+    first, second = FakeFetcher("alphavantage", denied), FakeFetcher("yahoo")
     units: list[Unit] = []
 
     def ask(unit: Unit) -> str:
@@ -304,6 +321,22 @@ def test_where_nobody_serves_it_the_error_says_what_may_be_done(
     assert told.value.body == b""
     if isinstance(told.value, BudgetSpentError):
         assert told.value.wait_s == 7.0
+
+
+def test_who_was_not_asked_is_named_beside_who_failed() -> None:
+    first = FakeFetcher("yahoo", ProviderDownError("no answer"))
+    denied = FakeFetcher("polygon", DeniedError("plan"))
+    ranked = RankedFetcher("x", [denied, first, FakeFetcher("finnhub", kinds="quote")], FakeClock())
+
+    with pytest.raises(ProviderDownError):
+        ranked.fetch(BARS)
+    first.script = [ProviderDownError("no answer")]
+    with pytest.raises(ProviderDownError) as told:
+        ranked.fetch(BARS)
+
+    assert str(told.value).endswith(
+        "yahoo: no answer, polygon has denied it just now, finnhub does not have such units"
+    )
 
 
 def test_while_all_have_denied_it_nobody_is_asked() -> None:

@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import date
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -44,6 +45,10 @@ def payloads() -> Iterator[tuple[str, bytes]]:
 PAYLOADS = list(payloads())
 
 
+def reached(clock: FakeClock, until_s: float) -> bool:
+    return clock.elapsed_s >= until_s
+
+
 def delivered(made: list[Message | Refused]) -> list[Outgoing]:
     """What would be handed to Kafka: making it must not fail either."""
     return list(outgoing(made, "provider", "run", SystemClock()))
@@ -56,8 +61,13 @@ def test_as_the_answer_to_a_quote(server: Server, nyse: Calendar) -> None:
     passed = 0
     for name, body in PAYLOADS:
         server.always(body)
-        polled = PolledQuotes(quotes, ["IBM"], nyse, clock, lambda: False, rounds=1)
-        [made] = [item for item in polled.messages() if item is not None]
+        until = clock.elapsed_s + 1
+        polled = PolledQuotes(quotes, ["IBM"], nyse, clock, partial(reached, clock, until))
+        found = [item for item in polled.messages() if item is not None]
+        if not body:  # counted as a failed poll: there is nothing that could be kept
+            assert (found, polled.facts()["refused_answers"]) == ([], 1)
+            continue
+        [made] = found
         [record] = delivered([made])
         if isinstance(made, QuoteMessage):
             passed += 1

@@ -16,6 +16,7 @@ from ingestion.sources.observed import Envelopes
 from ingestion.sources.polling import Pace, PolledQuotes
 from ingestion.sources.provider import (
     BudgetSpentError,
+    Denied,
     DeniedError,
     MalformedError,
     ProviderDownError,
@@ -73,7 +74,6 @@ class Run:
         seconds: float,
         now: datetime = IN_SESSION,
         pace: Pace | None = None,
-        rounds: int | None = None,
     ) -> None:
         self.clock = FakeClock(now)
         self.fetcher = Quotes(self.clock)
@@ -84,7 +84,6 @@ class Run:
             self.clock,
             lambda: self.clock.elapsed_s >= seconds,
             pace,
-            rounds,
         )
 
     def made(self) -> list[Message | Refused]:
@@ -171,13 +170,21 @@ def test_an_answer_that_is_no_quote_is_kept(nyse: Calendar) -> None:
     assert (refused.body, refused.topic, refused.reason) == (
         b"\xff\x00",
         "stock-quotes",
-        "malformed",
+        "malformed_answer",
     )
+
+
+def test_where_nothing_was_received_nothing_is_kept(nyse: Calendar) -> None:
+    run = Run(nyse, ["A"], 1)
+    run.fetcher.errors["A"] = MalformedError("expected a quote, found nothing")
+
+    assert run.made() == []
+    assert run.source.facts()["refused_answers"] == 1
 
 
 def test_a_denied_symbol_is_left_out_for_a_while(nyse: Calendar) -> None:
     run = Run(nyse, ["A", "B"], 1_000)
-    run.fetcher.errors["A"] = DeniedError("not in your plan")
+    run.fetcher.errors["A"] = DeniedError("not in your plan", what="symbol")
     run.made()
 
     assert [at for at, symbol in run.fetcher.asked if symbol == "A"] == pytest.approx(
@@ -188,7 +195,7 @@ def test_a_denied_symbol_is_left_out_for_a_while(nyse: Calendar) -> None:
 
 
 def test_all_denied_after_there_were_quotes_is_waited_out(nyse: Calendar) -> None:
-    """One symbol's denial makes the fail-over deny all of them for a while."""
+    """A key may be refused for a while, by a provider that has an accident."""
     run = Run(nyse, ["A"], 1_000)
     asked = run.fetcher.asked
     run.fetcher.on_asked = lambda: run.fetcher.errors.update(
@@ -203,7 +210,7 @@ def test_what_several_providers_gave_is_kept_under_their_names(nyse: Calendar) -
     run = Run(nyse, ["A"], 1)
     run.fetcher.errors["A"] = MalformedError("expected a quote", b"x")
     both = RankedFetcher("quotes", [run.fetcher, run.fetcher], run.clock)
-    source = PolledQuotes(both, ["A"], nyse, run.clock, lambda: False, rounds=1)
+    source = PolledQuotes(both, ["A"], nyse, run.clock, lambda: run.clock.elapsed_s >= 1)
 
     made = [item for item in source.messages() if item is not None]
     assert [(m.body, m.source) for m in made if isinstance(m, Refused)] == [(b"x", "finnhub")] * 2
@@ -216,18 +223,19 @@ def test_what_one_of_several_gave_before_another_was_down_is_kept_too(nyse: Cale
     down = Quotes(run.clock)
     down.errors["A"] = ProviderDownError("down")
     both = RankedFetcher("quotes", [run.fetcher, down], run.clock)
-    source = PolledQuotes(both, ["A"], nyse, run.clock, lambda: False, rounds=1)
+    source = PolledQuotes(both, ["A"], nyse, run.clock, lambda: run.clock.elapsed_s >= 1)
 
     assert [m.body for m in source.messages() if isinstance(m, Refused)] == [b"x"]
 
 
-def test_a_denied_key_ends_the_source(nyse: Calendar) -> None:
+@pytest.mark.parametrize(("what", "n_asked"), [("key", 1), ("plan", 2), ("symbol", 2)])
+def test_what_is_denied_for_all_ends_the_source(nyse: Calendar, what: Denied, n_asked: int) -> None:
     run = Run(nyse, ["A", "B"], 55)
-    run.fetcher.errors |= dict.fromkeys("AB", DeniedError("bad key"))
+    run.fetcher.errors |= dict.fromkeys("AB", DeniedError("no", what=what))
 
     with pytest.raises(DeniedError):
         run.made()
-    assert len(run.fetcher.asked) == 2
+    assert len(run.fetcher.asked) == n_asked
 
 
 def test_a_spent_budget_is_left_alone_for_as_long_as_it_says(nyse: Calendar) -> None:
@@ -242,15 +250,6 @@ def test_a_stop_inside_a_request_ends_it(nyse: Calendar) -> None:
     run = Run(nyse, ["A"], 5)
     run.fetcher.errors["A"] = StoppedError("asked to")
     assert run.made() == []
-
-
-def test_a_bounded_run_asks_for_each_symbol_so_often_and_does_not_wait(nyse: Calendar) -> None:
-    run = Run(nyse, ["A", "B", "A"], 1_000, FRIDAY_EVENING, rounds=2)
-    made = run.made()
-
-    assert [symbol for _, symbol in run.fetcher.asked] == ["A", "B", "A", "B"]
-    assert len(made) == 4
-    assert run.clock.elapsed_s == 0
 
 
 def test_nothing_to_poll_is_told(nyse: Calendar) -> None:

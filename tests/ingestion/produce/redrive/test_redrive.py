@@ -39,7 +39,7 @@ def body(symbol: str = "IBM", number: int = 1) -> bytes:
 def refuse(kafka: MockKafka, *bodies: bytes, source: str = "partner", **context: str) -> None:
     """Send letters as an older release did, which refused what passes today."""
     refused = [
-        Refused(one, "stock-quotes", "contract", "expected more", tuple(context.items()))
+        Refused(one, "stock-quotes", "contract", "expected more", context=tuple(context.items()))
         for one in bodies
     ]
     ours = deliverer(kafka.servers)

@@ -43,6 +43,7 @@ class Wire:
         self.steps = steps
         self.sent: list[str] = []
         self.is_open = False
+        self.response: Response | None = None
 
     def __enter__(self) -> "Wire":
         self.is_open = True
