@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import TYPE_CHECKING, Final, Protocol
 
 import boto3
@@ -93,8 +94,8 @@ def beyond(
     found = []
     for chain, folder in chains(bronze, topics):
         if chain in last:
-            keys = _keys(bronze, folder, position(chain))
-            objects = _objects(bronze, chain, [key for key in keys if key <= last[chain]])
+            wanted = takewhile(last[chain].__ge__, _keys(bronze, folder, position(chain)))
+            objects = _objects(bronze, chain, list(wanted))
             _check_chain(objects, position(chain))
             found.extend(objects)
     return found

@@ -44,9 +44,9 @@ class Chain:
     last_start: int = 0
     position: int = 0
     held: list[Chunk] = field(default_factory=list)
-    held_since: float | None = None
+    # Up to which offset there was something when (monotonic), of what is held; both ascend.
+    arrivals: list[tuple[int, float]] = field(default_factory=list)
     sending: Put | None = None
-    sending_since: float | None = None
     request: Request | None = None
     asked_at: float = 0.0
     failed: Failure | None = None
@@ -74,7 +74,11 @@ class Chain:
 
     def since(self) -> float | None:
         """Return when the oldest offset held was received; None when nothing is held."""
-        return self.held_since if self.sending_since is None else self.sending_since
+        return self._since(self.landed)
+
+    def unsent_since(self) -> float | None:
+        """Return when the oldest offset held and not being sent was received; None without one."""
+        return self._since(self.sending.next if self.sending else self.landed)
 
     def fail(self, error: str) -> None:
         """Note why the request under way, or the one just answered, came to nothing."""
@@ -99,8 +103,7 @@ class Chain:
         """Move the position; the offsets passed are covered by the next object."""
         self.position = position
         self.unproven, self.hole_end = False, None
-        if self.held_since is None:
-            self.held_since = now
+        self.arrivals.append((position, now))
 
     def skips(self, offset: int) -> bool:
         """Tell whether the jump from the position to ``offset`` needs a second look first."""
@@ -116,21 +119,14 @@ class Chain:
             size += len(self.held[count].blob)
             count += 1
         taken, self.held = tuple(self.held[:count]), self.held[count:]
-        next_offset = taken[-1].last + 1 if self.held else self.position
-        self.sending_since = self.held_since
-        if not self.held:
-            self.held_since = None
-        return next_offset, taken
+        return taken[-1].last + 1 if self.held else self.position, taken
 
     def continue_from(self, head: Head) -> bool:
         """Drop what ``head``'s object covers; return whether it reaches beyond the position."""
         rest = [chunk.since(head.next) for chunk in self.chunks()]
         self.held = [chunk for chunk in rest if chunk is not None]
-        if head.next >= self.position:
-            self.held_since = None
-        elif self.sending is not None and head.next < self.sending.next:
-            self.held_since = self.sending_since
-        self.sending = self.sending_since = None
+        self.arrivals = [(end, at) for end, at in self.arrivals if end > head.next]
+        self.sending = None
         self.landed, self.last_start = head.next, head.start
         ahead = head.next > self.position
         self.position = max(self.position, head.next)
@@ -139,7 +135,9 @@ class Chain:
     def drop(self) -> int:
         """Forget what is held; return how many records that were."""
         count = self.records()
-        self.held, self.held_since = [], None
-        self.sending = self.sending_since = None
+        self.held, self.arrivals, self.sending = [], [], None
         self.position = self.landed
         return count
+
+    def _since(self, offset: int) -> float | None:
+        return next((at for end, at in self.arrivals if end > offset), None)

@@ -22,7 +22,7 @@ class Connection:
         Raises:
             SettingsError: the lander's password is not set.
         """
-        self._log = logs.get("land.kafka")
+        self._log = logs.get("land.connection")
         self._clock = clock
         self._logged: float | None = None
         self.group = settings.landers_group

@@ -304,9 +304,10 @@ class Core:
             self._flush(chain)
 
     def _rotate(self, chain: Chain) -> None:
-        if chain.held_since is None or chain.request is not None:
+        since = chain.unsent_since()
+        if since is None or chain.request is not None:
             return
-        is_old = self._now - chain.held_since >= self._limits.max_age_s
+        is_old = self._now - since >= self._limits.max_age_s
         if is_old or chain.size() >= self._limits.max_bytes:
             self._flush(chain)
 

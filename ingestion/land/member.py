@@ -75,7 +75,7 @@ class Member:
         queue_bytes: int = QUEUE_BYTES,
     ) -> None:
         """Create the consumer; it joins the group at `subscribe`."""
-        self._log = logs.get("land.kafka")
+        self._log = logs.get("land.member")
         self._connection = connection
         self._clock = clock
         group = _CLASSIC if protocol == "classic" else {"group.protocol": "consumer"}
@@ -88,7 +88,6 @@ class Member:
                 "on_commit": self._committed,
             }
         )
-        self.failed_commits = 0
         self.failure: Failure | None = None
         """Why the group does not take this member; None once it has, be it with no partition."""
 
@@ -168,7 +167,7 @@ class Member:
         self._consumer.pause([TopicPartition(*partition)])
 
     def commit(self, commits: Iterable[Commit]) -> None:
-        """Send committed offsets; a failure is only counted, they are hints."""
+        """Send committed offsets; a failure is only logged, they are hints."""
         offsets = [
             TopicPartition(*c.partition, c.offset, metadata=f"{c.generation}:{c.hint}")
             for c in commits
@@ -218,7 +217,6 @@ class Member:
 
     def _committed(self, error: KafkaError | None, offsets: list[TopicPartition]) -> None:
         if error is not None:
-            self.failed_commits += 1
             self._log.warning("commit_failed", error=str(error), partitions=len(offsets))
 
 

@@ -4,6 +4,7 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -105,3 +106,34 @@ def test_a_row_is_red_where_a_lander_ended_by_itself_or_does_not_end_well(tmp_pa
         stage.members = [ready(member(tmp_path, script))]
         with pytest.raises(StuckError, match=r"one-\d ended with 1"):
             stage.require_whole()
+
+
+class Sharing:
+    """A lander that follows so many partitions."""
+
+    def __init__(self, partitions: int, orders: Orders | None = None, running: bool = True) -> None:
+        self.orders = orders or Orders()
+        self.process = SimpleNamespace(is_running=running)
+        self._partitions = partitions
+
+    def follows(self) -> set[int]:
+        return set(range(self._partitions))
+
+
+@pytest.mark.parametrize(
+    ("idle", "is_shared"),
+    [
+        (Sharing(0), False),
+        (Sharing(0, Orders(forced=("t",))), True),
+        (Sharing(0, Orders(failpoint="after-put")), True),
+        (Sharing(0, running=False), True),
+    ],
+)
+def test_a_row_begins_once_each_lander_of_the_group_that_lives_has_a_share(
+    tmp_path: Path, idle: Any, is_shared: bool
+) -> None:
+    made: Any = None
+    busy: Any = Sharing(3)
+    stage = Stage(made, made, made, Options(), tmp_path, 1, members=[busy, idle])
+
+    assert stage._is_shared() is is_shared

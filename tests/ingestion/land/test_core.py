@@ -1,5 +1,6 @@
 import pytest
 
+from ingestion.land.chain import Chain
 from ingestion.land.core import Core, Limits
 from ingestion.land.protocol import (
     Corrupt,
@@ -201,13 +202,44 @@ def test_what_came_while_an_object_was_put_waits_for_its_own_age() -> None:
     assert world.landed() == [0, 1, 2, 3, 4]
 
 
-def test_what_an_adopted_object_leaves_of_one_that_was_sent_keeps_its_age() -> None:
-    world = world_with(3)
-    lander = holding(world)
-    land(world, 0, 1)
-    lander.answer(PutOutcome.EXISTS)
+def test_what_full_objects_leave_waits_for_its_own_age() -> None:
+    lander = following(world_with(0))
+    large = b'"' + b"x" * 10_000 + b'"'
+    lander.tell(Records(P0, chunk(0, payload=large)))
+    lander.tell(Records(P0, chunk(1, payload=large)))
+    lander.wait(1.0)
+    lander.tell(Records(P0, chunk(2)))
     lander.settle()
-    assert world.landed() == [0, 1, 2]
+    assert lander.world.landed() == [0, 1]
+
+    lander.wait(MAX_AGE_S - 0.1)
+    assert lander.requests == []
+    lander.wait(0.1)
+    lander.settle()
+    assert lander.world.landed() == [0, 1, 2]
+
+
+def test_the_age_is_that_of_the_oldest_record_that_is_not_landed() -> None:
+    chain = Chain(P0, landed=0)
+    for moment in range(6):
+        chain.add(chunk(moment), float(moment))
+    _, taken = chain.take(1)
+    chain.sending = Put(P0, "g", 0, 1, Kind.DATA, taken)
+    assert (chain.since(), chain.unsent_since()) == (0.0, 1.0)
+
+    chain.continue_from(stored(0, 1))  # as sent: the rest of a full object
+    assert (chain.since(), chain.unsent_since()) == (1.0, 1.0)
+
+    _, taken = chain.take(10_000)
+    chain.sending = Put(P0, "g", 1, 6, Kind.DATA, taken)
+    chain.advance(8, 6.0)  # a hole at the end
+    assert (chain.since(), chain.unsent_since()) == (1.0, 6.0)
+    chain.continue_from(stored(1, 3))  # another lander's object, shorter
+    assert (chain.since(), chain.unsent_since()) == (3.0, 3.0)
+    chain.continue_from(stored(3, 7))  # and one that ends inside the hole
+    assert chain.since() == 6.0
+    chain.continue_from(stored(7, 9))
+    assert chain.since() is None
 
 
 def test_an_object_is_closed_by_size() -> None:

@@ -42,7 +42,7 @@ class Bench:
     """The stack, and how a test looks at both ends of landing."""
 
     stack: RunningStack
-    kafka: Questions
+    questions: Questions
     store: BronzeStore
     running: list[subprocess.Popen[str]] = field(default_factory=list)
 
@@ -111,7 +111,7 @@ class Bench:
 
     def chain(self, topic: str, partition: int = 0) -> list[tuple[Head, list[lines.Record]]]:
         """Return a partition's objects in order; they must form one chain of whole objects."""
-        place, generation = Partition(topic, partition), self.kafka.generation(topic)
+        place, generation = Partition(topic, partition), self.questions.generation(topic)
         last = self.store.last(place, generation)  # first, for a lander may be at work
         found, start = [], 0
         while (got := self.store.get(place, generation, start)) is not None:
@@ -130,7 +130,7 @@ class Bench:
         settings = StoreSettings.load()
         client = connect(settings, "auditor")
         place = {"Bucket": settings.bronze_bucket}
-        prefix = f"{topic}/g={self.kafka.generation(topic)}/"
+        prefix = f"{topic}/g={self.questions.generation(topic)}/"
         found = []
         for page in client.get_paginator("list_objects_v2").paginate(**place, Prefix=prefix):
             for entry in page.get("Contents", []):
@@ -141,7 +141,9 @@ class Bench:
 
     def committed(self, topic: str) -> int:
         """Return what the landers have committed of a topic's first partition."""
-        return self.kafka.committed(Partition(topic, 0), self.kafka.generation(topic))[0] or 0
+        return (
+            self.questions.committed(Partition(topic, 0), self.questions.generation(topic))[0] or 0
+        )
 
     def versions(self) -> set[int]:
         """Return how many versions the keys of bronze have."""
@@ -166,7 +168,7 @@ class Bench:
     def in_kafka(self, topic: str, partition: int = 0) -> list[lines.Record]:
         """Read a partition with a client of its own, without the project's code."""
         place = Partition(topic, partition)
-        low, high = self.kafka.watermarks(place)
+        low, high = self.questions.watermarks(place)
         reader = Consumer(
             KafkaSettings.load().client("auditor")
             | {"group.id": "none", "enable.auto.commit": False, "enable.partition.eof": False}
@@ -195,9 +197,9 @@ def own_stack(landing_stack: RunningStack) -> Iterator[RunningStack]:
 def bench(own_stack: RunningStack) -> Iterator[Bench]:
     recreate_topics()
     settings = StoreSettings.load()
-    kafka = Questions(Connection(KafkaSettings.load(), SystemClock()))
+    questions = Questions(Connection(KafkaSettings.load(), SystemClock()))
     bronze = BronzeStore(connect(settings, "lander"), settings.bronze_bucket)
-    made = Bench(own_stack, kafka, bronze)
+    made = Bench(own_stack, questions, bronze)
     yield made
     for process in made.running:
         process.kill()
@@ -353,7 +355,7 @@ def test_transaction_markers_leave_no_gap(bench: Bench) -> None:
     done = bench.land_once()
     assert done.returncode == 0, done.stderr
     assert len(bench.landed(QUOTES)) == 10
-    assert bench.chain(QUOTES)[-1][0].next == bench.kafka.watermarks(Partition(QUOTES, 0))[1]
+    assert bench.chain(QUOTES)[-1][0].next == bench.questions.watermarks(Partition(QUOTES, 0))[1]
 
 
 def test_records_that_retention_took_are_a_gap_and_an_alarm(bench: Bench) -> None:

@@ -49,8 +49,8 @@ def bench(landing_stack: RunningStack) -> Iterator[Bench]:
         recreate_topics(dict.fromkeys(TOPICS, len(PARTITIONS)))
         settings = StoreSettings.load()
         bronze = BronzeStore(connect(settings, "lander"), settings.bronze_bucket)
-        kafka = Questions(Connection(KafkaSettings.load(), SystemClock()))
-        yield Bench(landing_stack, kafka, bronze)
+        questions = Questions(Connection(KafkaSettings.load(), SystemClock()))
+        yield Bench(landing_stack, questions, bronze)
 
 
 @dataclass
@@ -119,23 +119,25 @@ def _is_lander(process: psutil.Process, stack: RunningStack) -> bool:
 
 def produce_everywhere(bench: Bench, count: int) -> None:
     producer = Producer(KafkaSettings.load().client("producer") | {"enable.idempotence": True})
-    for place in bench.kafka.partitions(TOPICS):
+    for place in bench.questions.partitions(TOPICS):
         for value in numbered(count):
             producer.produce(place.topic, value, partition=place.number)
     assert producer.flush(30) == 0
 
 
 def ends_in_storage(bench: Bench) -> dict[Partition, int]:
-    places = bench.kafka.partitions(TOPICS)
-    return {p: bench.store.chain_end(p, bench.kafka.generation(p.topic)) for p in places}
+    places = bench.questions.partitions(TOPICS)
+    return {p: bench.store.chain_end(p, bench.questions.generation(p.topic)) for p in places}
 
 
 def ends_in_kafka(bench: Bench) -> dict[Partition, int]:
-    return {place: bench.kafka.watermarks(place)[1] for place in bench.kafka.partitions(TOPICS)}
+    return {
+        place: bench.questions.watermarks(place)[1] for place in bench.questions.partitions(TOPICS)
+    }
 
 
 def assert_exactly_once(bench: Bench) -> None:
-    for place in bench.kafka.partitions(TOPICS):
+    for place in bench.questions.partitions(TOPICS):
         assert bench.landed(*place) == bench.in_kafka(*place)
     assert bench.versions() == {1}
 
