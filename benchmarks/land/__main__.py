@@ -165,7 +165,7 @@ def _show(found: list[dict[str, Any]], console: Console, path: Path) -> None:
     screen = Screen(console, 0)
     rates = report.shown([row for row in found if row["row"] != LATENCY])
     if rates:
-        screen.table("Landing: medians of the runs, memory the highest of all", rates)
+        screen.table("Landing: medians of the runs; memory is the highest of the runs", rates)
     for row in found:
         if row["row"] == LATENCY:
             screen.line(

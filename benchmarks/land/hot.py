@@ -20,7 +20,7 @@ from ingestion.land.protocol import PutOutcome
 
 # Between these shares of all records the rate is measured: the first objects have been filled
 # while nothing else was, and the last 96 MiB of lines a process (half of what it may hold) wait for
-# their age, however fast it is. Of 3 M records, 900 MiB of lines, two processes hold a fifth so.
+# their age, however fast it is. Of 3 M records, 870 MiB of lines, two processes hold 22 % so.
 _FROM: Final = 0.1
 _TO: Final = 0.7
 _STALL_S: Final = 90.0  # objects close after 2 s, and a lander gives the store 60 s to answer

@@ -67,7 +67,7 @@ def shown(found: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
             "row": row["row"],
             "k records/s": round(row["median"] / 1000, 1),
             "CPU µs/record": row["cpu_us_per_record"],
-            "highest RSS MiB": row["peak_rss_mib_per_process"],
+            "max RSS MiB": row["peak_rss_mib_per_process"],
             "of limit": row["share_of_limit"],
             "times one": row["times_one"],
         }

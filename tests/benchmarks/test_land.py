@@ -325,7 +325,8 @@ def test_a_transaction_ends_with_its_release_or_is_aborted() -> None:
         held.fill(QUOTES, data.made_up(100))
         raise TapehouseError("no")
 
-    assert sent.records == 100
+    values = [item.value for item in data.made_up(100)]
+    assert sent == (100, sum(map(len, values)), data.digest(values))
     with pytest.raises(KafkaException):  # there is none left to abort
         producer.abort_transaction(10)
 
