@@ -1,7 +1,8 @@
 """Times landing: Kafka to the object store, against the limit and against what others use.
 
-Everything is measured on one broker and one store of its own, interleaved, so that whatever else
-the machine does hits all rows. A run of ours counts only if bronze, read back, holds every record.
+Rows that are compared with each other share a broker and a store of their own and are interleaved,
+so that whatever else the machine does hits all of them. A run of ours counts only if bronze, read
+back, holds what was sent.
 """
 
 import json
@@ -18,9 +19,10 @@ from rich.console import Console
 from benchmarks import stack
 from benchmarks.land import data, hot, latency, ours, peers, report
 from benchmarks.land.measure import Run
+from ingestion.clock import SystemClock, rfc3339
 from ingestion.contracts.topics import QUOTES, REALTIME
 from ingestion.errors import TapehouseError
-from ingestion.settings import ROOT
+from ingestion.settings import ROOT, ProjectSettings
 from pipeline.screen import Screen
 
 LIMIT: Final = "consume only (the limit)"
@@ -46,7 +48,7 @@ def main(
 ) -> None:
     """Measure every way to land a topic and print rate, processor time and memory."""
     console = Console(width=None if sys.stdout.isatty() else 120)
-    wanted = _wanted(only)
+    wanted, commit = _wanted(only), report.commit()
     try:
         found = [
             *_made_up(messages, runs, wanted, console),
@@ -59,7 +61,10 @@ def main(
         raise typer.Exit(1) from None
     if not found:
         raise typer.BadParameter(f"no row is called like {only}")
-    _show(found, console, report.write(found, {"messages": messages, "runs": runs}))
+    facts = {"messages": messages, "measured_at": rfc3339(SystemClock().now()), "commit": commit}
+    path = ProjectSettings.load().state("bench", "land.json")
+    report.write(found, facts, path)
+    _show(found, console, path)
 
 
 def _wanted(only: list[str] | None) -> Callable[[str], bool]:
@@ -86,7 +91,7 @@ def _joined(
     with stack.temporary("kafka", "store") as (_, environment), stack.in_force(environment):
         landers = hot.Hot(messages, environment)
         contenders = {name: partial(landers.land, number) for number, name in names.items()}
-        return report.rows(_interleaved(contenders, runs, console), JOINED[1])
+        return report.rows(_interleaved(contenders, runs, console), JOINED[1], "times_one")
 
 
 def _latency(wanted: Callable[[str], bool]) -> list[dict[str, Any]]:
@@ -104,7 +109,7 @@ def _trades(
     with stack.temporary("kafka", "store") as (home, environment), stack.in_force(environment):
         records = _simulate(messages, home / "trades.json")
         contenders: dict[str, Measure] = {
-            TRADES: lambda: ours.land("fast", REALTIME, records, environment),
+            TRADES: lambda: ours.land("fast", REALTIME, data.Sent(records, 0), environment),
             TRADES_LIMIT: lambda: peers.client("drop", REALTIME, records, {**environment, **_FAST}),
         }
         return report.rows(_interleaved(contenders, runs, console), TRADES_LIMIT)
@@ -127,8 +132,8 @@ def _contenders(sent: data.Sent, environment: Mapping[str, str]) -> dict[str, Me
     fast = {**environment, **_FAST}
     return {
         LIMIT: lambda: peers.client("drop", QUOTES, count, fast),
-        "lander: fast, one process": lambda: ours.land("fast", QUOTES, count, environment),
-        "lander: default, one process": lambda: ours.land("default", QUOTES, count, environment),
+        "lander: fast, one process": lambda: ours.land("fast", QUOTES, sent, environment),
+        "lander: default, one process": lambda: ours.land("default", QUOTES, sent, environment),
         "Kafka Connect runtime, file sink to a local file": lambda: peers.connect(
             QUOTES, sent, environment
         ),
@@ -160,14 +165,14 @@ def _show(found: list[dict[str, Any]], console: Console, path: Path) -> None:
     screen = Screen(console, 0)
     rates = report.shown([row for row in found if row["row"] != LATENCY])
     if rates:
-        screen.table("Landing: median rates; Connect's sink writes a local file", rates)
+        screen.table("Landing: medians of the runs; memory is the highest of the runs", rates)
     for row in found:
         if row["row"] == LATENCY:
             screen.line(
                 f"produce to bronze at {row['records_per_s']:,} records/s, default profile: "
                 f"p50 {row['p50']} s, p99 {row['p99']} s"
             )
-    screen.line("No S3 sink for Connect is on Maven Central: its row is the least it can cost.")
+    screen.line("Connect writes a local file, as no S3 sink is on Maven Central: its least cost.")
     screen.line(f"written to {path}")
 
 

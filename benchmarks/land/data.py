@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Self
 
 from confluent_kafka import KafkaError, Message, Producer
 
@@ -17,19 +17,30 @@ _TEMPLATE: Final = (
     b'"conditions":["@","T"],"event_time":"2026-03-02T15:%02d:%02d.%06dZ","source":"benchmark",'
     b'"simulated":true,"currency":"USD"}'
 )
-_POLL_EVERY: Final = 1_000
-_FULL_WAIT_S: Final = 0.05
+_POLL_EVERY: Final = 1_000  # often enough for the reports of delivery never to pile up
+_FULL_WAIT_S: Final = 0.05  # ends as soon as a report comes; a bound only
+# Kafka ends a transaction after 60 s by default. Joining alone may take as long, filling comes on
+# top, and a slow machine takes several times what a fast one does. Brokers allow 900 s.
 _HELD_MS: Final = 600_000
-_REQUEST_S: Final = 30.0
+_REQUEST_S: Final = 30.0  # the first transaction of a broker waits until it has a topic for them
 
 Note = Callable[[KafkaError | None, Message], None]
 
 
 class Sent(NamedTuple):
-    """What was put into a topic; ``value_bytes`` without keys."""
+    """What was put into a topic; ``value_bytes`` without keys.
+
+    ``digest`` tells values apart in any order (`digest`); None where they are not known.
+    """
 
     records: int
     value_bytes: int
+    digest: int | None = None
+
+    def times(self, number: int) -> "Sent":
+        """Return what it is when the same was sent so many times."""
+        total = None if self.digest is None else number * self.digest
+        return Sent(number * self.records, number * self.value_bytes, total)
 
 
 class Item(NamedTuple):
@@ -57,6 +68,14 @@ def _value(place: int, number: int, draw: random.Random) -> bytes:
     )  # fmt: skip
 
 
+def digest(values: Iterable[bytes]) -> int:
+    """Return the sum of the values' hashes, which hold for this process only.
+
+    A sum, so that neither order nor the split into objects matters, and a value too many counts.
+    """
+    return sum(map(hash, values))
+
+
 def fill(topic: str, items: Iterable[Item]) -> Sent:
     """Send records and wait until Kafka has confirmed all of them.
 
@@ -69,15 +88,27 @@ def fill(topic: str, items: Iterable[Item]) -> Sent:
 class Held:
     """Records that are in Kafka and that nobody can read before `release`: a transaction of them.
 
-    What reads them has joined its group and waits, and then has all of it at once.
+    What reads them has joined its group and waits, and then has all of it at once. Where the block
+    ends without a release, nobody ever reads them.
     """
 
-    def __init__(self, name: str) -> None:
-        """Begin; the super user, since no declared user may have transactions."""
-        own = {"transactional.id": name, "transaction.timeout.ms": _HELD_MS}
-        self._producer = Producer({**_settings(), **KafkaSettings.load().client("admin"), **own})
+    def __init__(self, producer: Producer) -> None:
+        """Take a transactional producer, which nobody else uses."""
+        self._producer = producer
+        self._is_open = False
+
+    def __enter__(self) -> Self:
+        """Begin the transaction."""
         self._producer.init_transactions(_REQUEST_S)
         self._producer.begin_transaction()
+        self._is_open = True
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Abort it where it was not committed."""
+        if self._is_open:
+            self._is_open = False
+            self._producer.abort_transaction(_REQUEST_S)
 
     def fill(self, topic: str, items: Iterable[Item]) -> Sent:
         """Send records and wait until Kafka has them.
@@ -90,6 +121,13 @@ class Held:
     def release(self) -> None:
         """Let them be read."""
         self._producer.commit_transaction(_REQUEST_S)
+        self._is_open = False
+
+
+def transactional(name: str) -> Producer:
+    """Return a producer of transactions: the super user, no declared user may have any."""
+    own = {"transactional.id": name, "transaction.timeout.ms": _HELD_MS}
+    return Producer({**_settings(), **KafkaSettings.load().client("admin"), **own})
 
 
 def _settings() -> dict[str, Any]:
@@ -104,17 +142,18 @@ def _send(producer: Producer, topic: str, items: Iterable[Item]) -> Sent:
         if error is not None:
             failed.append(error.str())
 
-    records = value_bytes = 0
+    records = value_bytes = total = 0
     for records, item in enumerate(items, start=1):
         while not _handed_over(producer, topic, item, note):
             producer.poll(_FULL_WAIT_S)
         value_bytes += len(item.value)
+        total += hash(item.value)
         if records % _POLL_EVERY == 0:
             producer.poll(0)
     producer.flush()
     if failed:
         raise DeliveryError(f"{topic}: {len(failed)} of {records} not confirmed: {failed[0]}")
-    return Sent(records, value_bytes)
+    return Sent(records, value_bytes, total)
 
 
 def _handed_over(producer: Producer, topic: str, item: Item, note: Note) -> bool:

@@ -8,11 +8,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from benchmarks.land import data, ours
+from benchmarks.land import data, joined, ours
 from infra.local import store
 from infra.local.layout import Layout
 from ingestion.errors import TapehouseError
-from ingestion.land import objects
+from ingestion.land import objects, process
 from ingestion.settings import StoreSettings
 
 RATE: Final = 20_000  # messages a second
@@ -40,7 +40,7 @@ def measure(topic: str, environment: Mapping[str, str]) -> Latency:
     with log.open("wb") as file:
         lander = ours.start(environment, file)
         try:
-            ours.await_partitions(log)
+            joined.wait([lander], process.run_folder())
             sent = data.fill(topic, _paced(RATE * SECONDS))
             waits = _wait_for(sent.records, lander)
         finally:

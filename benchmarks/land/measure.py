@@ -12,10 +12,10 @@ import psutil
 from infra.local.status import family
 from ingestion.errors import TapehouseError
 
-_PERIOD_S: Final = 0.05
-_TIMEOUT_S: Final = 900.0
-_END_S: Final = 10.0
-_LOG_LINES: Final = 40
+_PERIOD_S: Final = 0.05  # measurements take seconds; between two samples is interpolated
+_TIMEOUT_S: Final = 900.0  # many times what the slowest row takes, also on a slow machine
+_END_S: Final = 10.0  # in which a lander lands what it holds
+_LOG_LINES: Final = 40  # room for a traceback and what was said before it
 
 
 @dataclass(frozen=True)
@@ -48,16 +48,21 @@ class Run:
 
 
 def watch(
-    processes: Sequence["subprocess.Popen[bytes]"], is_over: Callable[[], bool] = lambda: False
+    processes: Sequence["subprocess.Popen[bytes]"],
+    is_over: Callable[[], bool] = lambda: False,
+    begin: Callable[[], None] = lambda: None,
 ) -> list[Sample]:
     """Sample until all have ended or ``is_over``; then end what is left.
+
+    ``begin`` is called after the first sample: what was used before it can be told from the rest.
 
     Raises:
         TapehouseError: they take too long.
     """
-    members = [family(process.pid) for process in processes]
-    samples, began = [_sample(members)], time.monotonic()
     try:
+        members = [family(process.pid) for process in processes]
+        samples, began = [_sample(members)], time.monotonic()
+        begin()
         while not is_over() and any(process.poll() is None for process in processes):
             if time.monotonic() - began > _TIMEOUT_S:
                 raise TapehouseError(f"not over after {_TIMEOUT_S:.0f} s")
@@ -67,12 +72,16 @@ def watch(
             samples.append(_sample(members))
     finally:
         for process in processes:
-            _end(process)
+            end(process)
     return samples
 
 
 def run_of(samples: Sequence[Sample], records: int, begin: float, end: float) -> Run:
-    """Return what was used between two moments (seconds since the epoch)."""
+    """Return what was used between two moments (seconds since the epoch).
+
+    Raises:
+        TapehouseError: the first sample is later than ``begin``.
+    """
     used = _cpu_at(samples, end) - _cpu_at(samples, begin)
     return Run(records, end - begin, used, max(sample.rss for sample in samples))
 
@@ -84,7 +93,8 @@ def require_success(process: "subprocess.Popen[bytes]", log: Path) -> None:
         raise TapehouseError(f"{process.args!r} ended with {process.returncode}:\n{end}")
 
 
-def _end(process: "subprocess.Popen[bytes]") -> None:
+def end(process: "subprocess.Popen[bytes]") -> None:
+    """End a process and wait for it; nothing where it has ended."""
     process.terminate()
     try:
         process.wait(_END_S)
@@ -113,9 +123,12 @@ def _used(family: Sequence[psutil.Process]) -> tuple[float, int]:
 def _cpu_at(samples: Sequence[Sample], moment: float) -> float:
     """Interpolate; a process that has ended shows less than it used, so the most seen counts."""
     before = [sample for sample in samples if sample.at <= moment]
-    known = max((sample.cpu_s for sample in before), default=0.0)
+    if not before:
+        late = samples[0].at - moment
+        raise TapehouseError(f"expected a sample before the measurement, found one {late:.3f} s on")
+    known = max(sample.cpu_s for sample in before)
     after = next((s for s in samples if s.at > moment and s.cpu_s >= known), None)
-    if after is None or not before:
+    if after is None:
         return known
     last = before[-1]
     share = (moment - last.at) / (after.at - last.at)

@@ -4,30 +4,33 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from itertools import count
 from pathlib import Path
-from typing import IO, Any, Final, Literal
+from typing import IO, Any, Final, Literal, NamedTuple
 
 from benchmarks import stack
-from benchmarks.land import measure
+from benchmarks.land import data, measure
 from ingestion.clock import SystemClock
 from ingestion.errors import TapehouseError
 from ingestion.land import objects
 from ingestion.land.connection import Connection
-from ingestion.land.protocol import Partition
 from ingestion.land.questions import Questions
 from ingestion.land.store import BronzeStore, connect
 from ingestion.settings import ROOT, KafkaSettings, StoreSettings
 
 Profile = Literal["default", "fast"]
-Event = tuple[str, float, dict[str, Any]]
-_JOIN_S: Final = 60.0
-_LOOK_S: Final = 0.2
-_LOCATE_S: Final = 3.0
+_VALUE: Final = b',"value":'  # stands nowhere else in the line of a made-up message
 _numbers: Final = count(1)
+
+
+class Event(NamedTuple):
+    """What a lander told: event, moment (seconds since the epoch), fields."""
+
+    name: str
+    at: float
+    told: dict[str, Any]
 
 
 def fresh(environment: Mapping[str, str]) -> dict[str, str]:
@@ -39,11 +42,13 @@ def fresh(environment: Mapping[str, str]) -> dict[str, str]:
     return changed
 
 
-def land(profile: Profile, topic: str, records: int, environment: Mapping[str, str]) -> measure.Run:
+def land(
+    profile: Profile, topic: str, sent: data.Sent, environment: Mapping[str, str]
+) -> measure.Run:
     """Land what Kafka holds by one process; measure from its first partition to its last object.
 
     Raises:
-        TapehouseError: a lander failed, or bronze does not hold every record.
+        TapehouseError: a lander failed, or bronze does not hold what was sent.
     """
     own = {**fresh(environment), "LAND_PROFILE": profile}
     home = Path(environment["TAPEHOUSE_ENV_FILE"]).parent
@@ -52,8 +57,8 @@ def land(profile: Profile, topic: str, records: int, environment: Mapping[str, s
         lander = start(own, file, "--once")
         samples = measure.watch([lander])
     measure.require_success(lander, log)
-    require_landed(topic, records, own)
-    return measure.run_of(samples, records, *span(log.read_text().splitlines()))
+    require_landed(topic, sent, own)
+    return measure.run_of(samples, sent.records, *span(log.read_text().splitlines()))
 
 
 def start(environment: Mapping[str, str], log: IO[bytes], *words: str) -> "subprocess.Popen[bytes]":
@@ -63,40 +68,39 @@ def start(environment: Mapping[str, str], log: IO[bytes], *words: str) -> "subpr
     return subprocess.Popen(line, cwd=ROOT, env=settings, stdout=log, stderr=log)
 
 
-def await_partitions(log: Path) -> None:
-    """Wait until a lander has partitions, and some seconds more, in which it locates its chains.
-
-    Raises:
-        TapehouseError: it has none for a long time.
-    """
-    deadline = time.monotonic() + _JOIN_S
-    while not any(name == "assigned" and one["partitions"] for name, _, one in told(log)):
-        if time.monotonic() > deadline:
-            raise TapehouseError(f"a lander has no partitions after {_JOIN_S:.0f} s: see {log}")
-        time.sleep(_LOOK_S)
-    time.sleep(_LOCATE_S)
-
-
 def told(log: Path) -> list[Event]:
     """Return what a lander has told so far; a line that is being written is left out."""
     text = log.read_text()
     return list(events(text[: text.rfind("\n") + 1].splitlines()))
 
 
-def require_landed(topic: str, records: int, environment: Mapping[str, str]) -> None:
-    """Read bronze back and compare it with Kafka.
+def require_landed(topic: str, sent: data.Sent, environment: Mapping[str, str]) -> None:
+    """Read bronze back and compare it with what was sent: its number and, where known, its values.
 
     Raises:
-        TapehouseError: it does not hold as many records as were sent.
+        TapehouseError: it holds more, less or something else.
         ChainError: an object contradicts itself or the chain.
     """
-    found = sum(lines for _, lines in stored(topic, environment))
-    if found != records:
-        raise TapehouseError(f"expected {records:,} records of {topic} in bronze, found {found:,}")
+    records = total = 0
+    for body in stored(topic, environment):
+        lines = body.split(b"\n")[:-1]
+        records += len(lines)
+        total += data.digest(values(lines))
+    if records != sent.records:
+        raise TapehouseError(
+            f"expected {sent.records:,} records of {topic} in bronze, found {records:,}"
+        )
+    if sent.digest not in {None, total}:
+        raise TapehouseError(f"{topic}: expected the values that were sent in bronze, found others")
 
 
-def stored(topic: str, environment: Mapping[str, str]) -> Iterable[tuple[Partition, int]]:
-    """Yield (partition, lines) of each object along the chains of a topic, all bytes verified."""
+def values(lines: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield the values of made-up messages, by position: parsing takes ten times as long."""
+    return (line.partition(_VALUE)[2][:-1] for line in lines)
+
+
+def stored(topic: str, environment: Mapping[str, str]) -> Iterator[bytes]:
+    """Yield the lines of each object along the chains of a topic, all bytes verified."""
     questions, store = _clients(environment)
     generation = questions.generation(topic)
     for partition in questions.partitions([topic]):
@@ -106,7 +110,7 @@ def stored(topic: str, environment: Mapping[str, str]) -> Iterable[tuple[Partiti
             if found is None:
                 raise TapehouseError(f"{partition}: no object at {start} of {end}")
             head, body = found
-            yield partition, objects.decompress(body).count(b"\n")
+            yield objects.decompress(body)
             start = head.next
 
 
@@ -122,14 +126,15 @@ def _clients(environment: Mapping[str, str]) -> tuple[Questions, BronzeStore]:
 def span(logs: Iterable[str]) -> tuple[float, float]:
     """Return when a lander had partitions first and landed last (seconds since the epoch)."""
     found = list(events(logs))
-    assigned = [at for name, at, one in found if name == "assigned" and one["partitions"]]
-    landed = [at for name, at, _ in found if name == "landed"]
+    assigned = [one.at for one in found if one.name == "assigned" and one.told["partitions"]]
+    landed = [one.at for one in found if one.name == "landed"]
     return min(assigned), max(landed)
 
 
 def events(log: Iterable[str]) -> Iterator[Event]:
-    """Yield what a lander told: event, moment (seconds since the epoch), fields."""
+    """Yield what a lander told."""
     for line in log:
         if line.startswith("{"):
             told = json.loads(line)
-            yield told["event"], datetime.fromisoformat(told["timestamp"]).timestamp(), told
+            at = datetime.fromisoformat(told["timestamp"]).timestamp()
+            yield Event(told["event"], at, told)

@@ -192,13 +192,14 @@ def test_what_the_client_gives_up_by_itself_is_never_sent_behind_what_came_later
     again. Nobody polls meanwhile, so that the client sees its limit pass before we see ours.
     """
     with Ledger(tmp_path, "run", CLOCK) as ledger:
-        ours = deliverer(kafka.servers, ledger, **{"message.timeout.ms": 1_000})
+        ours = deliverer(kafka.servers, ledger, **{"message.timeout.ms": 3_000})
+        ours.check(["stock-quotes"], 10)
         send_all(ours, records(5))
         kafka.down()
         for record in records(5, first=5):
             ours.send(record)
         ours.poll()
-        sleep(2.5)
+        sleep(5)
         kafka.up()
 
         summary = send_all(ours, records(490, first=10))
