@@ -19,6 +19,7 @@ from rich.console import Console
 from benchmarks import stack
 from benchmarks.land import measure, report
 from benchmarks.land.measure import Run
+from benchmarks.produce import providers
 from ingestion.cli import write_report
 from ingestion.contracts.topics import QUOTES, REALTIME
 from ingestion.errors import TapehouseError
@@ -26,7 +27,7 @@ from ingestion.settings import ROOT, KafkaSettings, ProjectSettings
 from pipeline.screen import Screen
 
 LIMIT: Final = "the client's bare produce() loop (the limit)"
-# By the client that is timed. What providers' data costs to fetch and send is to be a row here.
+# By the client that is timed.
 ROWS: Final[Mapping[str, str]] = {
     "loop": LIMIT,
     "delivery": "our delivery: batches, answers, retries",
@@ -40,16 +41,19 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 def main(
     messages: Annotated[int, typer.Option(min=1_000, help="Records of each run.")] = 300_000,
     runs: Annotated[int, typer.Option(min=1, help="How many runs of each row.")] = 3,
+    seconds: Annotated[int, typer.Option(min=9, help="How long trades are watched.")] = 60,
 ) -> None:
-    """Send the simulator's records in each way and print rate, processor time and memory."""
+    """Send the simulator's records in each way, and providers': print rate, CPU and memory."""
     console = Console(width=None if sys.stdout.isatty() else 120)
     try:
         with stack.temporary("kafka") as (home, environment), stack.in_force(environment):
             found = _interleaved(messages, runs, home, console)
+            provided = [providers.finnhub(seconds, home), providers.yahoo(home)]
     except TapehouseError as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(1) from None
-    _show(report.rows(found, LIMIT), {"messages": messages, "runs": runs}, console)
+    facts = {"messages": messages, "runs": runs, "providers": provided}
+    _show(report.rows(found, LIMIT), facts, console)
 
 
 def _interleaved(messages: int, runs: int, home: Path, console: Console) -> dict[str, list[Run]]:
@@ -104,6 +108,8 @@ def _show(rows: list[dict[str, Any]], facts: Mapping[str, Any], console: Console
     write_report(path, {**facts, "machine": stack.machine(), "rows": rows})
     screen = Screen(console, 0)
     screen.table("Producing: median rates", report.shown(rows))
+    for row in facts["providers"]:
+        screen.line(", ".join(f"{name} {value}" for name, value in row.items()))
     screen.line(f"written to {path}")
 
 

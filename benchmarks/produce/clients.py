@@ -14,7 +14,7 @@ from typing import Final
 
 from confluent_kafka import KafkaError, Message, Producer
 
-from ingestion import calendar
+from ingestion import calendar, collector
 from ingestion.clock import SystemClock
 from ingestion.errors import DeliveryError
 from ingestion.produce import kafka
@@ -86,7 +86,8 @@ def deliver(given: Iterable[Outgoing]) -> None:
     """Send records as `produce` does: by its delivery, without rate, ledger or spool."""
     clock = SystemClock()
     deliverer = kafka.Deliverer(_configuration(), clock, logging.getLogger("benchmark"))
-    run(given, deliverer, clock, Pacer(clock, None), Stop(), lambda _: None)
+    with collector.calm():
+        run(given, deliverer, clock, Pacer(clock, None), Stop(), lambda _: None)
     deliverer.raise_undelivered()
 
 

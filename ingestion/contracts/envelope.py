@@ -14,6 +14,9 @@ from ingestion.errors import ContractError
 # Bronze takes a value for a document up to this depth; engines after it crash on deeper ones.
 MAX_DEPTH: Final = 512
 
+# What a Kafka client takes; ours are always bytes.
+Headers = list[tuple[str, str | bytes | None]]
+
 _TOPICS: Final = {kind: TOPIC_OF_SCHEMA[schema_name(kind)] for kind in MESSAGE_TYPES}
 
 _encoder = msgspec.json.Encoder()
@@ -54,7 +57,7 @@ def key_of(message: Message) -> bytes:
     return message.symbol.encode()
 
 
-def headers_of(message: Message) -> list[tuple[str, bytes]]:
+def headers_of(message: Message) -> Headers:
     """Return the Kafka headers: schema, source and run_id, readable without the value."""
     return [*_headers(type(message), message.source, message.run_id)]
 

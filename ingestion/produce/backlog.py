@@ -2,15 +2,15 @@
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import count
 from typing import Protocol
+
+from msgspec import Struct
 
 from ingestion.produce.outgoing import Outgoing
 
 
-@dataclass(slots=True)
-class Entry:
+class Entry(Struct, gc=False):
     """A record on its way; ``number`` ascends in the order in which the source gave them.
 
     ``size_bytes`` is what it takes on disk, ``since`` when it was first about to be sent. A suspect

@@ -9,7 +9,7 @@ from pathlib import Path
 import typer
 from rich.console import Console
 
-from ingestion import cli
+from ingestion import cli, collector
 from ingestion.clock import Clock
 from ingestion.contracts import topics
 from ingestion.errors import BrokerAwayError
@@ -82,6 +82,7 @@ def execute(plan: Plan, clock: Clock) -> None:
     has_spool = delivery.spool is not None
     config = kafka.configuration(KafkaSettings.load(), delivery.timeout_s, has_spool)
     with (
+        collector.calm(),
         stop_on_signal(plan.stop) as stop,
         shown(clock, Console(stderr=True), plan.done) as progress,
         _ledger(plan, clock) as ledger,

@@ -63,7 +63,10 @@ class Places:
 
     def offset(self, message: Message) -> int | None:
         """Return a confirmed record's offset, None where the broker did not tell it."""
-        place, offset = (str(message.topic()), int(message.partition() or 0)), message.offset()
+        offset = message.offset()
+        if offset is not None and not self._made_up:  # as nearly always
+            return int(offset)
+        place = str(message.topic()), int(message.partition() or 0)
         if offset is None:
             self._made_up[place] = 0
             return None

@@ -2,7 +2,9 @@
 
 from collections.abc import Iterable, Iterator
 from hashlib import sha256
-from typing import NamedTuple, overload
+from typing import overload
+
+from msgspec import Struct
 
 from ingestion.clock import Clock
 from ingestion.contracts import envelope
@@ -10,17 +12,15 @@ from ingestion.contracts.records import Message
 from ingestion.produce import dead_letters
 from ingestion.sources.source import Refused
 
-# What the client takes; ours are always bytes.
-Headers = list[tuple[str, str | bytes | None]]
 
-
-class Outgoing(NamedTuple):
+# Without the collector's attention: 100,000 of them are alive, and none is part of a cycle.
+class Outgoing(Struct, frozen=True, gc=False):
     """One Kafka record before it is sent; only a message has an event_id."""
 
     topic: str
     key: bytes | None
     value: bytes
-    headers: Headers
+    headers: envelope.Headers
     refused: bool = False
     event_id: str | None = None
 
@@ -36,7 +36,7 @@ def of_message(message: Message, body: bytes | None = None) -> Outgoing:
         envelope.topic_of(message),
         envelope.key_of(message),
         envelope.encode(message) if body is None else body,
-        [*envelope.headers_of(message)],
+        envelope.headers_of(message),
         event_id=message.event_id,
     )
 

@@ -58,6 +58,7 @@ class Sending:
         self._closed: set[str] = set()
         self._places = Places()
         self._is_in_doubt = False
+        self._is_heard = False
         self._heard_at = clock.monotonic()
 
     @property
@@ -112,6 +113,8 @@ class Sending:
     def _poll(self, timeout_s: float) -> None:
         if not self._client.poll(timeout_s):
             self._is_in_doubt = True
+        if self._is_heard:
+            self._is_heard, self._heard_at = False, self._clock.monotonic()
         self._ledger.flush()
         self._backlog.flush()
 
@@ -134,7 +137,7 @@ class Sending:
             self._ledger.failed(entry.record, "held back: Kafka refused an earlier one's topic")
             self._told(entry.record, False)
             return True
-        if not self._has_its_turn(entry):
+        if (entry.is_alone or self._client.is_careful) and not self._has_its_turn(entry):
             return False
         try:
             if not self._client.hand_over(entry.record, partial(self._answered, entry)):
@@ -149,8 +152,6 @@ class Sending:
 
     def _has_its_turn(self, entry: Entry) -> bool:
         """Let what goes alone wait for all before it, and all behind wait for it."""
-        if not (entry.is_alone or self._client.is_careful):
-            return True
         if self._unanswered:
             return False
         if entry.is_alone != self._client.is_careful:
@@ -185,7 +186,7 @@ class Sending:
             self._doubt(entry, error)
 
     def _confirm(self, entry: Entry, message: Message) -> None:
-        self._heard_at = self._clock.monotonic()
+        self._is_heard = True
         self._note_place(entry.record, message)
         if self._unanswered.pop(entry.number, None):
             self.summary.delivered[entry.record.topic] += 1

@@ -5,7 +5,6 @@ them can be checked against real figures. The clock is simulated: a message is f
 milliseconds after its trade, in the session's own year.
 """
 
-import heapq
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -18,12 +17,11 @@ import numpy as np
 from msgspec import to_builtins
 
 from ingestion.clock import rfc3339
-from ingestion.contracts.identity import observation_id, trade_id
+from ingestion.contracts.identity import TradeIds, observation_id
 from ingestion.contracts.records import (
     BarData,
     BarMessage,
     Message,
-    QuoteMessage,
     TradeData,
     TradeMessage,
 )
@@ -98,25 +96,38 @@ class Simulator:
         tapes = [found for found in drawn if found is not None]
         self._sessions.append(day.isoformat())
         self._made["skipped_bars"] += len(drawn) - len(tapes)
-        for item in heapq.merge(*self._streams(tapes)):
-            message = item[-1]
-            self._made["trades" if isinstance(message, TradeMessage) else "quotes"] += 1
+        for kind, message in self._in_order(tapes) if tapes else ():
+            self._made[kind] += 1
             yield message
         if self._settings.is_generated:
             self._made["bars"] += len(bars)
             yield from (bar_message(bar, self._run_id) for bar in bars)
 
-    def _streams(self, tapes: list[Tape]) -> Iterator[Iterator["_Timed"]]:
-        for number, found in enumerate(tapes):
-            yield _timed_trades(found, number, self._identity, self._run_id)
-            if self._settings.quote_interval:
-                polled = quotes.poll(found, self._settings.quote_interval, NAME, self._run_id)
-                yield _timed_quotes(polled, number)
+    def _in_order(self, tapes: list[Tape]) -> Iterator[tuple[str, Message]]:
+        """Merge all streams of a session by time; at the same moment, trades are before quotes."""
+        streams = [*map(self._trades, tapes), *map(self._quotes, tapes)]
+        lengths = [len(stream.at) for stream in streams]
+        source = np.repeat(np.arange(len(streams)), lengths)
+        at = np.concatenate([stream.at for stream in streams])
+        for number in source[np.argsort(at, kind="stable")].tolist():
+            yield streams[number].kind, next(streams[number].messages)
+
+    def _trades(self, found: Tape) -> "_Stream":
+        return _Stream("trades", found.at, trades(found, self._identity, self._run_id))
+
+    def _quotes(self, found: Tape) -> "_Stream":
+        interval = self._settings.quote_interval
+        polls = quotes.moments(found, interval) if interval else found.at[:0]
+        return _Stream("quotes", polls, quotes.poll(found, polls, NAME, self._run_id))
 
 
-# (microseconds, quotes after trades, number of the tape, number in the stream, message): the first
-# four are unique, so that merging never compares messages.
-_Timed = tuple[int, int, int, int, TradeMessage | QuoteMessage]
+@dataclass(frozen=True)
+class _Stream:
+    """Messages in order of time, made when asked for, and the microsecond of each."""
+
+    kind: str
+    at: Ints
+    messages: Iterator[Message]
 
 
 def trades(found: Tape, identity: str, run_id: str) -> Iterator[TradeMessage]:
@@ -124,10 +135,11 @@ def trades(found: Tape, identity: str, run_id: str) -> Iterator[TradeMessage]:
     symbol, session = found.bar.symbol, found.bar.session.session_date.isoformat()
     at, fetched_at, price = texts(found.at), texts(found.fetched_at), _price_texts(found.price)
     conditions = _conditions(found.size)
+    ids = TradeIds(NAME, identity, symbol, session)
     for index, size in enumerate(found.size.tolist()):
         number = index + 1
         yield TradeMessage(
-            event_id=trade_id(NAME, identity, symbol, session, number),
+            event_id=ids.of(number),
             source=NAME,
             simulated=True,
             symbol=symbol,
@@ -172,17 +184,6 @@ def bar_message(bar: DailyBar, run_id: str) -> BarMessage:
         run_id=run_id,
         data=data,
     )
-
-
-def _timed_trades(found: Tape, number: int, identity: str, run_id: str) -> Iterator[_Timed]:
-    moments = found.at.tolist()
-    for index, message in enumerate(trades(found, identity, run_id)):
-        yield moments[index], 0, number, index, message
-
-
-def _timed_quotes(polled: Iterator[tuple[int, QuoteMessage]], number: int) -> Iterator[_Timed]:
-    for index, (moment, message) in enumerate(polled):
-        yield moment, 1, number, index, message
 
 
 def _price_texts(prices: Ints) -> list[str]:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingestion.contracts.identity import NAMESPACE, data_hash, observation_id, trade_id
+from ingestion.contracts.identity import NAMESPACE, TradeIds, data_hash, observation_id, trade_id
 
 DATA: dict[str, Any] = {"close": "27.95", "volume": "34849700", "as_of": "2013-03-01T21:15:00Z"}
 AT = "2013-03-01T14:30:00.000000Z"
@@ -71,3 +71,10 @@ def test_an_id_is_the_uuid_5_of_what_identifies(source: str, parts: list[str]) -
     name = "\x1f".join(["trade", source, *parts])
 
     assert trade_id(source, *parts) == str(uuid.uuid5(NAMESPACE, name))
+
+
+@given(st.text(), st.lists(st.text(), max_size=5), st.integers())
+def test_the_ids_of_a_stream_are_those_of_its_trades(
+    source: str, stream: list[str], number: int
+) -> None:
+    assert TradeIds(source, *stream).of(number) == trade_id(source, *stream, number)

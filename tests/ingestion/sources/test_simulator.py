@@ -1,4 +1,5 @@
 from collections import defaultdict
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
@@ -229,3 +230,10 @@ def test_a_generated_trade_is_never_the_same_event_as_one_in_a_recorded_bar(
 ) -> None:
     assert {message.symbol for message in generated} == {"IBM", "SIM0001"}
     assert not {message.event_id for message in generated} & {t.event_id for t in trades}
+
+
+def test_a_session_that_nobody_can_trade_is_counted_and_empty(last_bars: list[DailyBar]) -> None:
+    source = Simulator([replace(last_bars[0], volume=50)], SimulatorSettings(), "run")
+
+    assert not list(source.messages())
+    assert source.facts()["skipped_bars"] == 1
