@@ -9,7 +9,7 @@ ARGS ?=
 PROVIDERS ?=
 SEEDS ?= 1000
 
-.PHONY: help setup ready up down status reset demo test doctor simulate lint bench-pipeline audit lock audit-self-test bench-land bench-produce drill
+.PHONY: help setup ready up down status reset demo test doctor simulate lint bench-pipeline audit lock audit-self-test bench-land bench-produce drill drill-hour
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -46,6 +46,9 @@ simulate: ready ## Landers in simulated worlds that fail, SEEDS=10000 of them; e
 
 drill: ready ## The fault matrix on real brokers, store and landers, audited; some 40 minutes (ARGS="--row 5")
 	@$(RUN) drill run $(ARGS)
+
+drill-hour: ready ## A market hour of failing providers and killed producers; all that was handed out is in Kafka once
+	@$(RUN) drill hour $(ARGS)
 
 lint: ready ## Style and types: ruff, mypy, sqlfluff
 	@$(RUN) ruff check .

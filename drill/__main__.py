@@ -1,9 +1,10 @@
-"""``python -m drill``: prove landing by making everything around it fail."""
+"""``python -m drill``: prove landing and sources by making everything around them fail."""
 
 import sys
 
 import typer
 
+from drill.hour import command as hour
 from drill.matrix.command import run
 from drill.matrix.lander import lander
 from drill.matrix.load import load
@@ -14,13 +15,14 @@ from ingestion.errors import TapehouseError
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 app.command()(simulate)
 app.command()(run)
+app.command("hour")(hour.play)
 app.command(hidden=True)(lander)
 app.command(hidden=True)(load)
 
 
 @app.callback()
 def drill() -> None:
-    """Make everything around the landers fail, and judge what they did."""
+    """Make everything around landers and producers fail, and judge what they did."""
 
 
 def main() -> None:

@@ -33,6 +33,7 @@ def application(house: House) -> Starlette:
             Route("/_control/requests", control.requests),
             Route("/_control/violations", control.violations),
             Route("/_control/observations", control.observations),
+            Route("/_control/disturbances", control.disturbances),
             Route("/_control/instruments", control.instruments),
             Route("/_control/clock", control.clock, methods=["POST"]),
             Route("/_control/faults", control.faults, methods=["POST", "DELETE"]),
@@ -70,6 +71,9 @@ class _Control:
     async def observations(self, request: Request) -> Response:
         query = request.query_params
         return _json(self._house.record.observations(query.get("provider"), query.get("kind")))
+
+    async def disturbances(self, request: Request) -> Response:
+        return _json(list(self._house.record.disturbances))
 
     async def instruments(self, request: Request) -> Response:
         return _json(

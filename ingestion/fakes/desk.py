@@ -92,6 +92,8 @@ class Desk:
         await _send(answer, share, send)
         if share is not None:
             await sever(send, receive)
+        if isinstance(fault, Replace | Payload):
+            self._house.record.disturbed(provider, on, answer.body)
         given = () if share is not None else answer.given
         self._house.record.answered(asking, str(answer.status), given)
 

@@ -70,6 +70,8 @@ class Record:
         self.violations: list[dict[str, Any]] = []
         self._given: dict[tuple[Provider, Observation], int] = {}
         self._handed_out = 0
+        self._withheld = 0
+        self.disturbances: deque[dict[str, str]] = deque(maxlen=_KEPT_REQUESTS)
 
     def elapsed_s(self) -> float:
         """Return the real seconds since the start or the last reset."""
@@ -112,6 +114,15 @@ class Record:
                 known = provider, observation
                 self._given[known] = self._given.get(known, 0) + 1
 
+    def withheld(self, given: Sequence[Observation]) -> None:
+        """Note observations that a mute stream has kept from its client."""
+        self._withheld += len(given)
+
+    def disturbed(self, provider: Provider, on: Asked, body: bytes) -> None:
+        """Note a body or frame that went out and is no answer: a payload, an error frame."""
+        digest = hashlib.sha256(body).hexdigest()
+        self.disturbances.append({"provider": provider, "kind": on, "sha256": digest})
+
     def observations(self, provider: str | None = None, kind: str | None = None) -> list[Any]:
         """Return every different observation and how often it was handed out."""
         return [
@@ -129,6 +140,7 @@ class Record:
             "violations": len(self.violations),
             "observations": len(self._given),
             "handed_out": self._handed_out,
+            "withheld": self._withheld,
         }
 
     def _windows_of(self, provider: Provider, key: str) -> Windows:

@@ -151,10 +151,14 @@ class Stream(ABC):
     async def _disturb(self, connection: Connection, faults: Sequence[AnyFault]) -> None:
         for fault in faults:
             if isinstance(fault, Payload):
-                await connection.give(self._house.faults.next_payload(fault))
+                body = self._house.faults.next_payload(fault)
+                await connection.give(body)
+                self._house.record.disturbed(self.provider, "stream", body)
             if isinstance(fault, ErrorFrame) and id(fault) not in connection.done_faults:
                 connection.done_faults.add(id(fault))
-                await connection.say(error_frame(fault.text))
+                text = error_frame(fault.text)
+                await connection.say(text)
+                self._house.record.disturbed(self.provider, "stream", text.encode())
 
     async def _ping(self, connection: Connection, pinged: float, mute: Mute | None) -> float:
         now, ping = self._house.record.elapsed_s(), self.ping()
@@ -166,8 +170,9 @@ class Stream(ABC):
 
     async def _frames(self, connection: Connection, is_mute: bool) -> None:
         async for frame in self.frames(connection, self._house.market.clock.now()):
-            if is_mute:
-                continue  # what happens meanwhile is lost to this client
+            if is_mute:  # what happens meanwhile is lost to this client
+                self._house.record.withheld(frame.given)
+                continue
             await connection.say(frame.text)
             self._house.record.handed_out(self.provider, frame.given)
 

@@ -90,6 +90,8 @@ class Account:
         """Note that a request has ended without any word of the provider."""
         with self._file.transaction() as db:
             rows.end(db, ticket.number, max(now, ticket.started_at))
+            circuit = rows.state_of(db, self._id).circuit
+            rows.keep_circuit(db, self._id, circuit.given_back(now, self._breaker))
 
     def told(self, ticket: Ticket, error: ProviderError | None, now: int) -> None:
         """Note a request's outcome; None is an answer as it should be."""

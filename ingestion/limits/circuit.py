@@ -55,6 +55,15 @@ class Circuit:
             return self
         return replace(self, state=STATE_HALF_OPEN, next_at=now + TRIAL)
 
+    def given_back(self, now: int, policy: BreakerPolicy) -> "Circuit":
+        """Return the circuit after a request that ended without any word of the provider.
+
+        A trial that says nothing has not closed it; the next one need not wait for ``TRIAL``.
+        """
+        if self.state != STATE_HALF_OPEN:
+            return self
+        return Circuit(STATE_OPEN, self.failures, now + round(policy.open_s * SECOND))
+
     def told(self, error: ProviderError | None, now: int, policy: BreakerPolicy) -> "Circuit":
         """Return the circuit after a request's outcome; None is success.
 

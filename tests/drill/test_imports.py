@@ -40,3 +40,18 @@ def test_the_product_does_not_know_of_the_drill() -> None:
 
     assert files
     assert [file for file in files if any(n.split(".")[0] == "drill" for n in imported(file))] == []
+
+
+def test_the_hour_runs_producers_and_servers_and_never_imports_them() -> None:
+    files = sorted((ROOT / "drill" / "hour").glob("*.py"))
+    ours = {name for file in files for name in imported(file) if name.split(".")[0] in OURS}
+    allowed = ("drill.hour", "infra.local", "ingestion.contracts.topics", "ingestion.errors")
+
+    assert files
+    assert {n for n in ours if not n.startswith((*allowed, "ingestion.settings"))} == set()
+
+
+def test_the_hour_s_judge_shares_no_code_with_anybody() -> None:
+    found = imported(ROOT / "drill" / "hour" / "judge.py")
+
+    assert {name for name in found if name.split(".")[0] in OURS} == set()

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,9 @@ from ingestion.fakes.running import Running, running
 from ingestion.fakes.script import (
     Dead,
     Drop,
+    ErrorFrame,
     Limit,
+    Mute,
     Payload,
     Replace,
     Script,
@@ -30,7 +33,7 @@ from ingestion.fakes.script import (
     load,
 )
 from ingestion.fakes.site import Options
-from tests.ingestion.fakes.conftest import EVENING, Serve, control, get
+from tests.ingestion.fakes.conftest import EVENING, MORNING, Serve, control, get
 
 EXAMPLE = Path(__file__).parents[3] / "ingestion" / "fakes" / "example-script.yml"
 
@@ -206,6 +209,47 @@ def test_a_stream_gives_payloads_as_frames(serve: Serve, tmp_path: Path) -> None
     _write(path, bodies)
     running = serve(Payload(provider="yahoo", kind="stream", file=str(path)))
     assert _frames(running, 3) == [bodies[0].decode(), bodies[1], bodies[0].decode()]
+
+
+def test_what_went_out_in_place_of_an_answer_is_told_by_its_hash(
+    serve: Serve, tmp_path: Path
+) -> None:
+    path = tmp_path / "bad.jsonl"
+    _write(path, [b"bad"])
+    running = serve(
+        Payload(provider="yahoo", kind="chart", file=str(path), requests=1),
+        Payload(provider="yahoo", kind="stream", file=str(path)),
+        Replace(provider="finnhub", kind="quote", find='"c":[0-9.]+', text='"c":NaN'),
+        ErrorFrame(provider="yahoo", kind="stream", text="no"),
+    )
+    _status(running), _status(running)
+    quote = get(running, "FINNHUB_BASE_URL", "/quote", symbol="FB", token="k").content
+    _, error = _frames(running, 2)
+
+    assert isinstance(error, str)
+    told = control(running, "disturbances")
+    bad = hashlib.sha256(b"bad").hexdigest()
+    assert [(one["provider"], one["kind"], one["sha256"]) for one in told][:4] == [
+        ("yahoo", "chart", bad),
+        ("finnhub", "quote", hashlib.sha256(quote).hexdigest()),
+        ("yahoo", "stream", bad),
+        ("yahoo", "stream", hashlib.sha256(error.encode()).hexdigest()),
+    ]
+
+
+def test_what_a_mute_stream_kept_back_is_counted_and_not_handed_out() -> None:
+    fault = Mute(provider="yahoo", kind="stream")
+    options = Options(served_at=MORNING, speed=600.0, script=Script(faults=(fault,)))
+    with running(options) as mute:
+
+        async def listen() -> None:
+            async with websockets.connect(mute.urls["YAHOO_STREAM_URL"]) as socket:
+                await socket.send('{"subscribe":["AAPL"]}')
+                while not control(mute, "counts")["withheld"]:
+                    await asyncio.sleep(0.05)
+
+        asyncio.run(asyncio.wait_for(listen(), 10))
+        assert control(mute, "observations") == []
 
 
 def test_a_stream_s_connection_may_be_refused_and_its_port_closed(serve: Serve) -> None:

@@ -2,7 +2,7 @@ import pytest
 
 from ingestion.limits.account import Account
 from ingestion.limits.circuit import TRIAL, BreakerPolicy, Circuit
-from ingestion.limits.limit import SECOND, Limit
+from ingestion.limits.limit import SECOND, Budget, Limit
 from ingestion.sources.provider import (
     DeniedError,
     MalformedError,
@@ -11,7 +11,7 @@ from ingestion.sources.provider import (
     ProviderError,
     RateLimitedError,
 )
-from tests.ingestion.limits.conftest import NOW, Rig
+from tests.ingestion.limits.conftest import NOW, WHO, Rig
 from tests.ingestion.limits.test_account import refused, taken
 
 POLICY = BreakerPolicy(failures=3, open_s=10.0)
@@ -81,6 +81,31 @@ def test_a_trial_that_never_comes_back_does_not_lock_it(rig: Rig) -> None:
 
     assert refused(account.take(later + 1)).why == "circuit"
     taken(account.take(later + TRIAL))
+
+
+def test_a_trial_without_any_word_leaves_it_open_no_longer_than_a_failed_one(rig: Rig) -> None:
+    budget = Budget((Limit(100, "second"),))
+    account = Account(rig.file, WHO, budget, BreakerPolicy(failures=1, open_s=4.0))
+    fail(account, NOW)
+    later = NOW + 4 * SECOND
+
+    account.give_back(taken(account.take(later)), later + SECOND)
+
+    wait = refused(account.take(later + SECOND))
+    assert (wait.why, wait.microseconds) == ("circuit", 4 * SECOND)
+    taken(account.take(later + 5 * SECOND))
+
+
+def test_a_request_without_any_word_does_not_change_a_circuit_that_is_not_tried(rig: Rig) -> None:
+    account = rig.account(Limit(100, "second"), failures=1)
+    early, other = taken(account.take(NOW)), taken(account.take(NOW))
+
+    account.give_back(early, NOW)
+    late = taken(account.take(NOW))
+    account.told(other, DOWN, NOW)
+    account.give_back(late, NOW + SECOND)
+
+    assert refused(account.take(NOW + SECOND)).microseconds == 59 * SECOND
 
 
 def test_no_trial_is_spent_while_the_budget_has_no_room(rig: Rig) -> None:
