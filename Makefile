@@ -55,7 +55,7 @@ lint: ready ## Style and types: ruff, mypy, sqlfluff
 bench-pipeline: ready ## Time the batch job stage by stage, three runs, each on an empty stack of its own
 	@$(RUN) benchmarks.pipeline $(ARGS)
 
-bench-land: ready ## Time landing against reading alone, Kafka Connect, Spark and one object a message (half an hour)
+bench-land: ready ## Time landing against reading alone, Kafka Connect, Spark and one object a message (ten minutes)
 	@$(RUN) benchmarks.land $(ARGS)
 
 audit: ready ## Reconcile every stage with every other; fails on any gap
