@@ -43,7 +43,7 @@ doctor: ready ## Probe the running object store: create-only races, listings, ch
 simulate: ready ## Landers in simulated worlds that fail, SEEDS=10000 of them; every step is judged
 	@$(RUN) drill simulate --seeds $(SEEDS) $(ARGS)
 
-drill: ready ## The fault matrix on real brokers, store and landers, audited; some 40 minutes (ARGS="--row 5")
+drill: ready ## The fault matrix on real brokers, store and landers, audited; about an hour (ARGS="--row 5")
 	@$(RUN) drill run $(ARGS)
 
 lint: ready ## Style and types: ruff, mypy, sqlfluff
