@@ -44,7 +44,7 @@ doctor: ready ## Probe the running object store: create-only races, listings, ch
 simulate: ready ## Landers in simulated worlds that fail, SEEDS=10000 of them; every step is judged
 	@$(RUN) drill simulate --seeds $(SEEDS) $(ARGS)
 
-drill: ready ## The fault matrix on real brokers, store and landers, audited; some 40 minutes (ARGS="--row 5")
+drill: ready ## The fault matrix on real brokers, store and landers, audited; about an hour (ARGS="--row 5")
 	@$(RUN) drill run $(ARGS)
 
 drill-hour: ready ## A market hour of failing providers and killed producers; all that was handed out is in Kafka once
@@ -59,7 +59,7 @@ lint: ready ## Style and types: ruff, mypy, sqlfluff
 bench-pipeline: ready ## Time the batch job stage by stage, three runs, each on an empty stack of its own
 	@$(RUN) benchmarks.pipeline $(ARGS)
 
-bench-land: ready ## Time landing against reading alone, Kafka Connect, Spark and one object a message (half an hour)
+bench-land: ready ## Time landing against reading alone, Kafka Connect, Spark and one object a message (ten minutes)
 	@$(RUN) benchmarks.land $(ARGS)
 
 bench-produce: ready ## Time the simulator to Kafka against the client's bare loop on the same records

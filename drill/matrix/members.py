@@ -50,11 +50,8 @@ class Member:
 
     def status(self) -> dict[str, Any]:
         """Return what it tells of itself now; empty before it has told anything."""
-        try:
-            found: dict[str, Any] = json.loads(self._file.read_text())
-        except FileNotFoundError:
-            return {}
-        return found if found["pid"] == self.process.pid else {}
+        found = _told_in(self._file)
+        return found if found and found["pid"] == self.process.pid else {}
 
     def complaint(self) -> str | None:
         """Return how it ended otherwise than it was told to; None where it did not, or runs."""
@@ -105,11 +102,7 @@ class Load:
 
     def told(self) -> dict[str, int]:
         """Return its counts; empty before it has told anything."""
-        try:
-            found: dict[str, int] = json.loads(self._report.read_text())
-        except FileNotFoundError:
-            return {}
-        return found
+        return _told_in(self._report)
 
     def delivered(self) -> int:
         """Return how many of its records Kafka has confirmed."""
@@ -126,6 +119,15 @@ def partition_of(name: str) -> Partition:
     """Return the partition that a lander's log names."""
     topic, _, number = name.rpartition("/")
     return Partition(topic, int(number))
+
+
+def _told_in(path: Path) -> dict[str, Any]:
+    """Return what a process has written of itself; empty before it has."""
+    try:
+        found: dict[str, Any] = json.loads(path.read_text())
+    except FileNotFoundError:
+        return {}
+    return found
 
 
 def _run_folder(cluster: Cluster, orders: Orders) -> Path:

@@ -127,7 +127,7 @@ def test_what_is_refused_is_sent_to_the_dead_letters_and_counted(kafka: MockKafk
 
 
 def test_what_is_not_confirmed_fails_with_counts_and_reason(kafka: MockKafka) -> None:
-    ours = deliverer(kafka.servers, **{"message.timeout.ms": 1_000})
+    ours = deliverer(kafka.servers, **{"message.timeout.ms": 6_000})
     send_all(ours, iter([of_message(quote("IBM", 0))]))
     kafka.stop()
 
