@@ -17,6 +17,7 @@ import numpy as np
 from msgspec import to_builtins
 
 from ingestion.clock import rfc3339
+from ingestion.contracts.conditions import CLOSING_AUCTION, OPENING_AUCTION
 from ingestion.contracts.identity import TradeIds, observation_id
 from ingestion.contracts.records import (
     BarData,
@@ -32,8 +33,6 @@ from ingestion.sources.tape import Tape
 from ingestion.sources.timestamps import texts
 
 NAME: Final = "simulator"
-OPENING: Final = "opening_auction"
-CLOSING: Final = "closing_auction"
 ODD_LOT: Final = "odd_lot"
 _LOT: Final = 100
 _BAR_DELAY: Final = timedelta(minutes=15)
@@ -201,5 +200,5 @@ def _price_text(millionths: int) -> str:
 
 def _conditions(size: Ints) -> list[list[str]]:
     found = [[ODD_LOT] if shares < _LOT else [] for shares in size.tolist()]
-    found[0], found[-1] = [OPENING], [CLOSING]
+    found[0], found[-1] = [OPENING_AUCTION], [CLOSING_AUCTION]
     return found

@@ -1,16 +1,12 @@
-"""Trades to trailing windows of 15 minutes and one hour, on the 5-minute ends of each session.
+"""Minutes of trades to trailing windows of 15 minutes and one hour, on each 5-minute end.
 
-A window is ``[end - w, end)``, cut at its session's open. Only new trades in regular hours
-``[open, close)`` with a positive price and a size that is not negative enter one.
+A window is ``[end - w, end)``, cut at its session's open. Only regular hours ``[open, close)``
+enter one.
 
-Trades are first reduced to moments per minute (n, mean, sum of squared deviations), which a
-window merges: SS = Σ(SS_i + n_i·(mean_i - mean)²). A sum of squares over the raw prices would lose
-all digits for a calm window at a high price (relative error 0.68 at 1e6 ± 0.01). For the same
-reason prices become floats only as exact differences: to the lowest price of the minute, and
-between minutes to that of the window's first.
-
-Every shuffle is by symbol, source and session and every float is summed in one order, so that the
-same trades in a window give the same bits, on any cluster and whatever arrives beside them.
+A window merges the moments of its minutes (see ``minutes``); between minutes, prices become floats
+as exact differences to the lowest price of the window's first. Every shuffle is by symbol, source
+and session and every float is summed in one order, so that the same trades in a window give the
+same bits.
 """
 
 from typing import Final
@@ -19,69 +15,23 @@ from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
 from spark_jobs.schemas import VOLUME_SUM, WINDOW_METRICS
+from spark_jobs.transforms.minutes import KEYS, MINUTE_US, REGULAR, exact_difference, micros
 
-_KEYS: Final = ("symbol", "source", "session_date")
 _GRID_MINUTES: Final = 5
 _WIDTHS: Final = {"15m": 15, "1h": 60}
 _LONGEST: Final = max(_WIDTHS.values())
-_MINUTE_S: Final = 60
 
 
-def window_metrics(trades: DataFrame, sessions: DataFrame) -> DataFrame:
+def window_metrics(minutes: DataFrame) -> DataFrame:
     """Return one row per symbol, source, session with a trade, and 5-minute end in the session.
 
     Args:
-        trades: rows of ``silver.trades``, whole sessions.
-        sessions: session_date, open_at, close_at.
+        minutes: columns of ``minutes.COLUMNS``, whole sessions.
     """
-    minutes = _minutes(_eligible(trades, sessions))
-    merged = _by_end(minutes).transform(_means).transform(_merged)
+    regular = minutes.where(F.col("segment") == REGULAR)
+    merged = _by_end(regular).transform(_means).transform(_merged)
     return merged.select(*_columns()).select(
         *(name for name in WINDOW_METRICS.columns if name not in ("revision", "computed_at"))
-    )
-
-
-def _eligible(trades: DataFrame, sessions: DataFrame) -> DataFrame:
-    days = F.broadcast(sessions.select("session_date", "open_at", "close_at"))
-    regular = (F.col("event_at") >= F.col("open_at")) & (F.col("event_at") < F.col("close_at"))
-    counted = (F.col("action") == "new") & (F.col("price") > 0) & (F.col("size") >= 0)
-    minute = F.floor((_micros("event_at") - _micros("open_at")) / F.lit(_MINUTE_S * 1_000_000))
-    minutes = F.ceil((_micros("close_at") - _micros("open_at")) / F.lit(_MINUTE_S * 1_000_000))
-    order = Window.partitionBy(*_KEYS).orderBy(
-        "event_at", "seq", "topic", "generation", "partition", "offset"
-    )
-    joined = trades.join(days, "session_date").where(regular & counted)
-    before = F.lag("price").over(order)
-    # log1p of an exact difference: the logarithm of a ratio near 1 would lose half its digits.
-    change = (F.col("price") - before).cast("double") / before.cast("double")
-    priced = joined.withColumns(
-        {
-            "minute": minute.cast("int"),
-            "n_minutes": minutes.cast("int"),
-            "r": F.log1p(change),
-        }
-    )
-    lowest = F.min("price").over(Window.partitionBy(*_KEYS, "minute"))
-    return priced.withColumn("anchor", lowest).withColumn("d", _exact_difference("price", "anchor"))
-
-
-def _exact_difference(price: str, anchor: str) -> Column:
-    return (F.col(price) - F.col(anchor)).cast("double")
-
-
-def _minutes(eligible: DataFrame) -> DataFrame:
-    return eligible.groupBy(*_KEYS, "open_at", "n_minutes", "minute").agg(
-        F.count("*").alias("n"),
-        F.first("anchor").alias("anchor"),
-        F.avg("d").alias("mean"),
-        (F.var_pop("d") * F.count("*")).alias("ss"),
-        F.count("r").alias("rn"),
-        F.avg("r").alias("rmean"),
-        (F.var_pop("r") * F.count("r")).alias("rss"),
-        F.sum("size").cast(VOLUME_SUM).alias("volume"),
-        F.sum(F.col("d") * F.col("size").cast("double")).alias("dv"),
-        F.bool_or("simulated").alias("simulated"),
-        F.max("fetched_at").alias("as_of"),
     )
 
 
@@ -91,7 +41,7 @@ def _by_end(minutes: DataFrame) -> DataFrame:
     The session's first minute also stands, with ``inside`` false, for every end of the session:
     an end without a trade in its window has its row too.
     """
-    session = Window.partitionBy(*_KEYS)
+    session = Window.partitionBy(*KEYS)
     first = F.row_number().over(session.orderBy("minute")) == 1
     grid, longest = F.lit(_GRID_MINUTES), F.lit(_LONGEST)
     # A close off the grid is rounded up.
@@ -122,13 +72,13 @@ def _inside(width: int) -> Column:
 def _means(by_end: DataFrame) -> DataFrame:
     """Add each window's means, prices relative to the lowest of its first minute."""
     window = (
-        Window.partitionBy(*_KEYS, "end")
+        Window.partitionBy(*KEYS, "end")
         .orderBy("inside", "minute")
         .rowsBetween(Window.unboundedPreceding, Window.unboundedFollowing)
     )
-    anchor = F.first(F.when(F.col("inside"), F.col("anchor")), ignorenulls=True).over(window)
+    anchor = F.first(F.when(F.col("inside"), F.col("low")), ignorenulls=True).over(window)
     moved = by_end.withColumn("level", anchor)
-    away = _exact_difference("anchor", "level")
+    away = exact_difference("low", "level")
     moved = moved.withColumns({"above": away, "mean": F.col("mean") + away})
     means = {}
     for name, width in _WIDTHS.items():
@@ -140,7 +90,7 @@ def _means(by_end: DataFrame) -> DataFrame:
 
 
 def _merged(by_end: DataFrame) -> DataFrame:
-    session = (*_KEYS, "open_at", "n_minutes", "simulated", "as_of", "end")
+    session = (*KEYS, "open_at", "n_minutes", "simulated", "as_of", "end")
     parts = [F.first("level", ignorenulls=True).alias("level")]
     for name, width in _WIDTHS.items():
         parts += _window_parts(name, width)
@@ -200,8 +150,4 @@ def _deviation(squares: str, count: str) -> Column:
 
 
 def _after_open(minutes: Column) -> Column:
-    return F.timestamp_micros(_micros("open_at") + minutes.cast("bigint") * _MINUTE_S * 1_000_000)
-
-
-def _micros(name: str) -> Column:
-    return F.unix_micros(name)
+    return F.timestamp_micros(micros("open_at") + minutes.cast("bigint") * F.lit(MINUTE_US))
