@@ -68,10 +68,10 @@ segment. ``ss`` is the sum of squared deviations from the mean. ``as_of`` is the
 def minutes(trades: DataFrame, sessions: DataFrame) -> DataFrame:
     """Return the minutes with a trade, in ``COLUMNS``.
 
-    Only new trades with a positive price and a size that is not negative count.
+    Only trades with a positive price and a size that is not negative count.
 
     Args:
-        trades: rows of ``silver.trades``, whole sessions.
+        trades: ``effective.effective`` of ``silver.trades``, whole sessions.
         sessions: session_date, open_at, close_at.
     """
     return _summed(_related(_placed(trades, sessions)))
@@ -89,7 +89,7 @@ def micros(name: str) -> Column:
 
 def _placed(trades: DataFrame, sessions: DataFrame) -> DataFrame:
     days = F.broadcast(sessions.select("session_date", "open_at", "close_at"))
-    counted = (F.col("action") == "new") & (F.col("price") > 0) & (F.col("size") >= 0)
+    counted = (F.col("price") > 0) & (F.col("size") >= 0)
     joined = trades.where(counted).join(days, "session_date")
     length = F.ceil((micros("close_at") - micros("open_at")) / F.lit(MINUTE_US))
     sized = joined.withColumns({"n_minutes": length.cast("int"), "segment": _segment()})

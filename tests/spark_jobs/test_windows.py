@@ -131,18 +131,19 @@ def test_windows_equal_brute_force_in_every_shape_late_data_included(lake: Lake)
     assert [row[0] for row in revisions.collect()] == ["BUSY"]
 
 
-def test_corrections_and_absurd_trades_enter_no_window(lake: Lake) -> None:
-    first = trade(0, OPEN, "10", "1")
+def test_cancelled_and_absurd_trades_enter_no_window(lake: Lake) -> None:
+    wrong = trade(5, OPEN, "50", "1")
     lake.send_trades(
         [
-            first,
-            trade(1, OPEN + minutes(1), "99", "5", action="cancel", ref=first["event_id"]),
+            trade(0, OPEN, "10", "1"),
+            wrong,
+            trade(1, OPEN + minutes(1), "99", "5", action="cancel", ref=wrong["event_id"]),
             trade(2, OPEN + minutes(1), "0", "5"),
             trade(3, OPEN + minutes(1), "-4", "5"),
             trade(4, OPEN + minutes(1), "10", "-5"),
         ]
     )
-    assert lake.compact().written["trades"] == 5
+    assert lake.compact().written["trades"] == 6
     lake.windows()
 
     row = lake.rows(WINDOW_METRICS).orderBy("window_end_at").first()
