@@ -19,6 +19,9 @@ from ingestion.errors import SettingsError
 
 ROOT = Path(__file__).resolve().parents[1]
 
+# Records out of order come within seconds, most of the late ones within minutes.
+LATENESS_S: Final = 900.0
+
 KafkaRole = Literal["admin", "producer", "lander", "stream", "auditor", "redriver"]
 StoreRole = Literal["root", "lander", "lake", "loader", "auditor"]
 
@@ -287,13 +290,18 @@ class LandSettings(Section):
 
 
 class LakeSettings(Section):
-    """Where the Iceberg catalog and the tables' files are."""
+    """Where the Iceberg catalog and the tables' files are, and how long late records are awaited.
+
+    A bar or window is final when its source's newest fetch is ``lateness_s`` past its end; what
+    comes later still corrects it.
+    """
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", env_prefix="lake_")
 
     catalog_uri: str | None = None
     driver_memory: str = "1g"
     master: str = "local[*]"
+    lateness_s: float = Field(default=LATENESS_S, ge=0)
 
     def uri(self) -> str:
         """Return the SQL catalog as an SQLAlchemy URL; a file in the state folder by default."""

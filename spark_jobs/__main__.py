@@ -5,7 +5,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -20,6 +20,7 @@ from ingestion.settings import LakeSettings, ProjectSettings, StoreSettings
 from spark_jobs import failures, jvm, session, warmup
 from spark_jobs.bronze import S3Bronze
 from spark_jobs.context import JobContext
+from spark_jobs.jobs import bars as bars_job
 from spark_jobs.jobs import compact as compact_job
 from spark_jobs.jobs import daily_metrics, window_metrics
 from spark_jobs.jobs.revise import Range
@@ -37,12 +38,14 @@ class Job(StrEnum):
     """What can be run."""
 
     COMPACT = "compact"
+    BARS = "bars"
     DAILY = "daily-metrics"
     WINDOWS = "window-metrics"
 
 
 _JOBS: dict[Job, Callable[[JobContext, Range], JobSummary]] = {
     Job.COMPACT: lambda context, _: compact_job.run(context),
+    Job.BARS: bars_job.run,
     Job.DAILY: daily_metrics.run,
     Job.WINDOWS: window_metrics.run,
 }
@@ -57,6 +60,18 @@ Debug = Annotated[bool, typer.Option(help="Show the traceback of a failure, and 
 def compact(report: Report = None, master: Master = None, debug: Debug = False) -> None:
     """Bring new bronze records into the lake: typed, each event once, rejects with reason."""
     _run([Job.COMPACT], Range(), report, master, debug)
+
+
+@app.command()
+def bars(
+    start: Day = None,
+    end: Day = None,
+    report: Report = None,
+    master: Master = None,
+    debug: Debug = False,
+) -> None:
+    """Bring bars of 1m to 1d up to the trades, or recompute sessions from start to end."""
+    _run([Job.BARS], _range(start, end), report, master, debug)
 
 
 @app.command(name="daily-metrics")
@@ -135,10 +150,13 @@ def _summaries(
     # A store that is down or refuses us is known before the seconds that Spark takes to start.
     bronze.folders("")
     project = ProjectSettings.load()
-    plan = session.SessionPlan(project, store, LakeSettings.load(), master=master, debug=debug)
+    lake = LakeSettings.load()
+    plan = session.SessionPlan(project, store, lake, master=master, debug=debug)
+    lateness = timedelta(seconds=lake.lateness_s)
     # Translated while the session lives: an error of Spark's asks its JVM for its text.
     with session.running(plan) as spark, failures.translated():
-        context = JobContext(spark, bronze, calendar.get(project.calendar), SystemClock())
+        sessions_of = calendar.get(project.calendar)
+        context = JobContext(spark, bronze, sessions_of, SystemClock(), lateness)
         for job in jobs:
             yield _JOBS[job](context, sessions)
 

@@ -14,6 +14,7 @@ from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
 from ingestion.errors import CommitConflictError
+from spark_jobs.schemas import CATALOG
 
 MAIN: Final = "main"
 # A run that died leaves its branch; snapshot expiry drops it after this time.
@@ -31,6 +32,23 @@ def iceberg(spark: SparkSession) -> JavaObject:
     return gateway.org.apache.iceberg
 
 
+def catalog(spark: SparkSession) -> JavaObject:
+    """Return Iceberg's own catalog behind Spark's."""
+    loader = iceberg(spark).spark.Spark3Util
+    return loader.loadIcebergCatalog(spark._jsparkSession, CATALOG)
+
+
+def view_columns(spark: SparkSession, name: str) -> list[str]:
+    """Return the columns of a view, given as namespace and name; none where there is no view."""
+    identifier = iceberg(spark).catalog.TableIdentifier.parse(name)
+    views = catalog(spark)
+    return _names(views.loadView(identifier).schema()) if views.viewExists(identifier) else []
+
+
+def _names(schema: JavaObject) -> list[str]:
+    return [str(column.name()) for column in schema.columns()]
+
+
 class LakeTable:
     """One table as of the last ``refresh()``."""
 
@@ -44,6 +62,10 @@ class LakeTable:
     def refresh(self) -> None:
         """Read the table's newest metadata."""
         self._table.refresh()
+
+    def columns(self) -> list[str]:
+        """Return the names of the columns that the table has now."""
+        return _names(self._table.schema())
 
     def head(self, ref: str = MAIN) -> int | None:
         """Return the snapshot id of a branch, or None."""

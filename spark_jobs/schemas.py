@@ -216,8 +216,12 @@ WINDOW_METRICS: Final = Table(
         "n_obs_1h": "bigint",
         "coverage_15m": "double",
         "coverage_1h": "double",
+        "ma_5_periods": "double",
+        "ma_15_periods": "double",
+        "ma_30_periods": "double",
         "is_partial_15m": "boolean",
         "is_partial_1h": "boolean",
+        "is_final": "boolean",
         "revision": "int",
         "as_of": "timestamp",
         "computed_at": "timestamp",
@@ -226,14 +230,67 @@ WINDOW_METRICS: Final = Table(
     sort=("symbol", "window_end_at"),
 )
 
+TRADE_BARS: Final = Table(
+    namespace="metrics",
+    name="trade_bars",
+    columns={
+        "symbol": "string",
+        "source": "string",
+        "interval": "string",
+        "segment": "string",
+        "open": PRICE,
+        "high": PRICE,
+        "low": PRICE,
+        "close": PRICE,
+        "volume": VOLUME_SUM,
+        "vwap": "double",
+        "n_trades": "bigint",
+        "simulated": "boolean",
+        "is_final": "boolean",
+        "session_date": "date",
+        "start_at": "timestamp",
+        "end_at": "timestamp",
+        "revision": "int",
+        "as_of": "timestamp",
+        "computed_at": "timestamp",
+    },
+    partitioning="session_date",
+    sort=("symbol", "interval", "start_at"),
+)
+
 EVENTS: Final = (BARS, CORPORATE_ACTIONS, TRADES)
 # Rejects come last in every commit: which record is a duplicate is read from what the event
 # tables hold, so that a run which died between two commits is completed with the same verdicts.
 COMPACTED: Final = (*EVENTS, REJECTS)
-METRICS: Final = (DAILY_METRICS, WINDOW_METRICS)
+METRICS: Final = (DAILY_METRICS, WINDOW_METRICS, TRADE_BARS)
 TABLES: Final = (*COMPACTED, *METRICS)
 
 METRIC_KEYS: Final[dict[str, tuple[str, ...]]] = {
     DAILY_METRICS.name: ("symbol", "source", "session_date"),
     WINDOW_METRICS.name: ("symbol", "source", "session_date", "window_end_at"),
+    TRADE_BARS.name: ("symbol", "source", "session_date", "interval", "segment", "start_at"),
 }
+# What no transform computes: these are known when rows are compared with what the table holds.
+COMPUTED_LATER: Final = ("is_final", "revision", "computed_at")
+
+_WINDOW_NOTHING: Final = {
+    **dict.fromkeys(
+        name
+        for name, kind in WINDOW_METRICS.columns.items()
+        if kind == "double" and not name.startswith("coverage_")
+    ),
+    **dict.fromkeys(("volume_sum_15m", "n_obs_15m", "coverage_15m"), 0),
+    **dict.fromkeys(("volume_sum_1h", "n_obs_1h", "coverage_1h"), 0),
+}
+_BAR_NOTHING: Final = {
+    **dict.fromkeys(("open", "high", "low", "close", "vwap")),
+    **{"volume": 0, "n_trades": 0},
+}
+NOTHING: Final[dict[str, dict[str, int | None]]] = {
+    WINDOW_METRICS.name: _WINDOW_NOTHING,
+    TRADE_BARS.name: _BAR_NOTHING,
+}
+"""Values of a row all of whose trades have been taken back; the other values stay as they were."""
+
+# Windows stand on every end of a session; a bar stands only where there is a trade.
+SOME: Final = {TRADE_BARS.name: "n_trades > 0"}

@@ -1,4 +1,4 @@
-"""Create the lake's tables and views where they are missing; change nothing that is there."""
+"""Create the lake's tables and views where they are missing; add columns that tables lack."""
 
 from collections.abc import Iterable
 
@@ -7,11 +7,11 @@ from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
 from ingestion.errors import CommitConflictError
-from spark_jobs.iceberg import LakeTable, iceberg
+from spark_jobs.iceberg import LakeTable, catalog, iceberg, view_columns
 from spark_jobs.schemas import (
     CATALOG,
     METRIC_KEYS,
-    METRICS,
+    SOME,
     TABLES,
     Table,
 )
@@ -29,7 +29,7 @@ _ATTEMPTS = 5
 
 
 def ensure(spark: SparkSession, wanted: Iterable[Table] = TABLES) -> None:
-    """Create what is missing of the tables, their order, first snapshot and latest views."""
+    """Create what is missing of the tables, columns, order, first snapshot and latest views."""
     tables = tuple(wanted)
     for attempt in range(_ATTEMPTS):
         try:
@@ -44,8 +44,11 @@ def _create_missing(spark: SparkSession, tables: tuple[Table, ...]) -> None:
     missing = [table for table in tables if not _exists(spark, table)]
     for namespace in sorted({table.namespace for table in missing}):
         spark.sql(f"create namespace if not exists {CATALOG}.{namespace}")
-    for table in missing:
-        _create(spark, table)
+    for table in tables:
+        if table in missing:
+            _create(spark, table)
+        else:
+            _add_columns(spark, table)
 
 
 def _is_race(error: Exception) -> bool:
@@ -54,22 +57,45 @@ def _is_race(error: Exception) -> bool:
 
 
 def latest(table: Table) -> str:
-    """Return the query for the current row of each key: the one with the highest revision."""
-    keys = ", ".join(METRIC_KEYS[table.name])
+    """Return the query for the current row of each key: the one with the highest revision.
+
+    A bar that has lost all of its trades is no bar any more.
+    """
+    keys = ", ".join(f"`{name}`" for name in METRIC_KEYS[table.name])
     columns = ", ".join(f"`{name}`" for name in table.columns)
+    some = f" and {SOME[table.name]}" if table.name in SOME else ""
     return (
         f"select {columns} from ("  # noqa: S608 - names from schemas.py
         f"select *, row_number() over (partition by {keys} order by revision desc) as newest "
-        f"from {table.identifier}) where newest = 1"
+        f"from {table.identifier}) where newest = 1{some}"
     )
 
 
 def _exists(spark: SparkSession, table: Table) -> bool:
-    library = iceberg(spark)
-    catalog = library.spark.Spark3Util.loadIcebergCatalog(spark._jsparkSession, CATALOG)
-    name = library.catalog.TableIdentifier.parse(f"{table.namespace}.{table.name}")
+    name = iceberg(spark).catalog.TableIdentifier.parse(f"{table.namespace}.{table.name}")
     # The first snapshot comes last: a creation that died half-way is finished.
-    return bool(catalog.tableExists(name)) and LakeTable(spark, table.identifier).head() is not None
+    there = catalog(spark).tableExists(name)
+    return bool(there) and LakeTable(spark, table.identifier).head() is not None
+
+
+def _add_columns(spark: SparkSession, table: Table) -> None:
+    """Bring an older table to the columns of now; its rows have NULL in the new ones."""
+    held = LakeTable(spark, table.identifier).columns()
+    new = {name: kind for name, kind in table.columns.items() if name not in held}
+    if new:
+        added = ", ".join(f"`{name}` {kind}" for name, kind in new.items())
+        spark.sql(f"alter table {table.identifier} add columns ({added})")
+    # After the columns: a run that died in between finds the view to be the older one.
+    if table.name in METRIC_KEYS and set(table.columns) - set(view_columns(spark, _latest(table))):
+        _create_view(spark, table)
+
+
+def _create_view(spark: SparkSession, table: Table) -> None:
+    spark.sql(f"create or replace view {CATALOG}.{_latest(table)} as {latest(table)}")
+
+
+def _latest(table: Table) -> str:
+    return f"{table.namespace}.{table.name}_latest"
 
 
 def _create(spark: SparkSession, table: Table) -> None:
@@ -78,8 +104,8 @@ def _create(spark: SparkSession, table: Table) -> None:
         f"create table if not exists {table.identifier} ({table.ddl}) using iceberg "
         f"partitioned by ({table.partitioning}) tblproperties ({properties})"
     )
-    if table in METRICS:
-        spark.sql(f"create or replace view {table.identifier}_latest as {latest(table)}")
+    if table.name in METRIC_KEYS:
+        _create_view(spark, table)
     # By partition: a file per partition, not one per task and partition.
     order = ", ".join(f"`{name}`" for name in table.sort)
     spark.sql(

@@ -13,7 +13,7 @@ from ingestion.errors import LakeError
 from ingestion.settings import LakeSettings, ProjectSettings, StoreSettings
 from spark_jobs import jvm, session
 from spark_jobs.context import JobContext
-from spark_jobs.jobs import compact, daily_metrics, window_metrics
+from spark_jobs.jobs import bars, compact, daily_metrics, window_metrics
 from spark_jobs.jobs.revise import Range
 
 
@@ -67,6 +67,7 @@ def _load_classes(spark: SparkSession) -> None:
     context = JobContext(spark, _NoBronze(), calendar.get(), SystemClock())
     compact.run(context)
     daily_metrics.run(context, Range())
+    bars.run(context, Range())
     window_metrics.run(context, Range())
     gateway = spark.sparkContext._jvm
     assert gateway is not None  # noqa: S101 - a running session has its JVM

@@ -4,6 +4,7 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
+from functools import reduce
 from typing import Final
 
 import structlog
@@ -11,12 +12,13 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
 from ingestion.errors import CommitConflictError, LakeError
-from spark_jobs import commit, tables
+from spark_jobs import clocks, commit, tables
+from spark_jobs.clocks import CLOCKS, Clocks
 from spark_jobs.context import JobContext
 from spark_jobs.iceberg import LakeTable
 from spark_jobs.report import JobSummary
-from spark_jobs.schemas import METRIC_KEYS, SOURCE_SNAPSHOT, Table
-from spark_jobs.transforms import revisions
+from spark_jobs.schemas import METRIC_KEYS, NOTHING, SOURCE_SNAPSHOT, Table
+from spark_jobs.transforms import finality, revisions
 from spark_jobs.transforms.sessions import in_sessions
 
 _ATTEMPTS: Final = 20
@@ -26,12 +28,17 @@ _log = structlog.get_logger(component="metrics")
 
 @dataclass(frozen=True)
 class Metric:
-    """A metric table, the events it is computed from, and how."""
+    """A metric table, the events it is computed from, and how.
+
+    ``end`` is the column with the instant at which a row's time is over; where there is one, rows
+    say whether they are final.
+    """
 
     job: str
     source: Table
     target: Table
     compute: Callable[[JobContext, DataFrame], DataFrame]
+    end: str | None = None
 
 
 @dataclass(frozen=True)
@@ -52,11 +59,20 @@ class Range:
         return low & (session <= self.end if self.end else F.lit(True))
 
 
+@dataclass(frozen=True)
+class _News:
+    """What the source has gained: the sessions of its rows, and their newest fetch per source."""
+
+    days: frozenset[date]
+    clocks: Clocks
+
+
 def run(context: JobContext, metric: Metric, sessions: Range) -> JobSummary:
     """Bring a metric up to its events, or recompute a range of sessions.
 
-    Without a range: the sessions that got rows since the snapshot that the last run had covered;
-    all of them when that snapshot is gone. With one: these sessions, whatever was covered.
+    Without a range: the sessions that got rows since the snapshot that the last run had covered,
+    and those whose rows may have become final; all of them when that snapshot is gone. With one:
+    these sessions, whatever was covered.
 
     Raises:
         LakeError: what was written is not what was computed; main was left as it was.
@@ -82,22 +98,26 @@ def _attempt(context: JobContext, metric: Metric, sessions: Range, summary: JobS
     source = LakeTable(context.spark, metric.source.identifier)
     target = LakeTable(context.spark, metric.target.identifier)
     head, base, covered = source.head(), target.head(), _covered(target)
-    if head == covered and not sessions.given():
+    seen = clocks.decode(target.last_property(CLOCKS))
+    if head == covered and not sessions.given() and not _predates_clocks(metric, seen):
         return
-    scope = sessions.filter()
-    if not sessions.given() and covered is not None and source.contains(covered):
-        scope = _touched(context, metric, covered, head)
+    news = _news(context, metric, source, covered, head)
+    now = _now(context, metric, head, seen, news)
     # A range leaves the rest of the source's news to the next run without one.
-    reached = covered if sessions.given() else head
+    if sessions.given():
+        scope, reached, told = sessions.filter(), covered, seen
+    else:
+        scope, reached, told = _scope(context, metric, seen, news, now), head, now
     events = _at(context, metric.source, head).where(scope)
     current = _at(context, metric.target, base).where(scope)
-    changed = _changed(context, metric, events, current).cache()
+    changed = _changed(context, metric, events, current, now).cache()
     try:
         rows = changed.count()
         read = events.count()
         if rows or reached != covered:
             new = changed if rows else None
-            _add(summary, _append(context, metric, base, new, rows, reached))
+            properties = _properties(reached, told)
+            _add(summary, _append(context, metric, base, new, rows, properties))
     finally:
         changed.unpersist()
     summary.read += read
@@ -114,24 +134,79 @@ def _covered(target: LakeTable) -> int | None:
     return int(text) if text else None
 
 
-def _touched(context: JobContext, metric: Metric, covered: int, head: int | None) -> Column:
+def _news(
+    context: JobContext, metric: Metric, source: LakeTable, covered: int | None, head: int | None
+) -> _News | None:
+    """Return what the source has gained since ``covered``; None when that snapshot is gone."""
+    if covered is None or not source.contains(covered):
+        return None
+    if head == covered:
+        return _News(frozenset(), {})
     reader = context.spark.read.option("start-snapshot-id", covered)
     added = reader.option("end-snapshot-id", head).table(metric.source.identifier)
-    days = [row[0] for row in added.select("session_date").distinct().collect()]
-    return in_sessions(days)
+    newest = F.max(F.unix_micros("fetched_at")).alias("us")
+    rows = added.groupBy("source", "session_date").agg(newest).collect()
+    moments = [{row["source"]: clocks.moment(row["us"])} for row in rows]
+    days = frozenset(row["session_date"] for row in rows)
+    return _News(days, reduce(clocks.merge, moments, {}))
+
+
+def _now(
+    context: JobContext, metric: Metric, head: int | None, seen: Clocks | None, news: _News | None
+) -> Clocks | None:
+    """Return the replay clocks of the source at ``head``; None where rows are not made final."""
+    if metric.end is None:
+        return None
+    if news is None or seen is None:
+        return clocks.read(_at(context, metric.source, head))
+    return clocks.merge(seen, news.clocks)
+
+
+def _scope(
+    context: JobContext,
+    metric: Metric,
+    seen: Clocks | None,
+    news: _News | None,
+    now: Clocks | None,
+) -> Column:
+    if news is None or _predates_clocks(metric, seen):
+        return F.lit(True)
+    touched = in_sessions(news.days)
+    since = clocks.open_since(seen or {}, now or {}, context.lateness, context.calendar.zone)
+    return touched if since is None else touched | (F.col("session_date") >= since)
+
+
+def _predates_clocks(metric: Metric, seen: Clocks | None) -> bool:
+    """Say whether the target's rows are from before a row could be final."""
+    return metric.end is not None and seen is None
+
+
+def _properties(covered: int | None, seen: Clocks | None) -> dict[str, str]:
+    if covered is None:
+        return {}
+    return {SOURCE_SNAPSHOT: str(covered)} | ({} if seen is None else {CLOCKS: clocks.encode(seen)})
 
 
 def _changed(
-    context: JobContext, metric: Metric, events: DataFrame, current: DataFrame
+    context: JobContext,
+    metric: Metric,
+    events: DataFrame,
+    current: DataFrame,
+    now: Clocks | None,
 ) -> DataFrame:
     computed = metric.compute(context, events)
-    keys = METRIC_KEYS[metric.target.name]
-    changed = revisions.changed(computed, revisions.latest(current, keys), keys)
+    keys, nothing = METRIC_KEYS[metric.target.name], NOTHING.get(metric.target.name)
+    final = finality.is_final(metric.end, now or {}, context.lateness) if metric.end else None
+    latest = revisions.latest(current, keys)
+    changed = revisions.changed(computed, latest, keys, nothing, final)
     return changed.withColumn("computed_at", F.lit(context.clock.now()))
 
 
 def _at(context: JobContext, table: Table, snapshot: int | None) -> DataFrame:
-    return context.spark.read.option("versionAsOf", snapshot).table(table.identifier)
+    rows = context.spark.read.option("versionAsOf", snapshot).table(table.identifier)
+    # A snapshot has the columns of its time.
+    missing = {name: kind for name, kind in table.columns.items() if name not in rows.columns}
+    return rows.withColumns({name: F.lit(None).cast(kind) for name, kind in missing.items()})
 
 
 def _append(
@@ -140,10 +215,9 @@ def _append(
     base: int | None,
     changed: DataFrame | None,
     rows: int,
-    reached: int | None,
+    properties: dict[str, str],
 ) -> commit.Staged:
     """Commit the new revisions to a branch, audit it, and move main to it."""
-    properties = {} if reached is None else {SOURCE_SNAPSHOT: str(reached)}
     table = LakeTable(context.spark, metric.target.identifier)
     if base is None or table.head() != base:
         raise CommitConflictError(f"{table.identifier} has moved since its revisions were read")

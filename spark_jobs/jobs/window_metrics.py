@@ -17,7 +17,9 @@ def _compute(context: JobContext, trades: DataFrame) -> DataFrame:
     return window_metrics(minutes(effective(trades), context.sessions()))
 
 
-METRIC: Final = revise.Metric("window-metrics", TRADES, WINDOW_METRICS, _compute)
+METRIC: Final = revise.Metric(
+    "window-metrics", TRADES, WINDOW_METRICS, _compute, end="window_end_at"
+)
 
 
 def run(context: JobContext, sessions: revise.Range) -> JobSummary:

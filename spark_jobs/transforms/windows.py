@@ -14,12 +14,20 @@ from typing import Final
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
-from spark_jobs.schemas import VOLUME_SUM, WINDOW_METRICS
-from spark_jobs.transforms.minutes import KEYS, MINUTE_US, REGULAR, exact_difference, micros
+from spark_jobs.schemas import COMPUTED_LATER, VOLUME_SUM, WINDOW_METRICS
+from spark_jobs.transforms.minutes import (
+    CLOSING,
+    KEYS,
+    MINUTE_US,
+    REGULAR,
+    exact_difference,
+    micros,
+)
 
 _GRID_MINUTES: Final = 5
 _WIDTHS: Final = {"15m": 15, "1h": 60}
 _LONGEST: Final = max(_WIDTHS.values())
+_PERIODS: Final = (5, 15, 30)
 
 
 def window_metrics(minutes: DataFrame) -> DataFrame:
@@ -28,11 +36,18 @@ def window_metrics(minutes: DataFrame) -> DataFrame:
     Args:
         minutes: columns of ``minutes.COLUMNS``, whole sessions.
     """
-    regular = minutes.where(F.col("segment") == REGULAR)
-    merged = _by_end(regular).transform(_means).transform(_merged)
+    regular = _with_closing(minutes).where(F.col("segment") == REGULAR)
+    merged = _by_end(regular).transform(_means).transform(_merged).transform(_period_means)
     return merged.select(*_columns()).select(
-        *(name for name in WINDOW_METRICS.columns if name not in ("revision", "computed_at"))
+        *(name for name in WINDOW_METRICS.columns if name not in COMPUTED_LATER)
     )
+
+
+def _with_closing(minutes: DataFrame) -> DataFrame:
+    """Add the price of the closing auction, where it was printed after the close."""
+    is_closing = F.col("segment") == CLOSING
+    last = F.max_by(F.when(is_closing, F.col("close")), F.when(is_closing, F.col("minute")))
+    return minutes.withColumn("auction", last.over(Window.partitionBy(*KEYS)))
 
 
 def _by_end(minutes: DataFrame) -> DataFrame:
@@ -91,7 +106,14 @@ def _means(by_end: DataFrame) -> DataFrame:
 
 def _merged(by_end: DataFrame) -> DataFrame:
     session = (*KEYS, "open_at", "n_minutes", "simulated", "as_of", "end")
-    parts = [F.first("level", ignorenulls=True).alias("level")]
+    # The close of the 5-minute bar that ends here; of the last one it is the closing auction's.
+    in_bar = F.col("inside") & (F.col("minute") >= F.col("end") - F.lit(_GRID_MINUTES))
+    close = F.max_by(F.when(in_bar, F.col("close")), F.when(in_bar, F.col("minute")))
+    auction = F.first(F.when(F.col("end") >= F.col("n_minutes"), F.col("auction")))
+    parts = [
+        F.first("level", ignorenulls=True).alias("level"),
+        F.coalesce(auction, close).alias("close"),
+    ]
     for name, width in _WIDTHS.items():
         parts += _window_parts(name, width)
     return by_end.groupBy(*session).agg(*parts)
@@ -114,10 +136,27 @@ def _window_parts(name: str, width: int) -> list[Column]:
     return [column.alias(f"{part}_{name}") for part, column in parts.items()]
 
 
+def _period_means(merged: DataFrame) -> DataFrame:
+    """Add the mean of the last n closes of 5-minute bars with a trade; NULL until there are n."""
+    so_far = Window.partitionBy(*KEYS).orderBy("end").rowsBetween(Window.unboundedPreceding, 0)
+    with_closes = merged.withColumn("closes", F.collect_list("close").over(so_far))
+    means = {f"ma_{n}_periods": _mean_of_last(n) for n in _PERIODS}
+    return with_closes.withColumns(means).drop("closes")
+
+
+def _mean_of_last(n: int) -> Column:
+    last = F.slice("closes", -n, n)
+    total = F.aggregate(
+        last, F.lit(0).cast(VOLUME_SUM), lambda sum_, x: (sum_ + x).cast(VOLUME_SUM)
+    )
+    return F.when(F.size("closes") >= n, total.cast("double") / F.lit(float(n)))
+
+
 def _columns() -> list[Column]:
     end_at = _after_open(F.col("end"))
     columns = [
         *(F.col(name) for name in ("symbol", "source", "simulated", "session_date", "as_of")),
+        *(F.col(f"ma_{n}_periods") for n in _PERIODS),
         end_at.alias("window_end_at"),
     ]
     for name, width in _WIDTHS.items():

@@ -16,7 +16,7 @@ from ingestion.settings import LakeSettings, ProjectSettings, StoreSettings
 from spark_jobs import session
 from spark_jobs.context import JobContext
 from spark_jobs.iceberg import LakeTable
-from spark_jobs.jobs import compact, daily_metrics, window_metrics
+from spark_jobs.jobs import bars, compact, daily_metrics, window_metrics
 from spark_jobs.jobs.revise import Range
 from spark_jobs.report import JobSummary
 from spark_jobs.schemas import Table
@@ -37,6 +37,9 @@ class Lake:
 
     def compact(self) -> JobSummary:
         return compact.run(self.context)
+
+    def bars(self, sessions: Range = Range()) -> JobSummary:  # noqa: B008 - frozen
+        return bars.run(self.context, sessions)
 
     def daily(self, sessions: Range = Range()) -> JobSummary:  # noqa: B008 - frozen
         return daily_metrics.run(self.context, sessions)
