@@ -160,8 +160,12 @@ create table if not exists common.realtime_stock_analytics_raw (
     n_obs_1h bigint,
     coverage_15m double,
     coverage_1h double,
+    ma_5_periods double,
+    ma_15_periods double,
+    ma_30_periods double,
     is_partial_15m boolean,
     is_partial_1h boolean,
+    is_final boolean,
     revision integer,
     as_of timestamp,
     computed_at timestamp,
@@ -170,3 +174,9 @@ create table if not exists common.realtime_stock_analytics_raw (
     loaded_at timestamp not null,
     batch_id bigint not null
 );
+
+-- A table of before it had these.
+alter table common.realtime_stock_analytics_raw add column if not exists ma_5_periods double;
+alter table common.realtime_stock_analytics_raw add column if not exists ma_15_periods double;
+alter table common.realtime_stock_analytics_raw add column if not exists ma_30_periods double;
+alter table common.realtime_stock_analytics_raw add column if not exists is_final boolean;

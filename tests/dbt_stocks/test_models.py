@@ -161,11 +161,11 @@ def test_goog_of_2013_is_the_class_a_share(two_batches: Project) -> None:
 
 def test_windows_show_their_last_revision(two_batches: Project) -> None:
     rows = two_batches.raw.query(
-        "select revision, ma_15m, window_15m_end = window_1h_end from "
+        "select revision, ma_15m, ma_5_periods, is_final, window_15m_end = window_1h_end from "
         "gold.realtime_stock_analytics order by window_15m_end"
     )
 
-    assert rows == [(1, 10.0, True), (2, 11.0, True)]
+    assert rows == [(1, 10.0, 10.0, False, True), (2, 11.0, 10.0, True, True)]
 
 
 def test_the_build_s_now_is_the_latest_fetch(two_batches: Project) -> None:

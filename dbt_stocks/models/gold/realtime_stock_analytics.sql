@@ -15,32 +15,18 @@ instruments as (select * from {{ ref('instruments') }}),
 
 sessions as (select * from {{ ref('sessions') }}),
 
-clock as (select * from {{ ref('silver_build_clock') }}),
-
--- What is not final yet may have become so without a new revision, because time went on.
 touched_windows as (
     select
         symbol,
         window_end_at
     from revisions
     where batch_id >= {{ window_start_batch() }}
-    {%- if is_incremental() %}
-    union
-    select
-        symbol,
-        window_1h_end as window_end_at
-    from {{ this }}
-    where not is_final
-    {%- else %}
     group by symbol, window_end_at
-    {%- endif %}
 ),
 
 -- A window of a symbol that nobody knows, or outside a session, is shown to nobody.
 candidates as (
-    select
-        revisions.*,
-        clock.now_at >= sessions.close_at as is_final
+    select revisions.*
     from revisions
     inner join touched_windows
         on
@@ -53,7 +39,6 @@ candidates as (
             and revisions.session_date >= instruments.valid_from
             and revisions.session_date
             <= coalesce(instruments.valid_to, cast('9999-12-31' as date))
-    cross join clock
 ),
 
 ranked as (
@@ -89,12 +74,16 @@ latest as (
         n_obs_1h,
         coverage_15m,
         coverage_1h,
+        ma_5_periods,
+        ma_15_periods,
+        ma_30_periods,
         revision,
         batch_id,
         is_partial_15m,
         is_partial_1h,
         simulated,
-        is_final,
+        -- A row of a lake that did not say so yet.
+        coalesce(is_final, false) as is_final,
         session_date,
         window_15m_start_at as window_start,
         window_1h_start_at as window_1h_start,
