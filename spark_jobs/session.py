@@ -18,7 +18,10 @@ from ingestion.settings import ROOT, LakeSettings, ProjectSettings, StoreSetting
 from spark_jobs import jvm
 from spark_jobs.schemas import CATALOG
 
-NEEDED_JARS: Final = ("iceberg-spark-runtime-", "hadoop-aws-", "s3-", "sqlite-jdbc-")
+NEEDED_JARS: Final = (
+    *("iceberg-spark-runtime-", "hadoop-aws-", "s3-", "sqlite-jdbc-"),
+    *("spark-sql-kafka-", "kafka-clients-"),
+)
 _EXIT_TIMEOUT_S: Final = 120
 _LOCAL_SCHEMES: Final = ("file",)
 
