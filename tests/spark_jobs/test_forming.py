@@ -4,6 +4,7 @@ import random
 from collections import Counter
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
+from itertools import permutations
 from typing import Any
 
 import pytest
@@ -262,8 +263,28 @@ def test_a_correction_waits_for_its_trade_and_a_late_one_is_counted() -> None:
 
 def test_a_correction_stamped_in_another_session_changes_nothing() -> None:
     stream = Stream()
-    stream.take(sent(1, at(0)), sent(2, at(1), 12, 5, "correct", 1, day=DAY + 1))
+    stream.take(
+        sent(1, at(0)),
+        sent(2, at(1), 12, 5, "correct", 1, day=DAY + 1),
+        sent(3, at(1), 13, 5, "correct", 99),
+    )
     assert stream.minutes()[REGULAR, 0].close == 10 * 10**6
+
+
+@pytest.mark.parametrize("order", list(permutations(range(3))))
+def test_of_several_changes_the_one_fetched_last_counts(order: tuple[int, ...]) -> None:
+    changes = [
+        sent(10, at(1), 11, 1, "correct", 1),
+        sent(11, at(3), 12, 2, "correct", 10),
+        sent(12, at(2), 0, 0, "cancel", 1),
+    ]
+    stream = Stream()
+    stream.take(sent(1, at(0)))
+    for index in order:
+        stream.take(changes[index])
+
+    one = stream.minutes()[REGULAR, 0]
+    assert (one.close, one.volume, one.as_of) == (12 * 10**6, "2.000000", us(at(3)))
 
 
 def test_a_minute_that_loses_all_its_trades_is_told_as_nothing() -> None:
@@ -312,6 +333,10 @@ def test_news_name_what_has_changed_and_what_has_become_final() -> None:
 
     assert final.changed_from is None
     assert (final.final_from, final.final_to) == (us(at(-5.5)), us(at(9.5)))
+    # A window without a trade of its own becomes final too; between two ends there is nothing.
+    assert len(stream.take(clock=at(26))) == 1
+    assert [told.final_to for told in stream.take(clock=at(31))] == [us(at(16))]
+    assert stream.take(clock=at(34)) == []
     assert [final.wants(us(at(end))) for end in (0, 5, 8, 9.5, 10)] == [
         True,
         True,
@@ -349,18 +374,33 @@ def test_a_partition_s_own_clock_says_what_is_late() -> None:
     assert stream.told[-1].final_to == us(at(185))
 
 
-def test_a_session_is_forgotten_when_its_day_is_over_and_does_not_come_back() -> None:
-    stream = Stream()
-    stream.take(sent(1, at(0)))
-    next_week = at(0) + timedelta(days=5)
-    shift = {"day": DAY + 5, "open_at": us(next_week), "close_at": us(next_week) + 390 * MINUTE}
-    stream.take(sent(2, next_week, **shift))
-    assert {key[1] for key in stream.memory.minutes} == {DAY + 5}
+def opened(days: int) -> dict[str, Any]:
+    start = OPEN_US + days * 24 * 60 * MINUTE
+    return {"day": DAY + days, "open_at": start, "close_at": start + 390 * MINUTE}
 
-    stream.take(sent(3, at(1), fetched=next_week))
+
+def test_a_session_is_forgotten_when_its_day_is_over_and_does_not_come_back() -> None:
+    stream, later = Stream(), OPEN + timedelta(days=5)
+    stream.take(sent(1, at(0), symbol="OLD"))
+    stream.take(sent(2, later, symbol="NEW", **opened(5)))
+    assert [*stream.memory.books] == ["NEW"]
+    assert {key[0] for key in stream.memory.minutes} == {"NEW"}
+
+    assert stream.take(sent(3, at(1), symbol="OLD", fetched=later)) == []
 
     assert stream.counts == {"late": 1}
-    assert len(stream.memory.books) == 1
+    assert [*stream.memory.books] == ["NEW"]
+
+
+@pytest.mark.parametrize(("days", "left"), [(5, ["OLD", "NEW"]), (11, ["NEW"])])
+def test_a_partition_that_has_fallen_silent_keeps_its_sessions_for_ten_days(
+    days: int, left: list[str]
+) -> None:
+    stream = Stream()
+    stream.take(sent(1, at(0), symbol="OLD", partition=1))
+    stream.take(sent(2, OPEN + timedelta(days=days), symbol="NEW", **opened(days)))
+    assert [*stream.memory.books] == left
+    assert {key[0] for key in stream.memory.minutes} == {*left}
 
 
 def test_the_same_batch_over_the_same_state_tells_the_same() -> None:
