@@ -9,7 +9,7 @@ ARGS ?=
 PROVIDERS ?=
 SEEDS ?= 1000
 
-.PHONY: help setup ready up down status reset demo test doctor simulate lint bench-pipeline audit lock audit-self-test bench-land bench-produce drill drill-hour
+.PHONY: help setup ready up down status reset demo stream test doctor simulate lint bench-pipeline audit lock audit-self-test bench-land bench-produce drill drill-hour
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -34,6 +34,9 @@ reset: ready ## Stop the stack and delete its state in var/ (asks; ARGS=--yes do
 
 demo: ready ## Recorded bars and simulated trades through every stage to tested gold; harmless when repeated (PROVIDERS=local: what local providers serve)
 	@$(RUN) pipeline demo $(if $(PROVIDERS),--providers $(PROVIDERS)) $(ARGS)
+
+stream: ready ## Follow the trades in Kafka: windows and minute bars while they form; Ctrl-C ends it (ARGS=--available-now)
+	@$(RUN) spark_jobs stream $(ARGS)
 
 test: ready ## Every test, with a Kafka, store, Spark and dbt of their own
 	@$(RUN) pytest -n 2 --dist loadgroup --no-loadscope-reorder $(ARGS)

@@ -302,6 +302,9 @@ class LakeSettings(Section):
     driver_memory: str = "1g"
     master: str = "local[*]"
     lateness_s: float = Field(default=LATENESS_S, ge=0)
+    stream_checkpoint: str | None = None
+    stream_max_records: int = Field(default=200_000, gt=0)
+    stream_partitions: int = Field(default=4, gt=0)
 
     def uri(self) -> str:
         """Return the SQL catalog as an SQLAlchemy URL; a file in the state folder by default."""

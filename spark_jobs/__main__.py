@@ -1,7 +1,10 @@
 """The lake's jobs, from a shell."""
 
 import json
+import re
+import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,14 +18,15 @@ from rich.console import Console
 
 from ingestion import calendar, logs
 from ingestion.clock import SystemClock
-from ingestion.errors import TapehouseError
-from ingestion.settings import LakeSettings, ProjectSettings, StoreSettings
-from spark_jobs import failures, jvm, session, warmup
+from ingestion.errors import SettingsError, TapehouseError
+from ingestion.settings import KafkaSettings, LakeSettings, ProjectSettings, StoreSettings
+from spark_jobs import failures, jvm, kafka, session, warmup
 from spark_jobs.bronze import S3Bronze
 from spark_jobs.context import JobContext
 from spark_jobs.jobs import bars as bars_job
 from spark_jobs.jobs import compact as compact_job
 from spark_jobs.jobs import daily_metrics, window_metrics
+from spark_jobs.jobs import stream as stream_job
 from spark_jobs.jobs.revise import Range
 from spark_jobs.report import JobSummary
 
@@ -99,6 +103,22 @@ def windows(
 
 
 @app.command()
+def stream(
+    available_now: Annotated[
+        bool, typer.Option("--available-now", help="Stop when all that is there has been read.")
+    ] = False,
+    trigger: Annotated[str, typer.Option(help="Time between batches: 500ms, 5s, 1m.")] = "5s",
+    report: Report = None,
+    master: Master = None,
+    debug: Debug = False,
+) -> None:
+    """Follow the trades in Kafka: windows and minute bars while they form; ends on SIGTERM."""
+    with _readable(debug):
+        trigger_s = None if available_now else _seconds(trigger)
+    _tell(_streamed(trigger_s, master, debug), 1, report, debug)
+
+
+@app.command()
 def run(
     jobs: list[Job],
     start: Day = None,
@@ -124,20 +144,23 @@ def warm_up(debug: Debug = False) -> None:
 def _run(
     jobs: list[Job], sessions: Range, report: Path | None, master: str | None, debug: bool
 ) -> None:
+    _tell(_summaries(jobs, sessions, master, debug), len(set(jobs)), report, debug)
+
+
+def _tell(summaries: Iterator[JobSummary], expected: int, report: Path | None, debug: bool) -> None:
     logs.configure(debug)
     began = time.monotonic()
     done: dict[str, JobSummary] = {}
     try:
         with _readable(debug):
-            for summary in _summaries(jobs, sessions, master, debug):
+            for summary in summaries:
                 typer.echo(summary.line())
                 done[summary.job] = summary
     finally:
         if report:
             counts = {name: summary.as_dict() for name, summary in done.items()}
-            complete = len(done) == len(set(jobs))
             seconds = round(time.monotonic() - began, 3)
-            document = {"complete": complete, "jobs": counts, "seconds": seconds}
+            document = {"complete": len(done) == expected, "jobs": counts, "seconds": seconds}
             report.parent.mkdir(parents=True, exist_ok=True)
             report.write_text(json.dumps(document, indent=2) + "\n")
 
@@ -145,6 +168,34 @@ def _run(
 def _summaries(
     jobs: list[Job], sessions: Range, master: str | None, debug: bool
 ) -> Iterator[JobSummary]:
+    with _context(master, debug) as context:
+        for job in jobs:
+            yield _JOBS[job](context, sessions)
+
+
+def _streamed(trigger_s: float | None, master: str | None, debug: bool) -> Iterator[JobSummary]:
+    stopped = _stopped_by_signal()
+    settings, lake, store = KafkaSettings.load(), LakeSettings.load(), StoreSettings.load()
+    kafka.check(settings)
+    plan = stream_job.StreamPlan(
+        lake.stream_checkpoint or f"s3a://{store.lake_bucket}/checkpoints/stream",
+        trigger_s,
+        lake.stream_partitions,
+    )
+    with _context(master, debug) as context:
+        records = kafka.records(context.spark, settings, lake.stream_max_records)
+        yield stream_job.run(context, records, plan, stopped)
+
+
+def _stopped_by_signal() -> Callable[[], bool]:
+    stopped = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopped.set())
+    return stopped.is_set
+
+
+@contextmanager
+def _context(master: str | None, debug: bool) -> Iterator[JobContext]:
     store = StoreSettings.load()
     bronze = S3Bronze.connect(store)
     # A store that is down or refuses us is known before the seconds that Spark takes to start.
@@ -156,9 +207,7 @@ def _summaries(
     # Translated while the session lives: an error of Spark's asks its JVM for its text.
     with session.running(plan) as spark, failures.translated():
         sessions_of = calendar.get(project.calendar)
-        context = JobContext(spark, bronze, sessions_of, SystemClock(), lateness)
-        for job in jobs:
-            yield _JOBS[job](context, sessions)
+        yield JobContext(spark, bronze, sessions_of, SystemClock(), lateness)
 
 
 @contextmanager
@@ -175,6 +224,13 @@ def _readable(debug: bool) -> Iterator[None]:
 
 def _range(start: datetime | None, end: datetime | None) -> Range:
     return Range(_day(start), _day(end))
+
+
+def _seconds(text: str) -> float:
+    found = re.fullmatch(r"(\d+)(ms|s|m)", text)
+    if found is None:
+        raise SettingsError(f"--trigger: expected a time such as 500ms, 5s or 1m, found {text!r}")
+    return int(found[1]) * {"ms": 0.001, "s": 1.0, "m": 60.0}[found[2]]
 
 
 def _day(moment: datetime | None) -> date | None:

@@ -1,6 +1,6 @@
 """The lake's tables: columns, partitions, order, and which topics feed them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from ingestion.contracts.topics import BATCH, REALTIME
@@ -258,17 +258,24 @@ TRADE_BARS: Final = Table(
     sort=("symbol", "interval", "start_at"),
 )
 
+# What the stream tells before the batch; only the stream writes here. Revisions are its batches.
+STREAM_WINDOWS: Final = replace(WINDOW_METRICS, name=f"{WINDOW_METRICS.name}_stream")
+STREAM_BARS: Final = replace(TRADE_BARS, name=f"{TRADE_BARS.name}_stream")
+
 EVENTS: Final = (BARS, CORPORATE_ACTIONS, TRADES)
 # Rejects come last in every commit: which record is a duplicate is read from what the event
 # tables hold, so that a run which died between two commits is completed with the same verdicts.
 COMPACTED: Final = (*EVENTS, REJECTS)
 METRICS: Final = (DAILY_METRICS, WINDOW_METRICS, TRADE_BARS)
+STREAMED: Final = (STREAM_WINDOWS, STREAM_BARS)
 TABLES: Final = (*COMPACTED, *METRICS)
 
 METRIC_KEYS: Final[dict[str, tuple[str, ...]]] = {
     DAILY_METRICS.name: ("symbol", "source", "session_date"),
     WINDOW_METRICS.name: ("symbol", "source", "session_date", "window_end_at"),
     TRADE_BARS.name: ("symbol", "source", "session_date", "interval", "segment", "start_at"),
+    STREAM_WINDOWS.name: ("symbol", "source", "session_date", "window_end_at"),
+    STREAM_BARS.name: ("symbol", "source", "session_date", "interval", "segment", "start_at"),
 }
 # What no transform computes: these are known when rows are compared with what the table holds.
 COMPUTED_LATER: Final = ("is_final", "revision", "computed_at")
@@ -293,4 +300,4 @@ NOTHING: Final[dict[str, dict[str, int | None]]] = {
 """Values of a row all of whose trades have been taken back; the other values stay as they were."""
 
 # Windows stand on every end of a session; a bar stands only where there is a trade.
-SOME: Final = {TRADE_BARS.name: "n_trades > 0"}
+SOME: Final = {table.name: "n_trades > 0" for table in (TRADE_BARS, STREAM_BARS)}

@@ -111,14 +111,18 @@ _messages = msgspec.json.Decoder(Message)
 
 def batches(source: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     """Decode batches of (line: binary, path: string) into batches of ``SCHEMA``."""
-    for batch in source:
-        pairs: Iterable[Any] = zip(*(column.to_pylist() for column in batch.columns), strict=True)
-        rows = [row(line, path) for line, path in pairs]
-        columns = zip(*rows, strict=True) if rows else ((),) * len(COLUMNS)
-        arrays = [
-            pa.array(column, kind) for column, kind in zip(columns, COLUMNS.values(), strict=True)
-        ]
-        yield pa.RecordBatch.from_arrays(arrays, schema=SCHEMA)
+    for lines in source:
+        pairs: Iterable[Any] = zip(*(column.to_pylist() for column in lines.columns), strict=True)
+        yield batch([row(line, path) for line, path in pairs])
+
+
+def batch(rows: list[tuple[Any, ...]]) -> pa.RecordBatch:
+    """Return tuples of ``COLUMNS`` as a batch of ``SCHEMA``."""
+    columns = zip(*rows, strict=True) if rows else ((),) * len(COLUMNS)
+    arrays = [
+        pa.array(column, kind) for column, kind in zip(columns, COLUMNS.values(), strict=True)
+    ]
+    return pa.RecordBatch.from_arrays(arrays, schema=SCHEMA)
 
 
 def row(line: bytes, path: str) -> tuple[Any, ...]:
@@ -133,7 +137,7 @@ def row(line: bytes, path: str) -> tuple[Any, ...]:
     verdict = judge(record, chain[0])
     key = f"base64:{record.key_b64}" if record.key_b64 is not None else record.key
     tail = (key, bytes(record.headers).decode(), _text(line), *verdict[1:4])
-    return (*chain, record.offset, record.timestamp, *tail, *_fields(verdict))
+    return (*chain, record.offset, record.timestamp, *tail, *fields(verdict))
 
 
 def judge(record: _Line, topic: str) -> Verdict:
@@ -179,7 +183,8 @@ def _refused(body: bytes, topic: str, error: Exception) -> Verdict:
     return Verdict(None, "contract", str(error)[:_DETAIL_LENGTH], schema, known)
 
 
-def _fields(verdict: Verdict) -> tuple[Any, ...]:
+def fields(verdict: Verdict) -> tuple[Any, ...]:
+    """Return a message's envelope and data, the last of the ``COLUMNS``."""
     message = verdict.message
     if message is None:
         return (verdict.event_id, *_NO_ENVELOPE[1:], *_NO_DATA)
