@@ -20,6 +20,7 @@ from ingestion.settings import LakeSettings, ProjectSettings, StoreSettings
 from spark_jobs import failures, jvm, session, warmup
 from spark_jobs.bronze import S3Bronze
 from spark_jobs.context import JobContext
+from spark_jobs.jobs import anomalies as anomalies_job
 from spark_jobs.jobs import bars as bars_job
 from spark_jobs.jobs import compact as compact_job
 from spark_jobs.jobs import daily_metrics, window_metrics
@@ -39,6 +40,7 @@ class Job(StrEnum):
 
     COMPACT = "compact"
     BARS = "bars"
+    ANOMALIES = "anomalies"
     DAILY = "daily-metrics"
     WINDOWS = "window-metrics"
 
@@ -46,6 +48,7 @@ class Job(StrEnum):
 _JOBS: dict[Job, Callable[[JobContext, Range], JobSummary]] = {
     Job.COMPACT: lambda context, _: compact_job.run(context),
     Job.BARS: bars_job.run,
+    Job.ANOMALIES: anomalies_job.run,
     Job.DAILY: daily_metrics.run,
     Job.WINDOWS: window_metrics.run,
 }
@@ -60,6 +63,18 @@ Debug = Annotated[bool, typer.Option(help="Show the traceback of a failure, and 
 def compact(report: Report = None, master: Master = None, debug: Debug = False) -> None:
     """Bring new bronze records into the lake: typed, each event once, rejects with reason."""
     _run([Job.COMPACT], Range(), report, master, debug)
+
+
+@app.command()
+def anomalies(
+    start: Day = None,
+    end: Day = None,
+    report: Report = None,
+    master: Master = None,
+    debug: Debug = False,
+) -> None:
+    """Flag odd trades, windows and sessions, or recompute sessions from start to end."""
+    _run([Job.ANOMALIES], _range(start, end), report, master, debug)
 
 
 @app.command()

@@ -1,10 +1,11 @@
 """The way of every metric job: what is touched, computed anew, and appended where it differs."""
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from functools import reduce
+from itertools import pairwise
 from typing import Final
 
 import structlog
@@ -23,6 +24,8 @@ from spark_jobs.transforms.sessions import in_sessions
 
 _ATTEMPTS: Final = 20
 
+Snapshots = dict[str, int | None]
+
 _log = structlog.get_logger(component="metrics")
 
 
@@ -31,7 +34,8 @@ class Metric:
     """A metric table, the events it is computed from, and how.
 
     ``end`` is the column with the instant at which a row's time is over; where there is one, rows
-    say whether they are final.
+    say whether they are final. ``beside`` are tables whose rows of a session, and of the one before
+    it, the metric's rows of the session depend on too; ``compute`` reads them itself.
     """
 
     job: str
@@ -39,6 +43,16 @@ class Metric:
     target: Table
     compute: Callable[[JobContext, DataFrame], DataFrame]
     end: str | None = None
+    beside: tuple[Table, ...] = ()
+
+    @property
+    def inputs(self) -> tuple[Table, ...]:
+        """All tables that the metric is computed from."""
+        return (self.source, *self.beside)
+
+    def snapshot_property(self, table: Table) -> str:
+        """Return the name of the property with the snapshot of an input that is covered."""
+        return SOURCE_SNAPSHOT + ("" if table is self.source else f".{table.name}")
 
 
 @dataclass(frozen=True)
@@ -80,7 +94,7 @@ def run(context: JobContext, metric: Metric, sessions: Range) -> JobSummary:
     """
     summary = JobSummary(metric.job)
     began = context.clock.monotonic()
-    tables.ensure(context.spark, (metric.source, metric.target))
+    tables.ensure(context.spark, (*metric.inputs, metric.target))
     for _ in range(_ATTEMPTS):
         try:
             _attempt(context, metric, sessions, summary)
@@ -95,20 +109,21 @@ def run(context: JobContext, metric: Metric, sessions: Range) -> JobSummary:
 
 
 def _attempt(context: JobContext, metric: Metric, sessions: Range, summary: JobSummary) -> None:
-    source = LakeTable(context.spark, metric.source.identifier)
+    sources = {table.name: LakeTable(context.spark, table.identifier) for table in metric.inputs}
     target = LakeTable(context.spark, metric.target.identifier)
-    head, base, covered = source.head(), target.head(), _covered(target)
+    heads = {name: source.head() for name, source in sources.items()}
+    base, covered = target.head(), _covered(metric, target)
     seen = clocks.decode(target.last_property(CLOCKS))
-    if head == covered and not sessions.given() and not _predates_clocks(metric, seen):
+    if heads == covered and not sessions.given() and not _predates_clocks(metric, seen):
         return
-    news = _news(context, metric, source, covered, head)
-    now = _now(context, metric, head, seen, news)
-    # A range leaves the rest of the source's news to the next run without one.
+    news = _news(context, metric, sources, covered)
+    now = _now(context, metric, heads[metric.source.name], seen, news)
+    # A range leaves the rest of the sources' news to the next run without one.
     if sessions.given():
         scope, reached, told = sessions.filter(), covered, seen
     else:
-        scope, reached, told = _scope(context, metric, seen, news, now), head, now
-    events = _at(context, metric.source, head).where(scope)
+        scope, reached, told = _scope(context, metric, seen, news, now), heads, now
+    events = _at(context, metric.source, heads[metric.source.name]).where(scope)
     current = _at(context, metric.target, base).where(scope)
     changed = _changed(context, metric, events, current, now).cache()
     try:
@@ -116,7 +131,7 @@ def _attempt(context: JobContext, metric: Metric, sessions: Range, summary: JobS
         read = events.count()
         if rows or reached != covered:
             new = changed if rows else None
-            properties = _properties(reached, told)
+            properties = _properties(metric, reached, told)
             _add(summary, _append(context, metric, base, new, rows, properties))
     finally:
         changed.unpersist()
@@ -129,21 +144,39 @@ def _add(summary: JobSummary, staged: commit.Staged) -> None:
     summary.written[staged.spec.name] += staged.rows
 
 
-def _covered(target: LakeTable) -> int | None:
-    text = target.last_property(SOURCE_SNAPSHOT)
-    return int(text) if text else None
+def _covered(metric: Metric, target: LakeTable) -> Snapshots:
+    """Return the snapshot of each input that the target covers."""
+    texts = {t.name: target.last_property(metric.snapshot_property(t)) for t in metric.inputs}
+    return {name: int(text) if text else None for name, text in texts.items()}
 
 
 def _news(
-    context: JobContext, metric: Metric, source: LakeTable, covered: int | None, head: int | None
+    context: JobContext, metric: Metric, sources: Mapping[str, LakeTable], covered: Snapshots
 ) -> _News | None:
-    """Return what the source has gained since ``covered``; None when that snapshot is gone."""
+    """Return what the inputs have gained since ``covered``; None when such a snapshot is gone."""
+    gained = [_gained(context, sources[table.name], covered[table.name]) for table in metric.inputs]
+    known = [news for news in gained if news is not None]
+    if len(known) < len(gained):
+        return None
+    beside = frozenset(day for news in known[1:] for day in news.days)
+    return _News(known[0].days | beside | _following(context, beside), known[0].clocks)
+
+
+def _following(context: JobContext, days: frozenset[date]) -> frozenset[date]:
+    if not days:
+        return days
+    known = [session.session_date for session in context.calendar.sessions()]
+    return frozenset(after for day, after in pairwise(known) if day in days)
+
+
+def _gained(context: JobContext, source: LakeTable, covered: int | None) -> _News | None:
     if covered is None or not source.contains(covered):
         return None
+    head = source.head()
     if head == covered:
         return _News(frozenset(), {})
     reader = context.spark.read.option("start-snapshot-id", covered)
-    added = reader.option("end-snapshot-id", head).table(metric.source.identifier)
+    added = reader.option("end-snapshot-id", head).table(source.identifier)
     newest = F.max(F.unix_micros("fetched_at")).alias("us")
     rows = added.groupBy("source", "session_date").agg(newest).collect()
     moments = [{row["source"]: clocks.moment(row["us"])} for row in rows]
@@ -181,10 +214,13 @@ def _predates_clocks(metric: Metric, seen: Clocks | None) -> bool:
     return metric.end is not None and seen is None
 
 
-def _properties(covered: int | None, seen: Clocks | None) -> dict[str, str]:
-    if covered is None:
-        return {}
-    return {SOURCE_SNAPSHOT: str(covered)} | ({} if seen is None else {CLOCKS: clocks.encode(seen)})
+def _properties(metric: Metric, covered: Snapshots, seen: Clocks | None) -> dict[str, str]:
+    found = {
+        metric.snapshot_property(table): str(covered[table.name])
+        for table in metric.inputs
+        if covered[table.name] is not None
+    }
+    return found | ({} if seen is None else {CLOCKS: clocks.encode(seen)})
 
 
 def _changed(
