@@ -272,6 +272,30 @@ def test_late_trades_and_changes_in_any_order_equal_a_full_recompute(lake: Lake)
     assert empty["ma_15m"].isna().all()
 
 
+def test_changes_stamped_in_later_sessions_reach_their_trade_in_any_order(lake: Lake) -> None:
+    def chain(symbol: str) -> list[Message]:
+        made = trade(0, OPEN, "10", "5", symbol)
+        on_friday = OPEN + timedelta(days=1)
+        first = trade(1, on_friday, "9", "5", symbol, action="correct", ref=made["event_id"])
+        on_monday = OPEN + timedelta(days=4)
+        then = trade(2, on_monday, "8", "5", symbol, action="correct", ref=first["event_id"])
+        return [made, first, then]
+
+    forward, backward = chain("FORWARD"), reversed(chain("BACKWARD"))
+    waves = zip(forward, backward, strict=True)
+    sent, seen = 0, []
+    for wave in waves:
+        sent = lake.send_trades(list(wave), start=sent)
+        lake.compact()
+        lake.bars()
+        found = measured(lake)
+        seen.append(
+            {symbol: int(rows["1d", "regular", OPEN]["open"]) for symbol, rows in found.items()}
+        )
+
+    assert seen == [{"FORWARD": 10}, {"FORWARD": 9}, {"FORWARD": 8, "BACKWARD": 8}]
+
+
 def _assert_windows(lake: Lake, messages: list[Message], bars: dict[Key, Bar]) -> None:
     ticks = [item.tick for item in brute_force.standing(messages)]
     theirs = brute_force.windows(ticks, OPEN, CLOSE)
