@@ -9,7 +9,7 @@ ARGS ?=
 PROVIDERS ?=
 SEEDS ?= 1000
 
-.PHONY: help setup ready up down status reset demo stream test doctor simulate lint bench-pipeline audit lock audit-self-test bench-land bench-produce drill drill-hour
+.PHONY: help setup ready up down status reset demo stream test doctor simulate lint bench-pipeline audit lock audit-self-test bench-land bench-produce bench-anomalies drill drill-hour
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -64,6 +64,9 @@ bench-pipeline: ready ## Time the batch job stage by stage, three runs, each on 
 
 bench-land: ready ## Time landing against reading alone, Kafka Connect, Spark and one object a message (ten minutes)
 	@$(RUN) benchmarks.land $(ARGS)
+
+bench-anomalies: ready ## Inject faults of known truth and print precision and recall of each anomaly rule
+	@$(RUN) benchmarks.anomalies $(ARGS)
 
 bench-produce: ready ## Time the simulator to Kafka against the client's bare loop on the same records
 	@$(RUN) benchmarks.produce $(ARGS)

@@ -23,6 +23,7 @@ from ingestion.settings import KafkaSettings, LakeSettings, ProjectSettings, Sto
 from spark_jobs import failures, jvm, kafka, session, warmup
 from spark_jobs.bronze import S3Bronze
 from spark_jobs.context import JobContext
+from spark_jobs.jobs import anomalies as anomalies_job
 from spark_jobs.jobs import bars as bars_job
 from spark_jobs.jobs import compact as compact_job
 from spark_jobs.jobs import daily_metrics, window_metrics
@@ -43,6 +44,7 @@ class Job(StrEnum):
 
     COMPACT = "compact"
     BARS = "bars"
+    ANOMALIES = "anomalies"
     DAILY = "daily-metrics"
     WINDOWS = "window-metrics"
 
@@ -50,6 +52,7 @@ class Job(StrEnum):
 _JOBS: dict[Job, Callable[[JobContext, Range], JobSummary]] = {
     Job.COMPACT: lambda context, _: compact_job.run(context),
     Job.BARS: bars_job.run,
+    Job.ANOMALIES: anomalies_job.run,
     Job.DAILY: daily_metrics.run,
     Job.WINDOWS: window_metrics.run,
 }
@@ -64,6 +67,18 @@ Debug = Annotated[bool, typer.Option(help="Show the traceback of a failure, and 
 def compact(report: Report = None, master: Master = None, debug: Debug = False) -> None:
     """Bring new bronze records into the lake: typed, each event once, rejects with reason."""
     _run([Job.COMPACT], Range(), report, master, debug)
+
+
+@app.command()
+def anomalies(
+    start: Day = None,
+    end: Day = None,
+    report: Report = None,
+    master: Master = None,
+    debug: Debug = False,
+) -> None:
+    """Flag odd trades, windows and sessions, or recompute sessions from start to end."""
+    _run([Job.ANOMALIES], _range(start, end), report, master, debug)
 
 
 @app.command()

@@ -25,8 +25,21 @@ class JobContext:
     lateness: timedelta = timedelta(seconds=LATENESS_S)
 
     def sessions(self) -> DataFrame:
-        """Return the exchange's sessions: session_date, open_at, close_at (UTC)."""
-        rows = [(s.session_date, s.open_at, s.close_at) for s in self.calendar.sessions()]
-        return self.spark.createDataFrame(
-            rows, "session_date date, open_at timestamp, close_at timestamp"
-        )
+        """Return ``sessions_of`` the exchange."""
+        return sessions_of(self.spark, self.calendar)
+
+
+def sessions_of(spark: SparkSession, exchange: Calendar) -> DataFrame:
+    """Return an exchange's sessions.
+
+    Columns: session_date, open_at, close_at (UTC), previous_date (that of the session before).
+    """
+    found = exchange.sessions()
+    days = [None, *(session.session_date for session in found)]
+    rows = [
+        (s.session_date, s.open_at, s.close_at, before)
+        for s, before in zip(found, days, strict=False)
+    ]
+    return spark.createDataFrame(
+        rows, "session_date date, open_at timestamp, close_at timestamp, previous_date date"
+    )

@@ -262,11 +262,33 @@ TRADE_BARS: Final = Table(
 STREAM_WINDOWS: Final = replace(WINDOW_METRICS, name=f"{WINDOW_METRICS.name}_stream")
 STREAM_BARS: Final = replace(TRADE_BARS, name=f"{TRADE_BARS.name}_stream")
 
+ANOMALIES: Final = Table(
+    namespace="metrics",
+    name="anomalies",
+    columns={
+        "symbol": "string",
+        "source": "string",
+        "rule": "string",
+        "subject": "string",
+        "detail": "string",
+        "value": "double",
+        "threshold": "double",
+        "simulated": "boolean",
+        "session_date": "date",
+        "event_at": "timestamp",
+        "revision": "int",
+        "as_of": "timestamp",
+        "computed_at": "timestamp",
+    },
+    partitioning="session_date",
+    sort=("symbol", "event_at"),
+)
+
 EVENTS: Final = (BARS, CORPORATE_ACTIONS, TRADES)
 # Rejects come last in every commit: which record is a duplicate is read from what the event
 # tables hold, so that a run which died between two commits is completed with the same verdicts.
 COMPACTED: Final = (*EVENTS, REJECTS)
-METRICS: Final = (DAILY_METRICS, WINDOW_METRICS, TRADE_BARS)
+METRICS: Final = (DAILY_METRICS, WINDOW_METRICS, TRADE_BARS, ANOMALIES)
 STREAMED: Final = (STREAM_WINDOWS, STREAM_BARS)
 TABLES: Final = (*COMPACTED, *METRICS)
 
@@ -276,6 +298,7 @@ METRIC_KEYS: Final[dict[str, tuple[str, ...]]] = {
     TRADE_BARS.name: ("symbol", "source", "session_date", "interval", "segment", "start_at"),
     STREAM_WINDOWS.name: ("symbol", "source", "session_date", "window_end_at"),
     STREAM_BARS.name: ("symbol", "source", "session_date", "interval", "segment", "start_at"),
+    ANOMALIES.name: ("symbol", "source", "session_date", "rule", "subject"),
 }
 # What no transform computes: these are known when rows are compared with what the table holds.
 COMPUTED_LATER: Final = ("is_final", "revision", "computed_at")
@@ -296,8 +319,13 @@ _BAR_NOTHING: Final = {
 NOTHING: Final[dict[str, dict[str, int | None]]] = {
     WINDOW_METRICS.name: _WINDOW_NOTHING,
     TRADE_BARS.name: _BAR_NOTHING,
+    ANOMALIES.name: {"value": None},
 }
-"""Values of a row all of whose trades have been taken back; the other values stay as they were."""
+"""Values of a row of which nothing is left, all trades taken back; the other values stay."""
 
-# Windows stand on every end of a session; a bar stands only where there is a trade.
-SOME: Final = {table.name: "n_trades > 0" for table in (TRADE_BARS, STREAM_BARS)}
+# Windows stand on every end of a session; a bar only where there is a trade, an anomaly only where
+# there still is one.
+SOME: Final = {
+    **{table.name: "n_trades > 0" for table in (TRADE_BARS, STREAM_BARS)},
+    ANOMALIES.name: "value is not null",
+}

@@ -15,7 +15,7 @@ from pyspark.sql.streaming.stateful_processor import (
     ValueState,
 )
 
-from spark_jobs.transforms import news
+from spark_jobs.transforms import state_rows
 from spark_jobs.transforms.forming import Share
 from spark_jobs.transforms.packets import unpack
 from spark_jobs.transforms.sitting import Key
@@ -96,5 +96,5 @@ class FormingMinutes(StatefulProcessor):
         counts = Counter(packet.counts)
         for told in share.take(packet.arrivals, packet.clocks):
             counts["sessions"] += 1
-            yield news.rows(key[0], told)
-        yield news.summary(key[0], counts + share.counts)
+            yield state_rows.rows(key[0], told)
+        yield state_rows.summary(key[0], counts + share.counts)

@@ -59,7 +59,7 @@ def _is_race(error: Exception) -> bool:
 def latest(table: Table) -> str:
     """Return the query for the current row of each key: the one with the highest revision.
 
-    A bar that has lost all of its trades is no bar any more.
+    A bar that has lost all of its trades is no bar any more, an anomaly that has gone is none.
     """
     keys = ", ".join(f"`{name}`" for name in METRIC_KEYS[table.name])
     columns = ", ".join(f"`{name}`" for name in table.columns)

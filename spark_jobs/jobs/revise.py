@@ -1,70 +1,28 @@
 """The way of every metric job: what is touched, computed anew, and appended where it differs."""
 
 import uuid
-from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import date
-from functools import reduce
 from typing import Final
 
 import structlog
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
 from ingestion.errors import CommitConflictError, LakeError
-from spark_jobs import clocks, commit, tables
-from spark_jobs.clocks import CLOCKS, Clocks
+from spark_jobs import commit, tables
+from spark_jobs.clocks import Clocks
 from spark_jobs.context import JobContext
 from spark_jobs.iceberg import LakeTable
+from spark_jobs.jobs import news
+from spark_jobs.jobs.metric import Metric, Range
 from spark_jobs.report import JobSummary
-from spark_jobs.schemas import METRIC_KEYS, NOTHING, SOURCE_SNAPSHOT, Table
+from spark_jobs.schemas import METRIC_KEYS, NOTHING
 from spark_jobs.transforms import finality, revisions
-from spark_jobs.transforms.sessions import in_sessions
+
+__all__ = ["Metric", "Range", "run"]
 
 _ATTEMPTS: Final = 20
 
 _log = structlog.get_logger(component="metrics")
-
-
-@dataclass(frozen=True)
-class Metric:
-    """A metric table, the events it is computed from, and how.
-
-    ``end`` is the column with the instant at which a row's time is over; where there is one, rows
-    say whether they are final.
-    """
-
-    job: str
-    source: Table
-    target: Table
-    compute: Callable[[JobContext, DataFrame], DataFrame]
-    end: str | None = None
-
-
-@dataclass(frozen=True)
-class Range:
-    """Sessions from ``start`` to ``end``, both included; None is open."""
-
-    start: date | None = None
-    end: date | None = None
-
-    def given(self) -> bool:
-        """Return whether a range was asked for."""
-        return self.start is not None or self.end is not None
-
-    def filter(self) -> Column:
-        """Return the range as a filter on ``session_date``."""
-        session = F.col("session_date")
-        low = session >= self.start if self.start else F.lit(True)
-        return low & (session <= self.end if self.end else F.lit(True))
-
-
-@dataclass(frozen=True)
-class _News:
-    """What the source has gained: the sessions of its rows, and their newest fetch per source."""
-
-    days: frozenset[date]
-    clocks: Clocks
 
 
 def run(context: JobContext, metric: Metric, sessions: Range) -> JobSummary:
@@ -80,7 +38,7 @@ def run(context: JobContext, metric: Metric, sessions: Range) -> JobSummary:
     """
     summary = JobSummary(metric.job)
     began = context.clock.monotonic()
-    tables.ensure(context.spark, (metric.source, metric.target))
+    tables.ensure(context.spark, (*metric.inputs, metric.target))
     for _ in range(_ATTEMPTS):
         try:
             _attempt(context, metric, sessions, summary)
@@ -95,28 +53,28 @@ def run(context: JobContext, metric: Metric, sessions: Range) -> JobSummary:
 
 
 def _attempt(context: JobContext, metric: Metric, sessions: Range, summary: JobSummary) -> None:
-    source = LakeTable(context.spark, metric.source.identifier)
+    sources = {table.name: LakeTable(context.spark, table.identifier) for table in metric.inputs}
     target = LakeTable(context.spark, metric.target.identifier)
-    head, base, covered = source.head(), target.head(), _covered(target)
-    seen = clocks.decode(target.last_property(CLOCKS))
-    if head == covered and not sessions.given() and not _predates_clocks(metric, seen):
+    base, state = target.head(), news.standing(metric, sources, target)
+    if state.is_current(metric) and not sessions.given():
         return
-    news = _news(context, metric, source, covered, head)
-    now = _now(context, metric, head, seen, news)
-    # A range leaves the rest of the source's news to the next run without one.
+    gained = news.gained(context, metric, sources, state)
+    now = news.now(context, metric, state, gained)
+    # A range leaves the rest of the sources' news to the next run without one.
     if sessions.given():
-        scope, reached, told = sessions.filter(), covered, seen
+        wanted, reached, told = sessions.sessions(), state.covered, state.seen
     else:
-        scope, reached, told = _scope(context, metric, seen, news, now), head, now
-    events = _at(context, metric.source, head).where(scope)
-    current = _at(context, metric.target, base).where(scope)
+        wanted = news.touched(context, metric, state, gained, now)
+        reached, told = state.heads, now
+    events = news.events(context, metric, state, wanted)
+    current = news.at(context, metric.target, base).where(wanted.filter())
     changed = _changed(context, metric, events, current, now).cache()
     try:
         rows = changed.count()
         read = events.count()
-        if rows or reached != covered:
+        if rows or reached != state.covered:
             new = changed if rows else None
-            properties = _properties(reached, told)
+            properties = news.properties(metric, reached, told)
             _add(summary, _append(context, metric, base, new, rows, properties))
     finally:
         changed.unpersist()
@@ -127,64 +85,6 @@ def _add(summary: JobSummary, staged: commit.Staged) -> None:
     summary.commits += 1
     summary.files += staged.files
     summary.written[staged.spec.name] += staged.rows
-
-
-def _covered(target: LakeTable) -> int | None:
-    text = target.last_property(SOURCE_SNAPSHOT)
-    return int(text) if text else None
-
-
-def _news(
-    context: JobContext, metric: Metric, source: LakeTable, covered: int | None, head: int | None
-) -> _News | None:
-    """Return what the source has gained since ``covered``; None when that snapshot is gone."""
-    if covered is None or not source.contains(covered):
-        return None
-    if head == covered:
-        return _News(frozenset(), {})
-    reader = context.spark.read.option("start-snapshot-id", covered)
-    added = reader.option("end-snapshot-id", head).table(metric.source.identifier)
-    newest = F.max(F.unix_micros("fetched_at")).alias("us")
-    rows = added.groupBy("source", "session_date").agg(newest).collect()
-    moments = [{row["source"]: clocks.moment(row["us"])} for row in rows]
-    days = frozenset(row["session_date"] for row in rows)
-    return _News(days, reduce(clocks.merge, moments, {}))
-
-
-def _now(
-    context: JobContext, metric: Metric, head: int | None, seen: Clocks | None, news: _News | None
-) -> Clocks | None:
-    """Return the replay clocks of the source at ``head``; None where rows are not made final."""
-    if metric.end is None:
-        return None
-    if news is None or seen is None:
-        return clocks.read(_at(context, metric.source, head))
-    return clocks.merge(seen, news.clocks)
-
-
-def _scope(
-    context: JobContext,
-    metric: Metric,
-    seen: Clocks | None,
-    news: _News | None,
-    now: Clocks | None,
-) -> Column:
-    if news is None or _predates_clocks(metric, seen):
-        return F.lit(True)
-    touched = in_sessions(news.days)
-    since = clocks.open_since(seen or {}, now or {}, context.lateness, context.calendar.zone)
-    return touched if since is None else touched | (F.col("session_date") >= since)
-
-
-def _predates_clocks(metric: Metric, seen: Clocks | None) -> bool:
-    """Say whether the target's rows are from before a row could be final."""
-    return metric.end is not None and seen is None
-
-
-def _properties(covered: int | None, seen: Clocks | None) -> dict[str, str]:
-    if covered is None:
-        return {}
-    return {SOURCE_SNAPSHOT: str(covered)} | ({} if seen is None else {CLOCKS: clocks.encode(seen)})
 
 
 def _changed(
@@ -200,13 +100,6 @@ def _changed(
     latest = revisions.latest(current, keys)
     changed = revisions.changed(computed, latest, keys, nothing, final)
     return changed.withColumn("computed_at", F.lit(context.clock.now()))
-
-
-def _at(context: JobContext, table: Table, snapshot: int | None) -> DataFrame:
-    rows = context.spark.read.option("versionAsOf", snapshot).table(table.identifier)
-    # A snapshot has the columns of its time.
-    missing = {name: kind for name, kind in table.columns.items() if name not in rows.columns}
-    return rows.withColumns({name: F.lit(None).cast(kind) for name, kind in missing.items()})
 
 
 def _append(

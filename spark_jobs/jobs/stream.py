@@ -18,9 +18,9 @@ from spark_jobs import tables
 from spark_jobs.context import JobContext
 from spark_jobs.epochs import commit_once
 from spark_jobs.report import JobSummary
-from spark_jobs.schemas import STREAM_BARS, STREAM_WINDOWS, Table
+from spark_jobs.schemas import STREAM_BARS, STREAM_WINDOWS, STREAMED, Table
 from spark_jobs.stateful import PROVIDER, FormingMinutes
-from spark_jobs.transforms import arrivals, news
+from spark_jobs.transforms import arrivals, state_rows
 from spark_jobs.transforms.bars import trade_bars
 from spark_jobs.transforms.windows import window_metrics
 
@@ -60,7 +60,7 @@ def run(
     """
     summary = JobSummary("stream")
     began = context.clock.monotonic()
-    tables.ensure(context.spark, (STREAM_WINDOWS, STREAM_BARS))
+    tables.ensure(context.spark, STREAMED)
     sink = _Sink(context, summary)
     query = _start(context, records, plan, sink)
     try:
@@ -85,7 +85,7 @@ def _start(
     conf.set("spark.sql.shuffle.partitions", str(plan.partitions))
     packets = arrivals.packets(records, context.sessions(), str(context.calendar.zone))
     told = packets.groupBy("source", "share").transformWithStateInPandas(
-        FormingMinutes(context.lateness), news.SCHEMA, "Update", "None"
+        FormingMinutes(context.lateness), state_rows.SCHEMA, "Update", "None"
     )
     writer = told.writeStream.queryName("stream").outputMode("update").foreachBatch(sink)
     writer = writer.option("checkpointLocation", plan.checkpoint)
@@ -166,24 +166,24 @@ class _Sink:
 
     def _count(self, told: DataFrame) -> Counter[str]:
         counts = Counter[str]()
-        for row in news.summaries(told).collect():
+        for row in state_rows.summaries(told).collect():
             counts.update(msgspec.json.decode(row["counts"]))
         found = {name: rows for name, rows in counts.items() if name not in ("events", "sessions")}
-        rejects = sum(rows for name, rows in found.items() if name not in news.LEFT_OUT)
+        rejects = sum(rows for name, rows in found.items() if name not in state_rows.LEFT_OUT)
         self._summary.read += counts["events"] + rejects
         self._summary.rejected.update(found)
         return counts
 
     def _write(self, told: DataFrame, batch: int) -> dict[str, Any]:
-        minutes = news.minutes_of(told)
+        minutes = state_rows.minutes_of(told)
         windows = window_metrics(minutes.where("in_windows"))
         bars = trade_bars(minutes.where("in_bars")).where("interval = '1m'")
         written = {}
         for spec, computed, end in (
-            (STREAM_WINDOWS, news.observed(windows), "window_end_at"),
+            (STREAM_WINDOWS, state_rows.observed(windows), "window_end_at"),
             (STREAM_BARS, bars, "end_at"),
         ):
-            rows = news.wanted(computed, told, end)
+            rows = state_rows.wanted(computed, told, end)
             written[spec.name] = self._commit(spec, rows, batch)
         return written
 

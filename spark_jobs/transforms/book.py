@@ -132,11 +132,12 @@ class Book:
                 self._compute_all(day, sorted(keys), revised.get(day, {}))
 
     def _newest(self) -> dict[int, dict[str, Revision]]:
-        """Return the latest revision of each trade, by session."""
-        return {day: newest(self._of(day)) for day in {r.day for r in self._revisions.values()}}
+        """Return the latest revision of each trade, by the trade's session."""
+        return {day: newest(self._about(day)) for day in self._sessions}
 
-    def _of(self, day: int) -> dict[str, Revision]:
-        return {name: one for name, one in self._revisions.items() if one.day == day}
+    def _about(self, day: int) -> dict[str, Revision]:
+        """Return what may change a session's trades: it is stamped in that session or later."""
+        return {name: one for name, one in self._revisions.items() if one.day >= day}
 
     def _holding(self, day: int, ids: Collection[str | None]) -> set[Key]:
         """Return the forming minutes of a session that hold one of these trades."""
@@ -183,7 +184,7 @@ class Book:
             self._expire(cuts)
 
     def _close_minute(self, session: Session, where: Place) -> None:
-        revisions = self._of(where[0])
+        revisions = self._about(where[0])
         trades = self._trades(where) if revisions else {}
         for revision, root in roots_of(revisions).items():
             if root in trades:
@@ -197,10 +198,14 @@ class Book:
             # A trade is older than the fetch of its revision.
             if one.fetched + MINUTE_US > cuts[one.partition]:
                 continue
-            root = roots_of(self._of(one.day))[name]
-            if not self._holding(one.day, {root}):
+            if not self._awaits(name, one.day):
                 del self._revisions[name]
                 self._counts["unmatched"] += 1
+
+    def _awaits(self, name: str, stamped: int) -> bool:
+        """Return whether a revision's trade is in a minute that forms."""
+        days = [day for day in self._sessions if day <= stamped]
+        return any(self._holding(day, {roots_of(self._about(day))[name]}) for day in days)
 
     def news(self, final: int) -> Iterator[News]:
         """Tell the sessions with rows that have changed, or have become final up to ``final``."""

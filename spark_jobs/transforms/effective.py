@@ -48,11 +48,16 @@ def effective(trades: DataFrame) -> DataFrame:
     )
 
 
-def _latest_changes(trades: DataFrame) -> DataFrame:
-    """Return one row per changed trade: source, symbol, root (its event_id), change."""
-    names = dict.fromkeys((*_OWNER, "event_id", "ref", *_CHANGED, *_LATEST))
+def rooted(trades: DataFrame) -> DataFrame:
+    """Return the changes among trades, each with the event at the end of its chain as ``root``."""
+    names = dict.fromkeys((*_OWNER, "event_id", "ref", "session_date", *_CHANGED, *_LATEST))
     changes = trades.where((F.col("action") != "new") & F.col("ref").isNotNull()).select(*names)
     schema = StructType([*changes.schema.fields]).add(ROOT, StringType())
-    rooted = changes.groupBy(*_OWNER).applyInArrow(with_roots, schema)
+    found = changes.groupBy(*_OWNER).applyInArrow(with_roots, schema)
+    return found.where(F.col(ROOT).isNotNull())
+
+
+def _latest_changes(trades: DataFrame) -> DataFrame:
+    """Return one row per changed trade: source, symbol, root (its event_id), change."""
     latest = F.max_by(F.struct(*_CHANGED), F.struct(*_LATEST)).alias("change")
-    return rooted.where(F.col(ROOT).isNotNull()).groupBy(*_OWNER, ROOT).agg(latest)
+    return rooted(trades).groupBy(*_OWNER, ROOT).agg(latest)

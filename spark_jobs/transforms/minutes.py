@@ -74,7 +74,7 @@ def minutes(trades: DataFrame, sessions: DataFrame) -> DataFrame:
         trades: ``effective.effective`` of ``silver.trades``, whole sessions.
         sessions: session_date, open_at, close_at.
     """
-    return _summed(_related(_placed(trades, sessions)))
+    return _summed(_related(placed(trades, sessions)))
 
 
 def exact_difference(price: str, anchor: str) -> Column:
@@ -87,7 +87,8 @@ def micros(name: str) -> Column:
     return F.unix_micros(name)
 
 
-def _placed(trades: DataFrame, sessions: DataFrame) -> DataFrame:
+def placed(trades: DataFrame, sessions: DataFrame) -> DataFrame:
+    """Return the trades that count, each with its segment and minute; see ``COLUMNS``."""
     days = F.broadcast(sessions.select("session_date", "open_at", "close_at"))
     counted = (F.col("price") > 0) & (F.col("size") >= 0)
     joined = trades.where(counted).join(days, "session_date")

@@ -41,7 +41,7 @@ class Trade(msgspec.Struct, frozen=True, array_like=True, gc=False):
 class Revision(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A correction or a cancellation of the trade, or of the correction, that ``ref`` names.
 
-    ``day`` is its own session's: it changes trades of that one alone.
+    ``day`` is its own session's, the trade's or a later one.
     """
 
     event_id: str

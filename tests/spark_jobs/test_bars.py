@@ -210,11 +210,15 @@ def assert_rolled_up(found: dict[Key, Row], symbol: str) -> None:
         assert rolled == whole, (symbol, interval, row["start_at"])
 
 
-def windows_of(lake: Lake, symbol: str, day: str) -> pd.DataFrame:
-    rows = lake.spark.table(f"{WINDOW_METRICS.identifier}_latest")
-    found = rows.where(f"symbol = '{symbol}' and session_date = date'{day}'").toPandas()
+def windows(lake: Lake) -> dict[tuple[str, str], pd.DataFrame]:
+    """The current windows by symbol and session."""
+    found = lake.spark.table(f"{WINDOW_METRICS.identifier}_latest").toPandas()
     found["window_end_at"] = found["window_end_at"].dt.tz_localize("UTC")
-    return found.sort_values("window_end_at").reset_index(drop=True)
+    ordered = found.sort_values("window_end_at")
+    return {
+        (symbol, day.isoformat()): rows.reset_index(drop=True)
+        for (symbol, day), rows in ordered.groupby(["symbol", "session_date"])
+    }
 
 
 def test_bars_equal_brute_force_in_every_shape(lake: Lake) -> None:
@@ -231,6 +235,12 @@ def test_bars_equal_brute_force_in_every_shape(lake: Lake) -> None:
     assert summary.written[TRADE_BARS.name] == sum(map(len, found.values()))
     assert lake.bars().commits == 0
     assert lake.bars(Range(date(2012, 1, 1), date(2024, 12, 31))).commits == 0
+    # Means of bars pass over those without a trade, and take the closing auction in.
+    lake.windows()
+    mine = windows(lake)
+    for symbol in ("HALTED", "AUCTIONS", "HALF", "SPRING"):
+        for day, messages in by_session(SHAPES[symbol]).items():
+            _assert_period_means(mine[symbol, day], symbol, day, messages)
 
 
 def test_late_trades_and_changes_in_any_order_equal_a_full_recompute(lake: Lake) -> None:
@@ -260,22 +270,46 @@ def test_late_trades_and_changes_in_any_order_equal_a_full_recompute(lake: Lake)
     assert "GONE" not in found
     whole = Range(OPEN.date(), OPEN.date())
     assert lake.bars(whole).commits == lake.windows(whole).commits == 0
-    _assert_windows(lake, everything, wanted)
+    current = windows(lake)
+    _assert_windows(current["BUSY", "2013-02-28"], everything, wanted)
     # What has lost all its trades says so in a revision of its own.
     rows = lake.rows(TRADE_BARS).where("n_trades = 0").collect()
     assert {(row["symbol"], row["open"], row["volume"], row["revision"]) for row in rows} >= {
         ("GONE", None, 0, 2)
     }
-    empty = windows_of(lake, "GONE", "2013-02-28")
+    empty = current["GONE", "2013-02-28"]
     assert len(empty) == 78
     assert set(empty["n_obs_1h"]) == {0}
     assert empty["ma_15m"].isna().all()
 
 
-def _assert_windows(lake: Lake, messages: list[Message], bars: dict[Key, Bar]) -> None:
+def test_changes_stamped_in_later_sessions_reach_their_trade_in_any_order(lake: Lake) -> None:
+    def chain(symbol: str) -> list[Message]:
+        made = trade(0, OPEN, "10", "5", symbol)
+        on_friday = OPEN + timedelta(days=1)
+        first = trade(1, on_friday, "9", "5", symbol, action="correct", ref=made["event_id"])
+        on_monday = OPEN + timedelta(days=4)
+        then = trade(2, on_monday, "8", "5", symbol, action="correct", ref=first["event_id"])
+        return [made, first, then]
+
+    forward, backward = chain("FORWARD"), reversed(chain("BACKWARD"))
+    waves = zip(forward, backward, strict=True)
+    sent, seen = 0, []
+    for wave in waves:
+        sent = lake.send_trades(list(wave), start=sent)
+        lake.compact()
+        lake.bars()
+        found = measured(lake)
+        seen.append(
+            {symbol: int(rows["1d", "regular", OPEN]["open"]) for symbol, rows in found.items()}
+        )
+
+    assert seen == [{"FORWARD": 10}, {"FORWARD": 9}, {"FORWARD": 8, "BACKWARD": 8}]
+
+
+def _assert_windows(mine: pd.DataFrame, messages: list[Message], bars: dict[Key, Bar]) -> None:
     ticks = [item.tick for item in brute_force.standing(messages)]
     theirs = brute_force.windows(ticks, OPEN, CLOSE)
-    mine = windows_of(lake, "BUSY", "2013-02-28")
     ends = [end.to_pydatetime() for end in theirs["window_end_at"]]
     for n in (5, 15, 30):
         theirs[f"ma_{n}_periods"] = brute_force.period_means(bars, ends, n)
@@ -287,24 +321,18 @@ def _assert_windows(lake: Lake, messages: list[Message], bars: dict[Key, Bar]) -
     assert mine["ma_30_periods"].isna().sum() == 29
 
 
+def _assert_period_means(
+    mine: pd.DataFrame, symbol: str, day: str, messages: list[Message]
+) -> None:
+    ends = [end.to_pydatetime() for end in mine["window_end_at"]]
+    bars = brute_force.bars(brute_force.standing(messages), *hours(day))
+    for n in (5, 15, 30):
+        theirs = pd.Series(brute_force.period_means(bars, ends, n))
+        _assert_close(mine[f"ma_{n}_periods"], theirs, f"{symbol} {day} {n}")
+
+
 def _assert_close(mine: pd.Series, theirs: pd.Series, name: str) -> None:
     for number, (ours, other) in enumerate(zip(mine, theirs, strict=True)):
         assert pd.isna(ours) == pd.isna(other), (name, number)
         if not pd.isna(other):
             assert abs(ours - float(other)) <= TOLERANCE * abs(float(other)), (name, number)
-
-
-def test_period_means_pass_over_bars_without_a_trade_and_take_in_the_auction(lake: Lake) -> None:
-    symbols = ("HALTED", "AUCTIONS", "HALF")
-    lake.send_trades(shuffled([message for symbol in symbols for message in SHAPES[symbol]]))
-    lake.compact()
-    lake.windows()
-
-    for symbol in symbols:
-        for day, messages in by_session(SHAPES[symbol]).items():
-            mine = windows_of(lake, symbol, day)
-            ends = [end.to_pydatetime() for end in mine["window_end_at"]]
-            bars = brute_force.bars(brute_force.standing(messages), *hours(day))
-            for n in (5, 15, 30):
-                theirs = pd.Series(brute_force.period_means(bars, ends, n))
-                _assert_close(mine[f"ma_{n}_periods"], theirs, f"{symbol} {day} {n}")

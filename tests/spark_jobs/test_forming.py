@@ -261,14 +261,15 @@ def test_a_correction_waits_for_its_trade_and_a_late_one_is_counted() -> None:
     assert stream.counts == {"unmatched": 2}
 
 
-def test_a_correction_stamped_in_another_session_changes_nothing() -> None:
+@pytest.mark.parametrize(("day", "close"), [(DAY - 1, 10), (DAY, 12), (DAY + 1, 12)])
+def test_a_correction_is_stamped_in_its_trade_s_session_or_later(day: int, close: int) -> None:
     stream = Stream()
     stream.take(
         sent(1, at(0)),
-        sent(2, at(1), 12, 5, "correct", 1, day=DAY + 1),
+        sent(2, at(1), 12, 5, "correct", 1, day=day),
         sent(3, at(1), 13, 5, "correct", 99),
     )
-    assert stream.minutes()[REGULAR, 0].close == 10 * 10**6
+    assert stream.minutes()[REGULAR, 0].close == close * 10**6
 
 
 @pytest.mark.parametrize("order", list(permutations(range(3))))
