@@ -7,6 +7,7 @@ from pyspark.sql import DataFrame, SparkSession
 from ingestion.calendar import Calendar
 from ingestion.clock import Clock
 from spark_jobs.bronze import Bronze
+from spark_jobs.model import MODEL, Model
 
 
 @dataclass(frozen=True)
@@ -17,6 +18,7 @@ class JobContext:
     bronze: Bronze
     calendar: Calendar
     clock: Clock
+    model: Model = MODEL
 
     def sessions(self) -> DataFrame:
         """Return the exchange's sessions: session_date, open_at, close_at (UTC)."""

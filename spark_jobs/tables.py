@@ -1,10 +1,11 @@
-"""Create the lake's tables and views where they are missing; change nothing that is there."""
+"""Create the lake's tables, columns and views where they are missing; take nothing away."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 
 from py4j.protocol import Py4JError
 from pyspark.errors import PySparkException
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
 from ingestion.errors import CommitConflictError
 from spark_jobs.iceberg import LakeTable, iceberg
@@ -29,7 +30,7 @@ _ATTEMPTS = 5
 
 
 def ensure(spark: SparkSession, wanted: Iterable[Table] = TABLES) -> None:
-    """Create what is missing of the tables, their order, first snapshot and latest views."""
+    """Create what is missing of the tables, their columns, order, first snapshot and views."""
     tables = tuple(wanted)
     for attempt in range(_ATTEMPTS):
         try:
@@ -40,12 +41,23 @@ def ensure(spark: SparkSession, wanted: Iterable[Table] = TABLES) -> None:
                 raise
 
 
+def at(spark: SparkSession, table: Table, snapshot: int | None) -> DataFrame:
+    """Return a table's rows as of a snapshot; a column that is younger than it is NULL there."""
+    rows = spark.read.option("versionAsOf", snapshot).table(table.identifier)
+    younger = table.columns.keys() - set(rows.columns)
+    return rows.withColumns({n: F.lit(None).cast(table.columns[n]) for n in sorted(younger)})
+
+
 def _create_missing(spark: SparkSession, tables: tuple[Table, ...]) -> None:
-    missing = [table for table in tables if not _exists(spark, table)]
+    there = [(table, _columns(spark, table)) for table in tables]
+    missing = [table for table, columns in there if columns is None]
     for namespace in sorted({table.namespace for table in missing}):
         spark.sql(f"create namespace if not exists {CATALOG}.{namespace}")
     for table in missing:
         _create(spark, table)
+    for table, columns in there:
+        if columns is not None and (new := table.columns.keys() - set(columns)):
+            _add_columns(spark, table, new)
 
 
 def _is_race(error: Exception) -> bool:
@@ -64,12 +76,27 @@ def latest(table: Table) -> str:
     )
 
 
-def _exists(spark: SparkSession, table: Table) -> bool:
+def _columns(spark: SparkSession, table: Table) -> tuple[str, ...] | None:
+    """Return the columns that a table has; None where it does not exist."""
     library = iceberg(spark)
     catalog = library.spark.Spark3Util.loadIcebergCatalog(spark._jsparkSession, CATALOG)
     name = library.catalog.TableIdentifier.parse(f"{table.namespace}.{table.name}")
+    if not catalog.tableExists(name):
+        return None
+    found = LakeTable(spark, table.identifier)
     # The first snapshot comes last: a creation that died half-way is finished.
-    return bool(catalog.tableExists(name)) and LakeTable(spark, table.identifier).head() is not None
+    return None if found.head() is None else found.columns()
+
+
+def _add_columns(spark: SparkSession, table: Table, new: Set[str]) -> None:
+    columns = ", ".join(f"`{name}` {table.columns[name]}" for name in table.columns if name in new)
+    spark.sql(f"alter table {table.identifier} add columns ({columns})")
+    if table in METRICS:
+        _create_view(spark, table)
+
+
+def _create_view(spark: SparkSession, table: Table) -> None:
+    spark.sql(f"create or replace view {table.identifier}_latest as {latest(table)}")
 
 
 def _create(spark: SparkSession, table: Table) -> None:
@@ -79,7 +106,7 @@ def _create(spark: SparkSession, table: Table) -> None:
         f"partitioned by ({table.partitioning}) tblproperties ({properties})"
     )
     if table in METRICS:
-        spark.sql(f"create or replace view {table.identifier}_latest as {latest(table)}")
+        _create_view(spark, table)
     # By partition: a file per partition, not one per task and partition.
     order = ", ".join(f"`{name}`" for name in table.sort)
     spark.sql(

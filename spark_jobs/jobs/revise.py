@@ -89,24 +89,18 @@ def _attempt(context: JobContext, metric: Metric, sessions: Range, summary: JobS
         scope = _touched(context, metric, covered, head)
     # A range leaves the rest of the source's news to the next run without one.
     reached = covered if sessions.given() else head
-    events = _at(context, metric.source, head).where(scope)
-    current = _at(context, metric.target, base).where(scope)
+    events = tables.at(context.spark, metric.source, head).where(scope)
+    current = tables.at(context.spark, metric.target, base).where(scope)
     changed = _changed(context, metric, events, current).cache()
     try:
         rows = changed.count()
         read = events.count()
         if rows or reached != covered:
             new = changed if rows else None
-            _add(summary, _append(context, metric, base, new, rows, reached))
+            summary.add(_append(context, metric, base, new, rows, reached))
     finally:
         changed.unpersist()
     summary.read += read
-
-
-def _add(summary: JobSummary, staged: commit.Staged) -> None:
-    summary.commits += 1
-    summary.files += staged.files
-    summary.written[staged.spec.name] += staged.rows
 
 
 def _covered(target: LakeTable) -> int | None:
@@ -128,10 +122,6 @@ def _changed(
     keys = METRIC_KEYS[metric.target.name]
     changed = revisions.changed(computed, revisions.latest(current, keys), keys)
     return changed.withColumn("computed_at", F.lit(context.clock.now()))
-
-
-def _at(context: JobContext, table: Table, snapshot: int | None) -> DataFrame:
-    return context.spark.read.option("versionAsOf", snapshot).table(table.identifier)
 
 
 def _append(
