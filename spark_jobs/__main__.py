@@ -17,7 +17,7 @@ from ingestion import calendar, logs
 from ingestion.clock import SystemClock
 from ingestion.errors import TapehouseError
 from ingestion.settings import LakeSettings, ProjectSettings, StoreSettings
-from spark_jobs import failures, jvm, session, warmup
+from spark_jobs import failures, jvm, metrics, session, warmup
 from spark_jobs.bronze import S3Bronze
 from spark_jobs.context import JobContext
 from spark_jobs.jobs import compact as compact_job
@@ -114,9 +114,12 @@ def _run(
     done: dict[str, JobSummary] = {}
     try:
         with _readable(debug):
-            for summary in _summaries(jobs, sessions, master, debug):
-                typer.echo(summary.line())
-                done[summary.job] = summary
+            project = ProjectSettings.load()
+            with metrics.told(project.state("metrics"), jobs, SystemClock()) as tell:
+                for summary in _summaries(project, jobs, sessions, master, debug):
+                    typer.echo(summary.line())
+                    done[summary.job] = summary
+                    tell(summary)
     finally:
         if report:
             counts = {name: summary.as_dict() for name, summary in done.items()}
@@ -128,13 +131,12 @@ def _run(
 
 
 def _summaries(
-    jobs: list[Job], sessions: Range, master: str | None, debug: bool
+    project: ProjectSettings, jobs: list[Job], sessions: Range, master: str | None, debug: bool
 ) -> Iterator[JobSummary]:
     store = StoreSettings.load()
     bronze = S3Bronze.connect(store)
     # A store that is down or refuses us is known before the seconds that Spark takes to start.
     bronze.folders("")
-    project = ProjectSettings.load()
     plan = session.SessionPlan(project, store, LakeSettings.load(), master=master, debug=debug)
     # Translated while the session lives: an error of Spark's asks its JVM for its text.
     with session.running(plan) as spark, failures.translated():
