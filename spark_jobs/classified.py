@@ -18,8 +18,9 @@ from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 from spark_jobs import tables
 from spark_jobs.bronze import BronzeObject
 from spark_jobs.context import JobContext
+from spark_jobs.model import Model
 from spark_jobs.positions import Chain
-from spark_jobs.schemas import REJECTS
+from spark_jobs.schemas import REJECTS, Table
 from spark_jobs.targets import Target
 from spark_jobs.transforms import conform, dedupe, parse
 from spark_jobs.transforms.objects import NO_OFFSETS, Evidence, Offsets, offsets
@@ -34,12 +35,16 @@ _EVIDENCE: Final = ("key", "headers", "raw")
 
 @dataclass(frozen=True)
 class Classified:
-    """The rows of some bronze objects; ``destination`` names each one's table."""
+    """The rows of some bronze objects; ``destination`` names each one's table.
+
+    Nearly all are ``plain``: events whose event_id is new and alone. ``odd`` are all others.
+    """
 
     context: JobContext
     objects: list[BronzeObject]
     served: list[Target]
-    rows: DataFrame
+    plain: DataFrame
+    odd: DataFrame
 
     def counts(self) -> list[Row]:
         """Count per object: lines, offsets, rows by table (beyond its position) and by reason."""
@@ -55,7 +60,8 @@ class Classified:
         ]
         again = F.col(dedupe.IN_TABLE) & _any_new(self.served)
         return (
-            self.rows.groupBy("topic", "generation", "partition", "object_start")
+            self.plain.unionByName(self.odd)
+            .groupBy("topic", "generation", "partition", "object_start")
             .agg(
                 F.count("*").alias("lines"),
                 F.count_if("is_repeated").alias("repeated"),
@@ -71,9 +77,10 @@ class Classified:
     def of(self, target: Target) -> DataFrame:
         """Return what is to be appended to a table."""
         chosen = (F.col(dedupe.DESTINATION) == target.spec.name) & target.beyond()
-        rows = self.rows.where(chosen)
         if target.spec == REJECTS:
-            rows = self._with_evidence(rows)
+            rows = self._with_evidence(self.odd.where(chosen))
+        else:
+            rows = self.plain.unionByName(self.odd).where(chosen)
         return rows.withColumn("compacted_at", F.lit(self.context.clock.now()))
 
     def _with_evidence(self, refused: DataFrame) -> DataFrame:
@@ -99,35 +106,26 @@ def classified(
     context: JobContext, served: list[Target], objects: list[BronzeObject]
 ) -> Iterator[Classified]:
     """Decode objects and decide where each row belongs; what is kept for that goes at the end."""
+    model = context.model.of_topics({item.chain.topic for item in objects})
     with _kept() as kept:
-        conformed = _conformed(context, objects)
-        kept.append(conformed.cache())
-        full = [target for target in served if target.spec != REJECTS]
-        full = [target for target in full if target.table.total_records()]
-        touched = _touched(conformed) if full else {}
-        known = [
-            (
-                target.spec,
-                tables.at(context.spark, target.spec, target.base).where(in_sessions(days)),
-            )
-            for target in full
-            if (days := touched.get(target.spec.name))
-        ]
+        conformed = _conformed(context, objects, model).cache()
+        kept.append(conformed)
+        known = _known(context, served, conformed)
         hashes = dedupe.doubtful_hashes(
             conformed, [dedupe.known_hashes(spec, rows) for spec, rows in known]
-        )
-        kept.append(hashes.cache())
-        if not hashes.count():
-            yield Classified(context, objects, served, dedupe.settled(conformed, None))
-            return
-        verdicts = dedupe.classify(
-            dedupe.doubtful(conformed, hashes),
-            [dedupe.known_events(spec, rows, hashes, context.model) for spec, rows in known],
-            context.model,
-        )
-        kept.append(verdicts.cache())
-        settled = dedupe.settled(conformed, hashes)
-        yield Classified(context, objects, served, settled.unionByName(verdicts))
+        ).cache()
+        kept.append(hashes)
+        doubtful = hashes if hashes.count() else None
+        others = dedupe.odd(conformed, doubtful).cache()
+        kept.append(others)
+        odd = dedupe.settled(dedupe.refused(others))
+        if doubtful is not None:
+            events = [dedupe.known_events(spec, rows, doubtful, model) for spec, rows in known]
+            verdicts = dedupe.classify(dedupe.events(others), events, model).cache()
+            kept.append(verdicts)
+            odd = odd.unionByName(verdicts)
+        plain = dedupe.settled(dedupe.plain(conformed, doubtful))
+        yield Classified(context, objects, served, plain, odd)
 
 
 @contextmanager
@@ -140,20 +138,34 @@ def _kept() -> Iterator[list[DataFrame]]:
             rows.unpersist()
 
 
-def _conformed(context: JobContext, objects: list[BronzeObject]) -> DataFrame:
+def _conformed(context: JobContext, objects: list[BronzeObject], kept: Model) -> DataFrame:
     uris = _uris(context, [item for item in objects if item.count])
     empty = context.spark.createDataFrame([], "path string, content binary")
     source = parse.objects(context.spark, uris) if uris else empty
-    zone = str(context.calendar.zone)
-    return conform.conform(parse.parse(source, context.model), context.sessions(), zone)
+    parsed = parse.parse(source, context.model, kept)
+    return conform.conform(parsed, context.sessions(), str(context.calendar.zone))
 
 
 def _uris(context: JobContext, objects: list[BronzeObject]) -> list[str]:
     return [context.bronze.uri(item.key) for item in objects]
 
 
+def _known(
+    context: JobContext, served: list[Target], conformed: DataFrame
+) -> list[tuple[Table, DataFrame]]:
+    """Return the event tables' rows in the sessions that the batch touches."""
+    events = [target for target in served if target.spec != REJECTS]
+    full = [target for target in events if target.table.total_records()]
+    touched = _touched(conformed) if full else {}
+    return [
+        (t.spec, tables.at(context.spark, t.spec, t.base).where(in_sessions(touched[t.spec.name])))
+        for t in full
+        if t.spec.name in touched
+    ]
+
+
 def _touched(conformed: DataFrame) -> dict[str, list[date]]:
-    events = conformed.where(F.col("reason").isNull())
+    events = dedupe.events(conformed)
     rows = events.groupBy("kind").agg(F.collect_set("session_date").alias("days")).collect()
     return {row["kind"]: sorted(row["days"]) for row in rows}
 

@@ -6,8 +6,8 @@ as the lake's columns, and a field that is called otherwise on the wire says so 
 only a new version fills is added to the table's columns, and is NULL in the rows of older ones.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
 import msgspec
@@ -68,6 +68,10 @@ class Model:
         names = [schema(record) for record in self.records]
         tables = {name: self.table(name) for name in names}
         return {name: t.topics[0] if t else TOPIC_OF_SCHEMA[name] for name, t in tables.items()}
+
+    def of_topics(self, topics: Collection[str]) -> "Model":
+        """Return the model whose tables are those of these topics."""
+        return replace(self, events=tuple(t for t in self.events if set(topics) & set(t.topics)))
 
     @property
     def columns(self) -> Columns:

@@ -71,8 +71,8 @@ select
     cast(timezone('America/New_York', cast(event_at as timestamptz)) as date) as local_date,
     case
         when "offset" is null then 'invalid_json'
-        when v is null then 'not_an_object'
-        when v.schema is distinct from 'trade.v1' then 'unknown_schema'
+        when v.schema is distinct from 'trade.v1' then
+            if(json_type(line, '$.value') = 'OBJECT', 'unknown_schema', 'not_an_object')
         when
             not coalesce(
                 regexp_full_match(v.event_id, '{_UUID}')

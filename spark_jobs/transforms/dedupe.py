@@ -32,7 +32,7 @@ def doubtful_hashes(conformed: DataFrame, known: list[DataFrame]) -> DataFrame:
         conformed: the output of ``conform``.
         known: for each table with rows in the touched sessions, ``known_hashes`` of them.
     """
-    batch = conformed.where(F.col("reason").isNull()).select(_hash(), F.lit(1).alias("sent"))
+    batch = events(conformed).select(_hash(), F.lit(1).alias("sent"))
     united = reduce(
         DataFrame.unionByName, (rows.withColumn("sent", F.lit(0)) for rows in known), batch
     )
@@ -40,16 +40,35 @@ def doubtful_hashes(conformed: DataFrame, known: list[DataFrame]) -> DataFrame:
     return counted.where((F.col("sent") > 0) & (F.col("rows") > 1)).select(HASH)
 
 
-def doubtful(rows: DataFrame, hashes: DataFrame) -> DataFrame:
-    """Return the events whose hash is one of these."""
-    return _hashed(rows).join(hashes, HASH, "left_semi").drop(HASH)
+def events(rows: DataFrame) -> DataFrame:
+    """Return the rows that are events as far as is known."""
+    return rows.where(F.col("reason").isNull())
 
 
-def settled(conformed: DataFrame, hashes: DataFrame | None) -> DataFrame:
-    """Return the rows that are where they belong: first of their event_id, or no events."""
-    rows = conformed
-    if hashes is not None:
-        rows = _hashed(conformed).join(hashes, HASH, "left_anti").drop(HASH)
+def refused(rows: DataFrame) -> DataFrame:
+    """Return the other rows."""
+    return rows.where(F.col("reason").isNotNull())
+
+
+def plain(conformed: DataFrame, hashes: DataFrame | None) -> DataFrame:
+    """Return the events whose hash is none of the doubtful ones, if there are any."""
+    if hashes is None:
+        return events(conformed)
+    return events(conformed).withColumn(HASH, _hash()).join(hashes, HASH, "left_anti").drop(HASH)
+
+
+def odd(conformed: DataFrame, hashes: DataFrame | None) -> DataFrame:
+    """Return the rows that ``plain`` leaves out."""
+    if hashes is None:
+        return refused(conformed)
+    marked = conformed.withColumn(HASH, F.when(F.col("reason").isNull(), _hash()))
+    joined = marked.join(hashes.withColumn("is_doubtful", F.lit(True)), HASH, "left").drop(HASH)
+    chosen = F.col("is_doubtful") | F.col("reason").isNotNull()
+    return joined.where(chosen).drop("is_doubtful")
+
+
+def settled(rows: DataFrame) -> DataFrame:
+    """Mark rows that are where they belong: firsts of their event_id, or no events."""
     return rows.withColumns({IN_TABLE: F.lit(False), DESTINATION: _destination()})
 
 
@@ -100,10 +119,6 @@ def classify(doubtful: DataFrame, known: list[DataFrame], model: Model) -> DataF
 
 def _destination() -> Column:
     return F.when(F.col("reason").isNull(), F.col("kind")).otherwise(REJECTS.name)
-
-
-def _hashed(rows: DataFrame) -> DataFrame:
-    return rows.withColumn(HASH, F.when(F.col("reason").isNull(), _hash()))
 
 
 def _hash() -> Column:

@@ -57,13 +57,17 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True)
 class Decoder:
-    """Objects (path, content) to rows of ``layout``, one for each line."""
+    """Objects (path, content) to rows of ``layout``, one for each line.
+
+    ``kept`` is the part of the model whose columns come out: that of the objects' topics.
+    """
 
     model: Model
+    kept: Model
 
     def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """Decode what Spark hands over."""
-        judge, expected = Judge(self.model), layout.schema(self.model)
+        judge, expected = Judge(self.model), layout.schema(self.kept)
         known: dict[str, list[Shape]] = {}
         for path, content in _objects(batches):
             place = Place.of(path)

@@ -13,9 +13,12 @@ def objects(spark: SparkSession, uris: list[str]) -> DataFrame:
     return spark.read.format("binaryFile").load(uris).select("path", "content")
 
 
-def parse(source: DataFrame, model: Model) -> DataFrame:
-    """Decode objects (path, content) into the columns of ``layout``, a row for each line."""
-    return source.mapInArrow(Decoder(model), from_arrow_schema(layout.schema(model)))
+def parse(source: DataFrame, model: Model, kept: Model) -> DataFrame:
+    """Decode objects (path, content) into the columns of ``layout``, a row for each line.
+
+    ``kept`` is the part of the model whose columns come out: that of the objects' topics.
+    """
+    return source.mapInArrow(Decoder(model, kept), from_arrow_schema(layout.schema(kept)))
 
 
 def evidence(source: DataFrame, evidence: Evidence) -> DataFrame:

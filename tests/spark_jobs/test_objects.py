@@ -45,7 +45,7 @@ def batch(topic: str, blob: bytes, start: int = 0) -> pa.RecordBatch:
 
 def decoded(topic: str, lines: list[bytes]) -> list[dict[str, Any]]:
     blob = b"".join(item + b"\n" for item in lines)
-    return [row for out in Decoder(MODEL)([batch(topic, blob)]) for row in out.to_pylist()]
+    return [row for out in Decoder(MODEL, MODEL)([batch(topic, blob)]) for row in out.to_pylist()]
 
 
 def one_by_one(topic: str, body: bytes) -> dict[str, Any]:
@@ -162,12 +162,12 @@ def test_an_offset_that_comes_again_is_told_wherever_it_is(
 
 def test_a_last_line_without_newline_is_a_line() -> None:
     body = value_line(4, canonical(trade()))
-    found = list(Decoder(MODEL)([batch(REALTIME, body + b"\n" + body)]))
+    found = list(Decoder(MODEL, MODEL)([batch(REALTIME, body + b"\n" + body)]))
     assert [row["offset"] for out in found for row in out.to_pylist()] == [4, 4]
 
 
 def test_no_line_gives_no_row() -> None:
-    assert list(Decoder(MODEL)([batch(REALTIME, b"")])) == []
+    assert list(Decoder(MODEL, MODEL)([batch(REALTIME, b"")])) == []
 
 
 def test_evidence_is_key_headers_and_line_of_what_was_asked_for() -> None:
