@@ -9,7 +9,7 @@ ARGS ?=
 PROVIDERS ?=
 SEEDS ?= 1000
 
-.PHONY: help setup ready up down status reset demo stream test doctor simulate lint bench-pipeline audit lock audit-self-test bench-land bench-produce bench-anomalies drill drill-hour
+.PHONY: help setup ready up down status reset demo stream test doctor simulate lint bench-pipeline audit lock audit-self-test bench-land bench-produce bench-anomalies bench-spark check-sp500 drill drill-hour
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -70,6 +70,12 @@ bench-anomalies: ready ## Inject faults of known truth and print precision and r
 
 bench-produce: ready ## Time the simulator to Kafka against the client's bare loop on the same records
 	@$(RUN) benchmarks.produce $(ARGS)
+
+bench-spark: ready ## Time compaction against the same job in DuckDB and Polars, and one new object in a large lake
+	@$(RUN) benchmarks.spark $(ARGS)
+
+check-sp500: ready ## Real daily bars (../shared/data/sp500_daily.parquet, where it is) through the lake: every value the same
+	@$(RUN) benchmarks.spark.sp500 $(ARGS)
 
 audit: ready ## Reconcile every stage with every other; fails on any gap
 	@$(RUN) audit $(ARGS)

@@ -50,6 +50,7 @@ from ingestion.sources.source import Refused
 from pipeline.screen import Screen
 from spark_jobs import session
 from spark_jobs.context import sessions_of
+from spark_jobs.model import MODEL
 from spark_jobs.schemas import BARS, CORPORATE_ACTIONS, TRADES, Table
 from spark_jobs.transforms import anomalies as rules
 from spark_jobs.transforms import conform, dedupe, parse
@@ -265,9 +266,9 @@ def _landed(folder: Path, topic: str, messages: Iterable[Message]) -> Path:
 def _flagged(spark: SparkSession, uris: list[str]) -> set[Flagged]:
     exchange = calendar.get()
     sessions = sessions_of(spark, exchange)
-    parsed = parse.parse(parse.lines(spark, uris))
+    parsed = parse.parse(parse.objects(spark, uris), MODEL, MODEL)
     conformed = conform.conform(parsed, sessions, str(exchange.zone))
-    rows = dedupe.classify(conformed, []).cache()
+    rows = dedupe.classify(dedupe.events(conformed), [], MODEL).cache()
     trades, bars, actions = (_rows(rows, table) for table in (TRADES, BARS, CORPORATE_ACTIONS))
     found = rules.anomalies(effective(trades), sessions, bars, actions)
     return {(row["rule"], row["symbol"], row["subject"]) for row in found.collect()}

@@ -6,7 +6,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime, timedelta
 from enum import StrEnum
@@ -20,7 +20,7 @@ from ingestion import calendar, logs
 from ingestion.clock import SystemClock
 from ingestion.errors import SettingsError, TapehouseError
 from ingestion.settings import KafkaSettings, LakeSettings, ProjectSettings, StoreSettings
-from spark_jobs import failures, jvm, kafka, session, warmup
+from spark_jobs import failures, jvm, kafka, metrics, session, warmup
 from spark_jobs.bronze import S3Bronze
 from spark_jobs.context import JobContext
 from spark_jobs.jobs import anomalies as anomalies_job
@@ -130,7 +130,7 @@ def stream(
     """Follow the trades in Kafka: windows and minute bars while they form; ends on SIGTERM."""
     with _readable(debug):
         trigger_s = None if available_now else _seconds(trigger)
-    _tell(_streamed(trigger_s, master, debug), 1, report, debug)
+    _tell(_streamed(trigger_s, master, debug), ["stream"], report, debug)
 
 
 @app.command()
@@ -159,23 +159,28 @@ def warm_up(debug: Debug = False) -> None:
 def _run(
     jobs: list[Job], sessions: Range, report: Path | None, master: str | None, debug: bool
 ) -> None:
-    _tell(_summaries(jobs, sessions, master, debug), len(set(jobs)), report, debug)
+    _tell(_summaries(jobs, sessions, master, debug), jobs, report, debug)
 
 
-def _tell(summaries: Iterator[JobSummary], expected: int, report: Path | None, debug: bool) -> None:
+def _tell(
+    summaries: Iterator[JobSummary], jobs: Sequence[str], report: Path | None, debug: bool
+) -> None:
     logs.configure(debug)
     began = time.monotonic()
     done: dict[str, JobSummary] = {}
     try:
         with _readable(debug):
-            for summary in summaries:
-                typer.echo(summary.line())
-                done[summary.job] = summary
+            folder = ProjectSettings.load().state("metrics")
+            with metrics.told(folder, jobs, SystemClock()) as tell:
+                for summary in summaries:
+                    typer.echo(summary.line())
+                    done[summary.job] = summary
+                    tell(summary)
     finally:
         if report:
             counts = {name: summary.as_dict() for name, summary in done.items()}
             seconds = round(time.monotonic() - began, 3)
-            document = {"complete": len(done) == expected, "jobs": counts, "seconds": seconds}
+            document = {"complete": len(done) == len(set(jobs)), "jobs": counts, "seconds": seconds}
             report.parent.mkdir(parents=True, exist_ok=True)
             report.write_text(json.dumps(document, indent=2) + "\n")
 

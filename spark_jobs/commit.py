@@ -26,6 +26,7 @@ class Staged:
     branch: str
     rows: int
     files: int
+    bytes: int
 
     def publish(self) -> None:
         """Move main to the branch.
@@ -77,8 +78,7 @@ def stage(
     else:
         _append(spec, branch, rows, properties)
     table.refresh()
-    added_rows, added_files = table.added(branch)
-    return Staged(spec, table, base, branch, added_rows, added_files)
+    return Staged(spec, table, base, branch, *table.added(branch))
 
 
 def written(spark: SparkSession, staged: Staged) -> DataFrame:

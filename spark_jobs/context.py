@@ -9,6 +9,7 @@ from ingestion.calendar import Calendar
 from ingestion.clock import Clock
 from ingestion.settings import LATENESS_S
 from spark_jobs.bronze import Bronze
+from spark_jobs.model import MODEL, Model
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,7 @@ class JobContext:
     calendar: Calendar
     clock: Clock
     lateness: timedelta = timedelta(seconds=LATENESS_S)
+    model: Model = MODEL
 
     def sessions(self) -> DataFrame:
         """Return ``sessions_of`` the exchange."""

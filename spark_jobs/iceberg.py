@@ -77,12 +77,13 @@ class LakeTable:
         snapshot = self._table.snapshot(MAIN)
         return 0 if snapshot is None else int(snapshot.summary().get("total-records") or 0)
 
-    def added(self, ref: str) -> tuple[int, int]:
-        """Return (rows, files) that the last commit of a branch added."""
+    def added(self, ref: str) -> tuple[int, int, int]:
+        """Return (rows, files, bytes) that the last commit of a branch added."""
         summary = self._table.snapshot(ref).summary()
         return (
             int(summary.get("added-records") or 0),
             int(summary.get("added-data-files") or 0),
+            int(summary.get("added-files-size") or 0),
         )
 
     def contains(self, ancestor: int) -> bool:

@@ -4,10 +4,15 @@ from collections import Counter
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from spark_jobs.commit import Staged
+
 
 @dataclass
 class JobSummary:
-    """Counts of one job; ``written`` is rows by table, ``rejected`` rows by reason."""
+    """Counts of one job; ``written`` is rows by table, ``rejected`` rows by reason.
+
+    ``bytes`` are those of the data files that it wrote.
+    """
 
     job: str
     read: int = 0
@@ -15,9 +20,17 @@ class JobSummary:
     rejected: Counter[str] = field(default_factory=Counter)
     objects: int = 0
     files: int = 0
+    bytes: int = 0
     commits: int = 0
     retries: int = 0
     seconds: float = 0.0
+
+    def add(self, staged: Staged) -> None:
+        """Count a commit that has been published."""
+        self.commits += 1
+        self.files += staged.files
+        self.bytes += staged.bytes
+        self.written[staged.spec.name] += staged.rows
 
     @property
     def duplicates(self) -> int:
@@ -43,7 +56,7 @@ class JobSummary:
         parts = [f"read {self.read:,}"]
         parts += [f"{name} +{rows:,}" for name, rows in sorted(self.written.items())]
         parts += [f"{reason} {rows:,}" for reason, rows in sorted(self.rejected.items())]
-        parts += [f"files {self.files}", f"commits {self.commits}"]
+        parts += [f"files {self.files} ({self.bytes / 2**20:,.1f} MiB)", f"commits {self.commits}"]
         if self.retries:
             parts.append(f"started again {self.retries}x")
         return f"{self.job}: {', '.join(parts)}, {self.seconds:.1f} s"

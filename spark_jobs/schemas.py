@@ -36,6 +36,8 @@ class Table:
     partitioning: str
     sort: tuple[str, ...]
     topics: tuple[str, ...] = ()
+    family: str = ""
+    """Of an event table: the name of its messages' schemas, before the version."""
     business: tuple[str, ...] = ()
     """What must agree for two rows with one event_id to be the same event."""
 
@@ -80,6 +82,7 @@ BARS: Final = Table(
     partitioning="years(session_date)",
     sort=("symbol", "start_at"),
     topics=(BATCH,),
+    family="bar",
     business=(
         *("source", "symbol", "currency", "adjustment", "interval"),
         *("open", "high", "low", "close", "adj_close", "volume"),
@@ -111,6 +114,7 @@ CORPORATE_ACTIONS: Final = Table(
     partitioning="years(session_date)",
     sort=("symbol", "ex_date"),
     topics=(BATCH,),
+    family="corporate_action",
     business=(
         *("source", "symbol", "type", "currency", "ratio", "amount"),
         *("simulated", "ex_date", "session_date", "event_at"),
@@ -142,6 +146,7 @@ TRADES: Final = Table(
     partitioning="session_date",
     sort=("symbol", "event_at"),
     topics=(REALTIME,),
+    family="trade",
     business=(
         *("source", "symbol", "exchange", "conditions", "action", "ref"),
         *("price", "size", "seq", "simulated", "session_date", "event_at"),
@@ -285,8 +290,6 @@ ANOMALIES: Final = Table(
 )
 
 EVENTS: Final = (BARS, CORPORATE_ACTIONS, TRADES)
-# Rejects come last in every commit: which record is a duplicate is read from what the event
-# tables hold, so that a run which died between two commits is completed with the same verdicts.
 COMPACTED: Final = (*EVENTS, REJECTS)
 METRICS: Final = (DAILY_METRICS, WINDOW_METRICS, TRADE_BARS, ANOMALIES)
 STREAMED: Final = (STREAM_WINDOWS, STREAM_BARS)

@@ -144,8 +144,12 @@ def _config(plan: SessionPlan, log: Path) -> dict[str, str]:
         "spark.sql.shuffle.partitions": "8",
         # Small enough that every core gets a part of what one run brings.
         "spark.sql.adaptive.advisoryPartitionSizeInBytes": "8m",
-        "spark.sql.adaptive.coalescePartitions.parallelismFirst": "false",
         "spark.sql.execution.arrow.pyspark.enabled": "true",
+        # Bronze objects come as rows of some megabytes: a worker holds few of them, and every
+        # core gets a part of what one run brings.
+        "spark.sql.execution.arrow.maxBytesPerBatch": "8m",
+        "spark.sql.files.maxPartitionBytes": "16m",
+        "spark.sql.files.openCostInBytes": "512k",
         # What is cached is read two or three times within seconds.
         "spark.sql.inMemoryColumnarStorage.compressed": "false",
         "spark.sql.extensions": "org.apache.iceberg.spark.extensions.IcebergSparkSessionExtensions",

@@ -4,7 +4,8 @@ from collections.abc import Iterable
 
 from py4j.protocol import Py4JError
 from pyspark.errors import PySparkException
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
 from ingestion.errors import CommitConflictError
 from spark_jobs.iceberg import LakeTable, catalog, iceberg, view_columns
@@ -38,6 +39,13 @@ def ensure(spark: SparkSession, wanted: Iterable[Table] = TABLES) -> None:
             # `if not exists` is no lock: another first run may create the same table meanwhile.
             if attempt + 1 == _ATTEMPTS or not _is_race(error):
                 raise
+
+
+def at(spark: SparkSession, table: Table, snapshot: int | None) -> DataFrame:
+    """Return a table's rows as of a snapshot; a column that is younger than it is NULL there."""
+    rows = spark.read.option("versionAsOf", snapshot).table(table.identifier)
+    younger = table.columns.keys() - set(rows.columns)
+    return rows.withColumns({n: F.lit(None).cast(table.columns[n]) for n in sorted(younger)})
 
 
 def _create_missing(spark: SparkSession, tables: tuple[Table, ...]) -> None:

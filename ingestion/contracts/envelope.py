@@ -28,15 +28,17 @@ def encode(message: Message) -> bytes:
     return _encoder.encode(message)
 
 
-def decode(body: bytes) -> Message:
+def decode(body: bytes, decoder: "msgspec.json.Decoder[Any]" = _decoder) -> Message:
     """Read and check a message.
+
+    ``decoder`` tells which records a message may be; those of ``records`` by default.
 
     Raises:
         ContractError: not UTF-8, not JSON, a repeated key, an unknown schema, or a missing or
             malformed field; the text says what was expected and found, and where.
     """
     try:
-        message: Message = _decoder.decode(body.decode())
+        message: Message = decoder.decode(body.decode())
     except UnicodeDecodeError as error:
         raise ContractError(f"expected UTF-8, found {error.reason} at byte {error.start}") from None
     except (msgspec.MsgspecError, RecursionError) as error:

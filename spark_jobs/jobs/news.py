@@ -10,7 +10,7 @@ from typing import Final
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
-from spark_jobs import clocks
+from spark_jobs import clocks, tables
 from spark_jobs.clocks import CLOCKS, Clocks
 from spark_jobs.context import JobContext
 from spark_jobs.iceberg import LakeTable
@@ -125,9 +125,7 @@ def events(context: JobContext, metric: Metric, state: Standing, wanted: Session
 
 def at(context: JobContext, table: Table, snapshot: int | None) -> DataFrame:
     """Return a table as of a snapshot, with NULL in columns that it did not have then."""
-    rows = context.spark.read.option("versionAsOf", snapshot).table(table.identifier)
-    missing = {name: kind for name, kind in table.columns.items() if name not in rows.columns}
-    return rows.withColumns({name: F.lit(None).cast(kind) for name, kind in missing.items()})
+    return tables.at(context.spark, table, snapshot)
 
 
 def _gained(

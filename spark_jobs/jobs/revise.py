@@ -75,16 +75,10 @@ def _attempt(context: JobContext, metric: Metric, sessions: Range, summary: JobS
         if rows or reached != state.covered:
             new = changed if rows else None
             properties = news.properties(metric, reached, told)
-            _add(summary, _append(context, metric, base, new, rows, properties))
+            summary.add(_append(context, metric, base, new, rows, properties))
     finally:
         changed.unpersist()
     summary.read += read
-
-
-def _add(summary: JobSummary, staged: commit.Staged) -> None:
-    summary.commits += 1
-    summary.files += staged.files
-    summary.written[staged.spec.name] += staged.rows
 
 
 def _changed(

@@ -83,7 +83,8 @@ def _start(
     # Only what a batch changed is uploaded with it, not the whole state.
     conf.set("spark.sql.streaming.stateStore.rocksdb.changelogCheckpointing.enabled", "true")
     conf.set("spark.sql.shuffle.partitions", str(plan.partitions))
-    packets = arrivals.packets(records, context.sessions(), str(context.calendar.zone))
+    zone = str(context.calendar.zone)
+    packets = arrivals.packets(records, context.sessions(), zone, context.model)
     told = packets.groupBy("source", "share").transformWithStateInPandas(
         FormingMinutes(context.lateness), state_rows.SCHEMA, "Update", "None"
     )
@@ -194,7 +195,5 @@ class _Sink:
         if staged is None:
             _log.info("already_there", table=spec.identifier, batch=batch)
             return 0
-        self._summary.commits += 1
-        self._summary.files += staged.files
-        self._summary.written[spec.name] += staged.rows
+        self._summary.add(staged)
         return staged.rows

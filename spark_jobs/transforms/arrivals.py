@@ -1,6 +1,7 @@
 """Kafka records to packets: judged, typed and placed as bronze lines are, by the same code."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any, Final
 
 import pyarrow as pa
@@ -9,8 +10,10 @@ from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 from pyspark.sql.pandas.types import from_arrow_schema
 
 from ingestion.contracts.conditions import CLOSING_AUCTION, OPENING_AUCTION
-from spark_jobs.transforms import conform, decode
-from spark_jobs.transforms.decode import Verdict
+from ingestion.contracts.topics import REALTIME
+from spark_jobs.model import Model
+from spark_jobs.transforms import conform, decode, layout
+from spark_jobs.transforms.decode import Judge, Verdict
 from spark_jobs.transforms.moments import MILLIONTHS
 from spark_jobs.transforms.packets import COLUMNS, PACKET, SHARES, pack
 
@@ -19,43 +22,61 @@ _MAX_BYTES: Final = 2**20
 _RECORD: Final = ("value", "topic", "partition", "offset", "kafka_ms")
 
 
-def packets(records: DataFrame, sessions: DataFrame, zone: str) -> DataFrame:
+def packets(records: DataFrame, sessions: DataFrame, zone: str, model: Model) -> DataFrame:
     """Return the packets (source, share, clocks, counts, arrivals) of a batch of records.
 
     Args:
         records: value, topic, partition, offset, timestamp, as Kafka's source gives them.
         sessions: session_date, open_at, close_at.
         zone: the exchange's time zone.
+        model: which messages there are.
     """
     source = records.withColumn("kafka_ms", F.unix_millis("timestamp")).select(*_RECORD)
-    parsed = source.mapInArrow(judge, from_arrow_schema(decode.SCHEMA))
+    trades = model.of_topics([REALTIME])
+    parsed = source.mapInArrow(Judged(model, trades), from_arrow_schema(layout.schema(trades)))
     conformed = conform.conform(parsed, sessions, zone)
-    hours = F.broadcast(sessions.withColumnsRenamed({"open_at": "opens", "close_at": "closes"}))
+    hours = F.broadcast(
+        sessions.select(
+            "session_date", F.col("open_at").alias("opens"), F.col("close_at").alias("closes")
+        )
+    )
     placed = conformed.join(hours, "session_date", "left").select(*_columns())
     return placed.mapInArrow(pack, from_arrow_schema(PACKET))
 
 
-def judge(source: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Decode batches of records into batches of ``decode.SCHEMA``, without raw and headers."""
-    for batch in source:
-        records: Iterable[Any] = zip(*(column.to_pylist() for column in batch.columns), strict=True)
-        yield decode.batch([_row(*record) for record in records])
+@dataclass(frozen=True)
+class Judged:
+    """Batches of records to batches of ``layout``, without raw and headers.
+
+    ``kept`` is the part of the model whose columns come out.
+    """
+
+    model: Model
+    kept: Model
+
+    def __call__(self, source: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """Judge what Spark hands over."""
+        judge, expected = Judge(self.model), layout.schema(self.kept)
+        for batch in source:
+            records = zip(*(column.to_pylist() for column in batch.columns), strict=True)
+            rows = [_row(judge, *record) for record in records]
+            yield pa.RecordBatch.from_pylist(rows, expected)
 
 
 def _row(
-    value: bytes | None, topic: str, partition: int, offset: int, kafka_ms: int
-) -> tuple[Any, ...]:
-    verdict = _verdict(value, topic)
-    head = (topic, None, partition, offset, kafka_ms, None, None, None)
-    return (*head, *verdict[1:4], *decode.fields(verdict))
+    judge: Judge, value: bytes | None, topic: str, partition: int, offset: int, kafka_ms: int
+) -> dict[str, Any]:
+    place = {"topic": topic, "partition": partition, "offset": offset}
+    sent = {"kafka_timestamp": decode.kafka_time(kafka_ms)}
+    return place | sent | judge.typed(_verdict(judge, value, topic))
 
 
-def _verdict(value: bytes | None, topic: str) -> Verdict:
+def _verdict(judge: Judge, value: bytes | None, topic: str) -> Verdict:
     if value is None:
         return Verdict(None, "not_an_object", "a tombstone: the record has no value")
     if b"\n" in value or len(value) > _MAX_BYTES:
         return Verdict(None, "invalid_json", "the value is not one valid JSON document")
-    return decode.value(value, topic)
+    return judge.value(value, topic)
 
 
 def _columns() -> list[Column]:

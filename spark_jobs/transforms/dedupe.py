@@ -1,4 +1,8 @@
-"""One row per event: the first kept, the others told apart as duplicates and conflicts."""
+"""One row per event: the first kept, the others told apart as duplicates and conflicts.
+
+Nearly every event_id is new and alone. Who is not is found by hashes, eight bytes a row; only
+these rows, the doubtful ones, are sorted and compared as a whole.
+"""
 
 from functools import reduce
 from typing import Final
@@ -6,43 +10,100 @@ from typing import Final
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
-from spark_jobs.schemas import EVENTS, REJECTS, Table
+from spark_jobs.model import Model
+from spark_jobs.schemas import REJECTS, Table
 
 IDENTITY: Final = ("topic", "generation", "partition", "offset")
 DESTINATION: Final = "destination"
 IN_TABLE: Final = "in_table"
+HASH: Final = "event_hash"
 _ORDER: Final = ("kafka_timestamp", "topic", "partition", "offset", "generation")
-_BUSINESS: Final = tuple(dict.fromkeys(name for table in EVENTS for name in table.business))
 
 
-def known_events(table: Table, rows: DataFrame) -> DataFrame:
-    """Return a table's rows as what ``classify`` compares with."""
-    return rows.select(
+def known_hashes(table: Table, rows: DataFrame) -> DataFrame:
+    """Return the hashes of a table's events."""
+    return rows.select(F.xxhash64(F.lit(table.name), "event_id").alias(HASH))
+
+
+def doubtful_hashes(conformed: DataFrame, known: list[DataFrame]) -> DataFrame:
+    """Return the hashes of events that are in the batch twice, or in their table already.
+
+    Args:
+        conformed: the output of ``conform``.
+        known: for each table with rows in the touched sessions, ``known_hashes`` of them.
+    """
+    batch = events(conformed).select(_hash(), F.lit(1).alias("sent"))
+    united = reduce(
+        DataFrame.unionByName, (rows.withColumn("sent", F.lit(0)) for rows in known), batch
+    )
+    counted = united.groupBy(HASH).agg(F.sum("sent").alias("sent"), F.count("*").alias("rows"))
+    return counted.where((F.col("sent") > 0) & (F.col("rows") > 1)).select(HASH)
+
+
+def events(rows: DataFrame) -> DataFrame:
+    """Return the rows that are events as far as is known."""
+    return rows.where(F.col("reason").isNull())
+
+
+def refused(rows: DataFrame) -> DataFrame:
+    """Return the other rows."""
+    return rows.where(F.col("reason").isNotNull())
+
+
+def plain(conformed: DataFrame, hashes: DataFrame | None) -> DataFrame:
+    """Return the events whose hash is none of the doubtful ones, if there are any."""
+    if hashes is None:
+        return events(conformed)
+    return events(conformed).withColumn(HASH, _hash()).join(hashes, HASH, "left_anti").drop(HASH)
+
+
+def odd(conformed: DataFrame, hashes: DataFrame | None) -> DataFrame:
+    """Return the rows that ``plain`` leaves out."""
+    if hashes is None:
+        return refused(conformed)
+    marked = conformed.withColumn(HASH, F.when(F.col("reason").isNull(), _hash()))
+    joined = marked.join(hashes.withColumn("is_doubtful", F.lit(True)), HASH, "left").drop(HASH)
+    chosen = F.col("is_doubtful") | F.col("reason").isNotNull()
+    return joined.where(chosen).drop("is_doubtful")
+
+
+def settled(rows: DataFrame) -> DataFrame:
+    """Mark rows that are where they belong: firsts of their event_id, or no events."""
+    return rows.withColumns({IN_TABLE: F.lit(False), DESTINATION: _destination()})
+
+
+def known_events(table: Table, rows: DataFrame, hashes: DataFrame, model: Model) -> DataFrame:
+    """Return those of a table's rows that ``classify`` compares with."""
+    own = rows.withColumn(HASH, F.xxhash64(F.lit(table.name), "event_id"))
+    return own.join(hashes, HASH, "left_semi").select(
         "event_id",
         *(F.col(name) for name in (*IDENTITY, "kafka_timestamp")),
         F.lit(table.name).alias("kind"),
-        _fingerprint(tuple(name for name in _BUSINESS if name in table.business)),
+        _fingerprint(tuple(name for name in model.business if name in table.business)),
     )
 
 
-def classify(conformed: DataFrame, known: list[DataFrame]) -> DataFrame:
-    """Decide where each row belongs: add ``destination``, ``in_table``, reasons of no new event.
+def classify(doubtful: DataFrame, known: list[DataFrame], model: Model) -> DataFrame:
+    """Decide where each event belongs: add ``destination``, ``in_table``, reasons of no new event.
 
     The first of equal event_ids is the one that its table has, else the lowest in
     (kafka_timestamp, topic, partition, offset). The table's own row, read again because another
     table lags behind, is that first and keeps its destination.
 
     Args:
-        conformed: the output of ``conform``.
+        doubtful: events of ``conform``, all that share an event_id among them.
         known: for each table with rows in the touched sessions, ``known_events`` of them.
+        model: what tells events with one event_id apart.
     """
-    batch = conformed.withColumns({"fingerprint": _fingerprint(_BUSINESS), "known": F.lit(False)})
+    batch = doubtful.withColumns(
+        {"fingerprint": _fingerprint(model.business), "known": F.lit(False)}
+    )
     united = reduce(
         lambda left, right: left.unionByName(right, allowMissingColumns=True),
         [rows.withColumn("known", F.lit(True)) for rows in known],
         batch,
     )
-    window = Window.partitionBy(_event_key()).orderBy(F.desc("known"), *_ORDER)
+    window = Window.partitionBy("kind", "event_id").orderBy(F.desc("known"), *_ORDER)
     firsts = united.withColumns(
         {
             "first_identity": F.first(F.struct(*IDENTITY)).over(window),
@@ -51,35 +112,30 @@ def classify(conformed: DataFrame, known: list[DataFrame]) -> DataFrame:
         }
     )
     judged = (
-        firsts.where(~F.col("known")).withColumns(_verdict()).select(*conformed.columns, IN_TABLE)
+        firsts.where(~F.col("known")).withColumns(_verdict()).select(*doubtful.columns, IN_TABLE)
     )
-    return judged.withColumn(
-        DESTINATION, F.when(F.col("reason").isNull(), F.col("kind")).otherwise(REJECTS.name)
-    )
+    return judged.withColumn(DESTINATION, _destination())
 
 
-def _event_key() -> Column:
-    """Return what equal events share; a record that is no event shares it with none."""
-    event = F.concat_ws(":", "kind", "event_id")
-    alone = F.concat_ws(":", F.lit("reject"), *IDENTITY)
-    return F.when(F.col("reason").isNull(), event).otherwise(alone)
+def _destination() -> Column:
+    return F.when(F.col("reason").isNull(), F.col("kind")).otherwise(REJECTS.name)
+
+
+def _hash() -> Column:
+    return F.xxhash64("kind", "event_id").alias(HASH)
 
 
 def _verdict() -> dict[str, Column]:
-    settled = F.col("reason").isNotNull()
-    mine = F.col("first_identity") == F.struct(*IDENTITY)
+    again = F.col("first_identity") != F.struct(*IDENTITY)
     same = F.col("first_fingerprint") == F.col("fingerprint")
-    again = ~settled & ~mine
     first = F.col("first_identity")
     where = F.concat_ws(
         " ", *(F.concat(F.lit(f"{name}="), first[name].cast("string")) for name in IDENTITY)
     )
-    reason = F.when(same, "duplicate").otherwise("conflict")
     return {
-        IN_TABLE: ~settled & mine & F.col("first_known"),
-        "raw": F.when(again & same, None).otherwise(F.col("raw")),
-        "detail": F.when(again, F.concat(F.lit("first kept: "), where)).otherwise(F.col("detail")),
-        "reason": F.when(again, reason).otherwise(F.col("reason")),
+        IN_TABLE: ~again & F.col("first_known"),
+        "detail": F.when(again, F.concat(F.lit("first kept: "), where)),
+        "reason": F.when(again, F.when(same, "duplicate").otherwise("conflict")),
     }
 
 

@@ -90,14 +90,17 @@ def root_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSess
         gc.collect()
 
 
-@pytest.fixture
-def lake(root_session: SparkSession, tmp_path: Path) -> Lake:
+def open_lake(root_session: SparkSession, folder: Path, bronze: FolderBronze) -> Lake:
     spark = root_session.newSession()
-    spark.conf.set("spark.sql.catalog.lake.uri", f"jdbc:sqlite:{tmp_path}/catalog.db")
-    spark.conf.set("spark.sql.catalog.lake.warehouse", f"file://{tmp_path}/warehouse")
+    spark.conf.set("spark.sql.catalog.lake.uri", f"jdbc:sqlite:{folder}/catalog.db")
+    spark.conf.set("spark.sql.catalog.lake.warehouse", f"file://{folder}/warehouse")
     spark.conf.set("spark.sql.shuffle.partitions", "2")
+    folder.mkdir(exist_ok=True)
     # A catalog takes the settings of the session that is active when it is first used.
     spark.sql("show namespaces in lake").collect()
-    bronze = FolderBronze(tmp_path / "bronze")
-    context = JobContext(spark, bronze, calendar.get(), SystemClock())
-    return Lake(context, bronze, tmp_path)
+    return Lake(JobContext(spark, bronze, calendar.get(), SystemClock()), bronze, folder)
+
+
+@pytest.fixture
+def lake(root_session: SparkSession, tmp_path: Path) -> Lake:
+    return open_lake(root_session, tmp_path, FolderBronze(tmp_path / "bronze"))

@@ -4,7 +4,9 @@ from collections import Counter
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from itertools import product
 
+import pyarrow.parquet as pq
 import pytest
 
 from ingestion.contracts.topics import BATCH, REALTIME
@@ -88,6 +90,43 @@ def test_the_session_is_that_of_the_event_not_of_its_arrival(lake: Lake) -> None
     assert reasons(lake) == {1: "no_session"}
     partitions = lake.spark.sql(f"select partition from {TRADES.identifier}.partitions").collect()
     assert [row[0]["session_date"] for row in partitions] == [date(2013, 2, 27)]
+
+
+def test_files_lie_by_session_sorted_by_symbol_and_time_and_late_trades_reach_theirs(
+    lake: Lake,
+) -> None:
+    symbols = ("MSFT", "AAPL", "IBM")
+    days = [OPEN - timedelta(days=n) for n in (0, 1, 2)]
+    moments = [day + timedelta(minutes=7 * n % 60) for n in range(8) for day in days]
+    new = [
+        trade(number, at, symbol=symbol)
+        for number, (symbol, at) in enumerate(product(symbols, moments))
+    ]
+    sent = lake.send_trades(new)
+    lake.compact()
+    # A day later a trade of the first session arrives, before one of the next session.
+    late = [trade(900, days[2], symbol="AAPL"), trade(901, OPEN + timedelta(days=1))]
+    lake.send_trades(late, start=sent)
+
+    assert lake.compact().files == 2
+
+    found = {}
+    for path in lake.state.glob("warehouse/silver/trades/data/*/*.parquet"):
+        rows = pq.ParquetFile(path).read(["symbol", "event_at", "session_date", "seq"]).to_pylist()
+        order = [(row["symbol"], row["event_at"]) for row in rows]
+        assert order == sorted(order)
+        (day,) = {row["session_date"] for row in rows}
+        assert path.parent.name == f"session_date={day}"
+        found.setdefault(day, []).append([row["seq"] for row in rows])
+    assert {day: sorted(map(len, files)) for day, files in found.items()} == {
+        date(2013, 2, 26): [1, 24],
+        date(2013, 2, 27): [24],
+        date(2013, 2, 28): [24],
+        date(2013, 3, 1): [1],
+    }
+    assert [900] in found[date(2013, 2, 26)]
+    properties = lake.spark.sql(f"show tblproperties {TRADES.identifier}").collect()
+    assert ("write.target-file-size-bytes", str(128 * 2**20)) in [tuple(row) for row in properties]
 
 
 BAD = {

@@ -1,6 +1,8 @@
 """The lake and the edge judge a message alike: hostile examples, fed to both."""
 
 import json
+from datetime import UTC, date, datetime
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -8,9 +10,12 @@ import pytest
 from ingestion.contracts import envelope
 from ingestion.contracts.topics import BATCH, REALTIME, TOPIC_OF_SCHEMA
 from ingestion.errors import ContractError
-from spark_jobs.transforms import decode
+from spark_jobs.model import MODEL
+from spark_jobs.transforms.decode import Judge
 from tests.spark_jobs.folder_bronze import value_line
-from tests.spark_jobs.messages import action, bar, trade
+from tests.spark_jobs.messages import OPEN, action, bar, trade
+
+JUDGE = Judge(MODEL)
 
 
 def dump(value: Any) -> bytes:
@@ -118,7 +123,7 @@ def test_the_lake_accepts_what_the_edge_accepts(name: str) -> None:
         schema = None
     topic = TOPIC_OF_SCHEMA.get(schema, BATCH) if isinstance(schema, str) else BATCH
 
-    verdict = decode.value(body, topic)
+    verdict = JUDGE.value(body, topic)
 
     assert (verdict.message is not None) == (at_the_edge(body) is None), verdict
     assert (verdict.reason is None) == (verdict.message is not None)
@@ -143,34 +148,62 @@ def test_there_are_enough_of_both_kinds() -> None:
     ],
 )
 def test_each_fault_has_its_reason(body: bytes, reason: str) -> None:
-    assert decode.value(body, BATCH).reason == reason
+    assert JUDGE.value(body, BATCH).reason == reason
 
 
-def test_a_row_has_every_column_in_its_place() -> None:
-    path = f"file:/b/{REALTIME}/g=ab/p=00003/{0:020d}.jsonl.zst"
-    line = value_line(7, trade(4, conditions=["1", "12"]), key="AAPL")
+def test_a_trade_fills_its_columns_with_typed_values() -> None:
+    line = value_line(7, trade(4, conditions=["1", "12"]), timestamp=1_700_000_000_123)
 
-    found = dict(zip(decode.COLUMNS, decode.row(line, path), strict=True))
-
-    expected = {"topic": REALTIME, "generation": "ab", "partition": 3, "offset": 7, "seq": "4"}
-    assert expected.items() <= found.items()
-    assert found["conditions"] == ["1", "12"]
-    assert found["raw"] == line.decode()
-    assert found["open"] is None
-    assert found["ref"] is None
-    assert found["action"] == "new"
+    assert JUDGE.row(line, REALTIME) == {
+        **{"offset": 7, "kafka_timestamp": 1_700_000_000_123_000, "kind": "trades"},
+        **{"schema": "trade.v1", "event_id": trade(4)["event_id"], "source": "simulator"},
+        **{"simulated": True, "symbol": "AAPL", "run_id": "r1"},
+        **{"event_at": micros(OPEN), "fetched_at": micros(OPEN)},
+        **{"price": Decimal("440.1"), "size": Decimal(100), "exchange": "Q", "seq": 4},
+        **{"conditions": ["1", "12"], "action": "new", "ref": None},
+    }
 
 
 def test_bars_and_actions_fill_their_own_columns() -> None:
-    path = f"/b/{BATCH}/g=ab/p=00000/0.jsonl.zst"
-    rows = [decode.row(value_line(0, value), path) for value in (bar(), action(amount="1"))]
-    first, second = (dict(zip(decode.COLUMNS, row, strict=True)) for row in rows)
-    data = bar()["data"]
-    for name in ("open", "high", "low", "close", "volume", "adj_close", "adjustment", "as_of"):
-        assert first[name] == data[name]
-    assert first["bar_session"] == "2013-02-28"
-    assert (first["ratio"], first["price"]) == (None, None)
-    data = action(amount="1")["data"]
-    for name in ("type", "ex_date", "ratio", "amount", "currency", "as_of"):
-        assert second[name] == data[name]
-    assert (second["open"], second["price"]) == (None, None)
+    row = JUDGE.row(value_line(0, bar()), BATCH)
+    opened = micros(datetime(2013, 2, 28, 14, 30, tzinfo=UTC))
+    assert (row["kind"], row["bar_session"], row["start_at"]) == ("bars", date(2013, 2, 28), opened)
+    assert (row["volume"], row["adj_close"]) == (11518400, Decimal("437.123456789012345"))
+    row = JUDGE.row(value_line(0, action(amount="1")), BATCH)
+    assert (row["kind"], row["ex_date"]) == ("corporate_actions", date(2013, 2, 28))
+    assert (row["ratio"], row["amount"]) == (Decimal(2), Decimal(1))
+    assert (row["type"], row["as_of"]) == ("split", opened)
+
+
+@pytest.mark.parametrize(
+    ("value", "detail"),
+    [
+        (trade(price="0.0000001"), "does not fit exactly: price"),
+        (trade(price="999999999999.999999", size="1000000000000"), "does not fit exactly: size"),
+        (trade() | {"data": trade()["data"] | {"seq": 2**63}}, "does not fit exactly: seq"),
+        (bar(volume="1.5", open="1" + 20 * "0"), "does not fit exactly: open, volume"),
+        (bar(start="2013-02-29T14:30:00Z"), "no such time or date: start"),
+        (bar(session_date="2013-13-01", volume="0.5"), "no such time or date: session_date"),
+    ],
+)
+def test_a_value_that_its_column_cannot_hold_is_named(value: dict[str, Any], detail: str) -> None:
+    topic = TOPIC_OF_SCHEMA[value["schema"]]
+    row = JUDGE.row(value_line(0, value), topic)
+    assert row["detail"] == detail
+    assert row["reason"] == ("contract" if detail.startswith("no such") else "number_range")
+    assert row["raw"] == value_line(0, value).decode()
+    assert row["kind"] is None
+
+
+@pytest.mark.parametrize(("text", "number"), [("12.0", 12), ("-0", 0), (str(2**63 - 1), 2**63 - 1)])
+def test_a_whole_number_is_one_however_it_is_written(text: str, number: int) -> None:
+    assert JUDGE.row(value_line(0, bar(volume=text)), BATCH)["volume"] == number
+
+
+@pytest.mark.parametrize("milliseconds", [2**63 - 1, -(2**63), 253_402_300_800_000])
+def test_a_kafka_time_that_no_calendar_has_is_none(milliseconds: int) -> None:
+    assert JUDGE.row(value_line(0, bar(), milliseconds), BATCH)["kafka_timestamp"] is None
+
+
+def micros(moment: datetime) -> int:
+    return round(moment.timestamp() * 1_000_000)

@@ -99,6 +99,8 @@ def test_missing_credentials_name_the_variable(tmp_path: Path) -> None:
     assert found.returncode == 1
     assert "STORE_LAKE_ACCESS_KEY is not set" in found.stderr
     assert '"complete": false' in (tmp_path / "report.json").read_text()
+    told = (tmp_path / "metrics" / "compact.prom").read_text()
+    assert 'tapehouse_job_succeeded{job_name="compact"} 0.0' in told
 
 
 def test_the_traceback_is_behind_debug(tmp_path: Path) -> None:
