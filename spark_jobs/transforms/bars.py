@@ -81,12 +81,11 @@ def _place(interval: Column, segment: Column, width: Column) -> Column:
     origin = F.when(segment == POST, F.col("n_minutes")).otherwise(0)
     steps = F.floor((_minute() - origin) / width).cast("int")
     start = origin + steps * width
-    limit = F.when(segment == REGULAR, F.least(start + width, "n_minutes"))
     return F.struct(
         interval.alias("interval"),
         segment.alias("in_segment"),
         start.alias("start"),
-        F.coalesce(limit, start + width).alias("end"),
+        (start + width).alias("end"),
     )
 
 
@@ -134,7 +133,6 @@ def _moment(minute: str) -> Column:
 
 
 def _end() -> Column:
-    # A close within a minute cuts it.
-    return F.when(F.col("segment") == REGULAR, F.least(_moment("end"), "close_at")).otherwise(
-        _moment("end")
-    )
+    """Return when a bar ends; the close cuts the last one of regular hours."""
+    end = _moment("end")
+    return F.when(F.col("segment") == REGULAR, F.least(end, "close_at")).otherwise(end)

@@ -109,7 +109,10 @@ SHAPES: dict[str, list[Message]] = {
         trade(i, OPEN + seconds(i * 40), f"{1_000_000 + (i % 3) / 100:.2f}", "3", "DEAR")
         for i in range(90)
     ],
-    "BUSY": busy("BUSY", "2013-02-28", 1200, 440.0),
+    "BUSY": [
+        *busy("BUSY", "2013-02-28", 1200, 440.0),
+        trade(40_000, CLOSE + seconds(30), "500", "90000", "BUSY", conditions=CLOSING),
+    ],
     # Half days; the weekends on which the clock changes; splits (4 for 1, 7 for 1); a halt from
     # 15:10 in New York on a Friday over the weekend of the clock change to 10:45 on Monday.
     "HALF": [
