@@ -118,6 +118,7 @@ class FinnhubTrades:
         self._trade_at = 0.0  # monotonic
         self._heard_at: datetime | None = None  # the last frame
         self._traded_at: datetime | None = None  # the last trade, or the subscription
+        self._lost_at: datetime | None = None  # since when nothing is received
         self._log = logs.get("stream").bind(source=NAME)
 
     @property
@@ -130,21 +131,11 @@ class FinnhubTrades:
         Raises:
             DeniedError: the key is not valid, or may not use the stream.
         """
-        while not self._stopping():
-            try:
-                with (yield from self._opened()) as connection:
-                    yield from self._received(connection)
-            except StoppedError:
-                return
-            except DeniedError:
-                raise
-            except _MuteError:
-                self._n_mute += 1
-                self._heard_at = self._traded_at  # pings came, but what trades did not?
-                self._lost("mute", "no trade for too long in a session")
-            except ProviderError as error:
-                self._lost("lost", str(error))
-            yield from self._pause()
+        try:
+            while not self._stopping():
+                yield from self._connected()
+        finally:
+            self._end_gap()
 
     def facts(self) -> Mapping[str, object]:
         return {
@@ -158,6 +149,23 @@ class FinnhubTrades:
             "last_gaps": [str(gap) for gap in self._gaps],
             "not_subscribed": self._without(),
         }
+
+    def _connected(self) -> Iterator[Message | Refused | None]:
+        """Receive from one connection, and leave the server alone for a while once it is lost."""
+        try:
+            with (yield from self._opened()) as connection:
+                yield from self._received(connection)
+        except StoppedError:
+            return
+        except DeniedError:
+            raise
+        except _MuteError:
+            self._n_mute += 1
+            # Pings came, but what trades did not?
+            self._lose("mute", "no trade for too long in a session", self._traded_at)
+        except ProviderError as error:
+            self._lose("lost", str(error), self._heard_at)
+        yield from self._pause()
 
     def _opened(self) -> Generator[None, None, Connection]:
         """Open a connection; what waits behind the source does not wait for the guard."""
@@ -191,11 +199,7 @@ class FinnhubTrades:
         now = self._clock.now()
         self._counts["connections"] += 1
         self._log.info("connected", connection=identity, symbols=len(self._symbols))
-        if self._heard_at is not None:
-            gap = Gap(self._heard_at, now)
-            self._gaps.append(gap)
-            self._counts["gaps"] += 1
-            self._log.warning("gap", start=rfc3339(gap.start), end=rfc3339(gap.end))
+        self._end_gap()
         self._heard_at = self._traded_at = now
         self._trade_at = self._clock.monotonic()
         self._n_without = 0
@@ -254,15 +258,25 @@ class FinnhubTrades:
         now = self._clock.now()
         session = open_session(self._calendar, now)
         if session is None:
+            self._n_mute = 0  # each session begins with its own patience
             return
         limit_s = self._patience.silence_s(self._n_mute)
         open_for_s = (now - session.open_at).total_seconds()
         if min(open_for_s, self._clock.monotonic() - self._trade_at) > limit_s:
             raise _MuteError
 
-    def _lost(self, what: str, why: str) -> None:
+    def _lose(self, what: str, why: str, heard_at: datetime | None) -> None:
         self._counts[what] += 1
         self._log.warning("connection_lost", how=what, detail=why)
+        self._lost_at = self._lost_at or heard_at or self._clock.now()
+
+    def _end_gap(self) -> None:
+        if self._lost_at is None:
+            return
+        gap, self._lost_at = Gap(self._lost_at, self._clock.now()), None
+        self._gaps.append(gap)
+        self._counts["gaps"] += 1
+        self._log.warning("gap", start=rfc3339(gap.start), end=rfc3339(gap.end))
 
     def _pause(self) -> Iterator[None]:
         until = self._clock.monotonic() + self._patience.back_off_s(self._attempts, self._random)

@@ -152,6 +152,27 @@ def test_a_lost_connection_is_opened_again_and_its_gap_told(nyse: Calendar) -> N
     assert 10 <= world.connected_at[1] <= 11.5
 
 
+@pytest.mark.parametrize("steps", [[frame(), 10.0, closed()], closed()])
+def test_what_was_missed_is_told_although_nobody_came_back(
+    nyse: Calendar, steps: list[bytes | float | Exception] | Exception
+) -> None:
+    world = World(nyse, steps, *[closed()] * 40)
+    world.made()
+    facts = world.source.facts()
+    ended = IN_SESSION + timedelta(seconds=world.clock.elapsed_s)
+
+    assert facts["gaps"] == 1
+    assert facts["last_gaps"] == [
+        f"{IN_SESSION:%Y-%m-%dT%H:%M:%S.%fZ}/{ended:%Y-%m-%dT%H:%M:%S.%fZ}"
+    ]
+
+
+def test_a_first_connection_that_fails_is_a_gap(nyse: Calendar) -> None:
+    world = World(nyse, closed(), closed(), [frame()])
+    world.made()
+    assert world.source.facts()["gaps"] == 1
+
+
 def test_attempts_come_ever_later_up_to_the_cap_and_at_random(nyse: Calendar) -> None:
     down = [closed() for _ in range(40)]
     world = World(nyse, *down, seconds=900)
@@ -195,6 +216,35 @@ def test_symbols_that_hardly_trade_are_given_ever_more_time(nyse: Calendar) -> N
     waits = [b - a for a, b in zip(world.connected_at, world.connected_at[1:], strict=False)]
     assert waits[0] == pytest.approx(60, abs=2)
     assert waits[3] == pytest.approx(480, abs=10)
+
+
+def test_each_session_begins_with_its_own_patience(nyse: Calendar) -> None:
+    """Mute from the afternoon to the close, and still (or again) at the next open."""
+    afternoon = datetime(2025, 7, 8, 17, 0, tzinfo=UTC)
+    world = World(nyse, seconds=21 * 3_600, now=afternoon)
+    world.made()
+
+    next_open_s = (datetime(2025, 7, 9, 13, 30, tzinfo=UTC) - afternoon).total_seconds()
+    after_open = [at for at in world.connected_at if at > next_open_s]
+    assert 60 <= after_open[0] - next_open_s <= 60 + 62, "mute, and a pause after many others"
+
+
+def test_silence_on_a_holiday_is_fine(nyse: Calendar) -> None:
+    world = World(nyse, seconds=4 * 3_600, now=datetime(2025, 7, 4, 15, 0, tzinfo=UTC))
+    world.made()
+    assert len(world.wires) == 1
+
+
+@pytest.mark.parametrize(
+    "before_open",
+    [datetime(2025, 3, 7, 14, 29, tzinfo=UTC), datetime(2025, 3, 10, 13, 29, tzinfo=UTC)],
+)
+def test_the_open_moves_with_the_clocks_of_the_exchange(
+    nyse: Calendar, before_open: datetime
+) -> None:
+    world = World(nyse, [], [frame()], seconds=130, now=before_open)
+    world.made()
+    assert world.connected_at[1:] == [pytest.approx(120, abs=1.5)]
 
 
 def test_silence_outside_of_sessions_is_fine(nyse: Calendar) -> None:
