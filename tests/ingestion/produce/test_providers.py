@@ -317,7 +317,24 @@ def test_trades_are_sent_until_a_stop(serve: Serve, producer: Producer) -> None:
     trades = producer.sent("stock-market-realtime")
     assert all(isinstance(one, TradeMessage) and one.simulated for one in trades)
     assert len({one.event_id for one in trades}) == len(trades) == report["trades"] > 100
-    assert report["providers"] == {"finnhub": {"fetched": len(trades), "refused": 0}}
+    told = report["providers"]["finnhub"]
+    assert (told["fetched"], told["refused"]) == (len(trades), 0)
+    assert told["requests"] == report["connections"] == 1, "a handshake is a request"
+
+
+def test_a_stream_is_opened_within_the_budget_of_the_polls(
+    serve: Serve, producer: Producer
+) -> None:
+    running = serve(served_at=MORNING)
+    producer.at(running).environment |= {"LIMITS_FINNHUB": "1/minute", "LIMITS_MAX_WAIT_S": "0.5"}
+    producer.ok("finnhub", "--once", "--symbol", "AAPL")
+    until = time.monotonic() + 2
+    with stopped_when(lambda: time.monotonic() > until):
+        report = producer.ok("finnhub", "--kind", "trades", "--symbol", "AAPL")
+
+    assert report["providers"]["finnhub"]["not_sent"] == report["lost_connections"] >= 1
+    assert report["gaps"] == 1
+    assert asked(running, "finnhub.stream") == 0
 
 
 @pytest.mark.parametrize("premium", [False, True])

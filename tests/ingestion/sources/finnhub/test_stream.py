@@ -218,6 +218,27 @@ def test_symbols_that_hardly_trade_are_given_ever_more_time(nyse: Calendar) -> N
     assert waits[3] == pytest.approx(480, abs=10)
 
 
+def test_a_trade_ends_the_longer_patience(nyse: Calendar) -> None:
+    world = World(nyse, [], [frame()], [frame()], seconds=300)
+    world.made()
+
+    second, third = world.connected_at[1:3]
+    assert second == pytest.approx(60, abs=2)
+    assert third - second == pytest.approx(60, abs=2)
+
+
+def test_a_connection_says_whether_its_trades_are_simulated(nyse: Calendar) -> None:
+    world = World(nyse, [frame(), closed()], [frame()])
+
+    def connect() -> Wire:
+        wire = world.connect()
+        wire.simulated = len(world.wires) == 1
+        return wire
+
+    world.source._connect = connect
+    assert [m.simulated for m in world.made() if isinstance(m, TradeMessage)] == [True, False]
+
+
 def test_each_session_begins_with_its_own_patience(nyse: Calendar) -> None:
     """Mute from the afternoon to the close, and still (or again) at the next open."""
     afternoon = datetime(2025, 7, 8, 17, 0, tzinfo=UTC)
