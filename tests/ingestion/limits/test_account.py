@@ -1,5 +1,6 @@
 """What a provider would count, over recorded moments, by brute force."""
 
+import sqlite3
 import stat
 import tempfile
 from collections import Counter
@@ -8,9 +9,11 @@ from contextlib import closing
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from threading import Timer
 from zoneinfo import ZoneInfo
 
 import pytest
+from filelock import FileLock
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -250,6 +253,45 @@ def test_a_damaged_file_is_told_and_nothing_is_asked(tmp_path: Path) -> None:
 
     with pytest.raises(LimitsError, match="file of budgets fails"):
         LimitsFile(tmp_path)
+
+
+def test_a_full_disk_is_told_as_such_and_holds_nobody_up(rig: Rig) -> None:
+    account = rig.account(Limit(1_000_000, "second"))
+    rig.file._db.execute("pragma max_page_count = 1")
+
+    with pytest.raises(LimitsError, match="disk is full"):
+        spend(account, NOW, 1_000)
+
+    rig.file._db.execute("pragma max_page_count = 1000000")
+    spend(account, NOW)
+
+
+def test_what_cannot_be_committed_holds_nobody_up(rig: Rig) -> None:
+    rig.file._db.execute("pragma foreign_keys = on")
+    with rig.file.transaction() as db:
+        db.execute("create table a (number integer primary key)")
+        db.execute("create table b (number references a deferrable initially deferred)")
+
+    with pytest.raises(LimitsError, match="constraint"), rig.file.transaction() as db:
+        db.execute("insert into b values (1)")
+
+    with closing(LimitsFile(rig.folder)) as other, other.transaction() as db:
+        assert db.execute("select count(*) from b").fetchone() == (0,)
+
+
+def test_who_comes_while_another_makes_the_file_waits_for_it(tmp_path: Path) -> None:
+    lock = FileLock(tmp_path / f"{NAME}.lock", thread_local=False)
+    maker = sqlite3.connect(tmp_path / NAME, isolation_level=None, check_same_thread=False)
+
+    def finish() -> None:
+        maker.execute("commit")
+        lock.release()
+
+    with closing(maker):
+        lock.acquire()
+        maker.execute("begin immediate")
+        Timer(0.3, finish).start()
+        LimitsFile(tmp_path).close()
 
 
 def test_a_newer_file_is_refused(rig: Rig) -> None:
