@@ -47,6 +47,12 @@ def refuse(kafka: MockKafka, *bodies: bytes, source: str = "partner", **context:
     ours.raise_undelivered()
 
 
+def refused_at(kafka: MockKafka, *bodies: bytes) -> list[str]:
+    """Send letters; return their places."""
+    refuse(kafka, *bodies)
+    return [f"{message.partition()}/{message.offset()}" for message in kafka.all(DLQ)]
+
+
 @pytest.fixture
 def redrive(
     ingestion: Command, mock_environment: dict[str, str], tmp_path: Path,
@@ -131,6 +137,30 @@ def test_everything_is_sent_only_when_it_is_said(
 
     assert found.returncode == 1
     assert "or --all" in found.stderr
+    assert kafka.all("stock-quotes") == []
+
+
+@pytest.mark.parametrize("names", [("9/9",), ("0/0", "ffffffffffff")])
+def test_a_name_that_no_letter_has_is_told(
+    redrive: Redriven, kafka: MockKafka, names: tuple[str, ...]
+) -> None:
+    (letter,) = refused_at(kafka, body())
+    names = tuple(letter if name == "0/0" else name for name in names)
+
+    found = redrive("send", *names)
+
+    assert found.returncode == 1
+    assert f"no such letter that is wanted: {names[-1]}" in found.stderr
+    assert len(kafka.all("stock-quotes")) == len(names) - 1, "those that there are are sent"
+
+
+def test_an_empty_name_is_not_every_letter(redrive: Redriven, kafka: MockKafka) -> None:
+    refuse(kafka, body())
+
+    found = redrive("send", "")
+
+    assert found.returncode == 1
+    assert "found an empty name" in found.stderr
     assert kafka.all("stock-quotes") == []
 
 
