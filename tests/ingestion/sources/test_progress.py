@@ -130,3 +130,4 @@ with Progress(Path(sys.argv[1]), "yahoo-1d") as progress:
         with Progress(tmp_path, "yahoo-1d") as progress:
             progress.begin(date(2025, 1, 2), date(2025, 1, 2))
             assert all(progress.is_done(f"S{number}") for number in told)
+    assert len(list(tmp_path.iterdir())) <= 3, "each kill left a draft behind"
