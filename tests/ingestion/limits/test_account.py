@@ -390,6 +390,16 @@ def test_refusals_of_one_wave_double_once_and_an_answer_starts_anew(rig: Rig) ->
     assert account.held(third) == 30 * SECOND
 
 
+def test_a_short_refusal_does_not_end_a_long_one(rig: Rig) -> None:
+    account = rig.account(Limit(100, "minute"))
+    first, second = taken(account.take(NOW)), taken(account.take(NOW))
+    account.told(first, RateLimitedError("429", retry_after_s=600.0), NOW)
+
+    account.told(second, RateLimitedError("429", scope="second"), NOW)
+
+    assert account.held(NOW) == 600 * SECOND
+
+
 def test_a_smaller_count_of_the_provider_lowers_ours(rig: Rig) -> None:
     account = rig.account(Limit(60, "minute"), Limit(100, "day"))
     spend(account, NOW, 3)
