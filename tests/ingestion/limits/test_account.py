@@ -279,6 +279,14 @@ def test_what_cannot_be_committed_holds_nobody_up(rig: Rig) -> None:
         assert db.execute("select count(*) from b").fetchone() == (0,)
 
 
+def test_nobody_looks_while_another_decides(rig: Rig) -> None:
+    with closing(LimitsFile(rig.folder)) as other, rig.file.transaction():
+        other._db.execute("pragma busy_timeout = 10")
+
+        with pytest.raises(LimitsError, match="locked"), other.transaction():
+            pass
+
+
 def test_who_comes_while_another_makes_the_file_waits_for_it(tmp_path: Path) -> None:
     lock = FileLock(tmp_path / f"{NAME}.lock", thread_local=False)
     maker = sqlite3.connect(tmp_path / NAME, isolation_level=None, check_same_thread=False)
