@@ -14,7 +14,7 @@ from ingestion.limits.limit import SECOND, SPAN, Budget, Limit
 from tests.ingestion.limits.conftest import NOW, WHO
 from tests.ingestion.limits.test_account import most_in_any
 
-LIMITS = (Limit(2, "second"), Limit(4, "minute"), Limit(12, "day"))
+LIMITS = (Limit(1, "second"), Limit(2, "minute"), Limit(8, "day"))
 
 
 @dataclass(frozen=True)
@@ -30,19 +30,21 @@ class Step:
     dies: bool
 
 
+# Few different times, so that what arrives late often meets what was sent later.
 STEPS = st.lists(
     st.builds(
         Step,
         passes=st.one_of(
-            st.integers(0, SECOND), st.integers(0, 90 * SECOND), st.integers(0, 8 * 3_600 * SECOND)
+            st.sampled_from([0, 2 * SECOND, 20 * SECOND, 40 * SECOND, 62 * SECOND]),
+            st.integers(0, 8 * 3_600 * SECOND),
         ),
         back=st.one_of(
-            st.just(0), st.just(0), st.integers(0, 70 * SECOND), st.integers(0, 86_400 * SECOND)
+            *[st.just(0)] * 8, st.integers(0, 70 * SECOND), st.integers(0, 86_400 * SECOND)
         ),
-        takes=st.integers(0, 40 * SECOND),
-        dies=st.sampled_from([False, False, False, True]),
+        takes=st.sampled_from([0, 0, 20 * SECOND, 40 * SECOND]),
+        dies=st.booleans(),
     ),
-    min_size=5,
+    min_size=20,
     max_size=50,
 )
 
