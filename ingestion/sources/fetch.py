@@ -142,8 +142,10 @@ class Http:
         if remaining is not None:
             self._guard.observe(remaining, reset_s)
         text = f"{self._provider} answered with status {status}"
-        if status == httpx.codes.TOO_MANY_REQUESTS:
-            wait_s = retry_after_s(headers.get("retry-after"), now)
+        wait_s = retry_after_s(headers.get("retry-after"), now)
+        # A server that is overloaded, and says for how long, wants to be left alone as well.
+        is_overloaded = status == httpx.codes.SERVICE_UNAVAILABLE and bool(wait_s)
+        if status == httpx.codes.TOO_MANY_REQUESTS or is_overloaded:
             raise RateLimitedError(text, body, reset_s if wait_s is None else wait_s)
         if status in _DENIED:
             raise DeniedError(text, body, _DENIED[status])
