@@ -5,7 +5,7 @@ Without: the market's time is the machine's, and the recorded bars stand on rece
 a client which asks for "the last year" gets one. Either may run faster than real time.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 
 from ingestion.calendar import Calendar, Session
@@ -74,8 +74,7 @@ class Dating:
     def dated(self, bar: DailyBar) -> DailyBar:
         """Return the bar on the session that it is served as."""
         session = self.sessions[self.position[bar.session.session_date] + self.shift]
-        prices = bar.open, bar.high, bar.low, bar.close
-        return DailyBar(bar.symbol, session, *prices, bar.volume, bar.previous_close)
+        return replace(bar, session=session)
 
 
 def moment(text: str, calendar: Calendar) -> datetime:
