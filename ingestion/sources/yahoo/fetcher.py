@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date
 from typing import Final, Protocol
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -99,7 +100,10 @@ def connect(guard: Guard, calendar: Calendar, clock: Clock, run_id: str) -> Yaho
     from ingestion.sources.yahoo.client import Client  # pandas: two seconds
 
     settings = YahooSettings.load()
-    folder = ProjectSettings.load().state("yahoo")
+    # What one server says of cookies and symbols is not carried to another.
+    server = urlsplit(settings.base_url or "https://yahoo.com")
+    name = f"{server.hostname}-{server.port}" if server.port else str(server.hostname)
+    folder = ProjectSettings.load().state("yahoo", name)
     client = Client(guard, clock, folder, settings.base_url, settings.timeout_s)
     return YahooFetcher(client, calendar, clock, run_id)
 

@@ -4,6 +4,7 @@ yfinance makes several requests of one call (cookie, crumb, time zone, chart) an
 another server. A session of one's own is its public way in.
 """
 
+from copy import copy
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
@@ -29,6 +30,8 @@ from ingestion.sources.yahoo.answer import Answer
 # A year of daily bars is 30 kB, 8 days of minutes 250 kB, all days since 1962 1.5 MB.
 MAX_BODY_BYTES: Final = 32 * 2**20
 _CHART: Final = "/v8/finance/chart/"
+# Name and path of the cookie that yfinance keeps.
+_COOKIE: Final = ("A3", "/")
 _MAX_REDIRECTS: Final = 10
 _NO_DATA: Final = frozenset(
     {HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND, HTTPStatus.UNPROCESSABLE_ENTITY}
@@ -105,7 +108,20 @@ class GuardedSession(Session[Response]):
                 raise MalformedError(text, kept.chunks[0]) from error
             raise
         response.content = b"".join(kept.chunks)
+        if self._base_url is not None:
+            self._lend_cookie()
         return response
+
+    def _lend_cookie(self) -> None:
+        """Give another server's cookie to Yahoo's domain too, where yfinance looks for it."""
+        jar = self.cookies.jar
+        for cookie in [*jar]:
+            is_kept = cookie.domain.endswith("yahoo.com")
+            # All others, and one without an end, yfinance would store and then fail to read.
+            if not is_kept and (cookie.name, cookie.path) == _COOKIE and cookie.expires:
+                lent = copy(cookie)
+                lent.domain = ".yahoo.com"
+                jar.set_cookie(lent)
 
     def _target(self, url: str) -> str:
         parts = urlsplit(url)

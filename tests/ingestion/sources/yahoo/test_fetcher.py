@@ -22,7 +22,7 @@ from ingestion.sources.provider import (
 from ingestion.sources.source import Refused
 from ingestion.sources.yahoo import session as yahoo_session
 from ingestion.sources.yahoo.client import Client
-from ingestion.sources.yahoo.fetcher import YahooFetcher
+from ingestion.sources.yahoo.fetcher import YahooFetcher, connect
 from tests.ingestion.sources.yahoo.conftest import Counting, StandingClock
 from tests.ingestion.sources.yahoo.local import LocalYahoo, Reply, Row, asked_days, document, row
 
@@ -427,6 +427,57 @@ def test_every_request_is_counted_redirects_included(
 
     assert guard.calls == len(yahoo.requests) >= 5
     assert "/elsewhere" in yahoo.requests
+
+
+def test_a_symbol_asked_for_again_costs_one_request(
+    fetcher: YahooFetcher, yahoo: LocalYahoo, nyse: Calendar
+) -> None:
+    cookie = {"Set-Cookie": "A3=d=local; Path=/; Max-Age=31557600; HttpOnly"}
+    yahoo.by_path["/"] = Reply(b"", 404, cookie)
+    yahoo.script = answering(week(nyse))
+
+    fetcher.fetch(WEEK)
+    assert len(yahoo.requests) == 4, "cookie, crumb, time zone, chart"
+    fetcher.fetch(WEEK)
+    assert len(yahoo.requests) == 5
+
+
+@pytest.mark.parametrize(
+    ("url", "folder"),
+    [
+        ("", "yahoo.com"),
+        ("http://127.0.0.1:8610", "127.0.0.1-8610"),
+        ("https://user:secret@example.org/x", "example.org"),
+    ],
+)
+def test_what_a_server_says_is_kept_for_that_server_alone(
+    nyse: Calendar,
+    clock: StandingClock,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    url: str,
+    folder: str,
+) -> None:
+    monkeypatch.setenv("TAPEHOUSE_ENV_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("TAPEHOUSE_STATE_DIR", str(tmp_path))
+    if url:
+        monkeypatch.setenv("YAHOO_BASE_URL", url)
+    connect(Counting(), nyse, clock, "run").close()
+
+    assert [path.name for path in (tmp_path / "yahoo").iterdir()] == [folder]
+
+
+@pytest.mark.parametrize(
+    "cookie", ["A3=d=local; Path=/", "B=1; Path=/; Max-Age=9", "A3=; Path=/v1"]
+)
+def test_a_cookie_that_yfinance_cannot_keep_is_asked_for_again(
+    fetcher: YahooFetcher, yahoo: LocalYahoo, nyse: Calendar, cookie: str
+) -> None:
+    yahoo.by_path["/"] = Reply(b"", 404, {"Set-Cookie": cookie})
+    yahoo.script = answering(week(nyse))
+
+    for _ in range(2):
+        assert len(bars(fetcher.fetch(WEEK))) == 7
 
 
 def test_a_body_without_end_is_broken_off(
