@@ -26,7 +26,7 @@ class YahooStream(Stream):
     provider: Provider = "yahoo"
 
     def refusal(self, key: str, asking: Asking) -> int | None:
-        return None
+        return None if asking.broken is None else 429
 
     async def told(self, connection: Connection, message: Any) -> None:  # noqa: ANN401 - JSON
         if not isinstance(message, dict):

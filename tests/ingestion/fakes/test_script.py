@@ -274,6 +274,17 @@ def test_slack_is_taken_off_each_window() -> None:
     assert [windows.broken_by(at) for at in (0.0, 0.94, 0.96)] == [None, Limit(1, 1.0), None]
 
 
+def test_cookies_and_streams_count_against_a_limit_as_all_else(serve: Serve) -> None:
+    running = serve(limits={"yahoo": (Limit(2, 60.0),)})
+    get(running, "YAHOO_BASE_URL", "/")
+    assert get(running, "YAHOO_BASE_URL", "/v1/test/getcrumb").status_code == 200
+    assert get(running, "YAHOO_BASE_URL", "/v1/test/getcrumb").status_code == 429
+    assert _status(running) == 429
+    with pytest.raises(websockets.InvalidStatus, match="429"):
+        _frames(running, 0)
+    assert [one["kind"] for one in control(running, "violations")] == ["session", "chart", "stream"]
+
+
 def test_keys_have_budgets_of_their_own_and_are_noted_only_as_hashes(serve: Serve) -> None:
     running = serve(limits={"finnhub": (Limit(1, 60.0),)})
     for key in ("secret-one", "secret-two", "secret-one"):
