@@ -389,6 +389,18 @@ def test_how_long_to_wait_is_what_yahoo_says(
     assert (found.value.retry_after_s, found.value.body) == (7.0, b"Too Many Requests")
 
 
+@pytest.mark.parametrize("after", ["soon", "Mon, 05 Jan 2026 22:00:07 +99999999999", "9" * 13])
+def test_a_wait_that_is_none_is_still_a_refusal(
+    fetcher: YahooFetcher, yahoo: LocalYahoo, after: str
+) -> None:
+    yahoo.script = lambda symbol, query: Reply(b"Too Many Requests", 429, {"Retry-After": after})
+
+    with pytest.raises(RateLimitedError) as found:
+        fetcher.fetch(WEEK)
+
+    assert found.value.retry_after_s is None
+
+
 def test_a_server_that_is_not_there_is_down(
     fetcher: YahooFetcher, yahoo: LocalYahoo, clock: StandingClock, nyse: Calendar, tmp_path: Path
 ) -> None:
