@@ -320,7 +320,8 @@ def test_another_currency_passes_and_one_that_is_none_is_refused(
     yahoo.script = answering(week(nyse), currency="EUR")
     assert {bar.data.currency for bar in bars(fetcher.fetch(WEEK))} == {"EUR"}
     yahoo.script = answering(week(nyse), currency="GBp")
-    assert {one.reason for one in refused(fetcher.fetch(WEEK))} == {"contract"}
+    with pytest.raises(MalformedError, match=r"no bar among 7 .*currency"):
+        fetcher.fetch(WEEK)
 
 
 def test_a_share_class_is_asked_for_in_yahoos_spelling(
@@ -522,6 +523,38 @@ def test_intraday_bars_start_on_their_grid_and_a_snapshot_is_kept_apart(
     assert [one.reason for one in refused(made)] == ["off_grid"]
 
 
+def test_a_day_that_has_not_begun_is_not_asked_for(
+    fetcher: YahooFetcher, yahoo: LocalYahoo, nyse: Calendar, clock: StandingClock
+) -> None:
+    """Alone in its request it would be an answer without rows, and fail the days before it."""
+    sessions = nyse.sessions(date(2025, 12, 29), date(2026, 1, 2))
+    rows = [row(session, 5.25) for session in sessions]
+    yahoo.script = answering(rows, dataGranularity="1m", tradingPeriods=[])
+    clock.moment = nyse.sessions(date(2026, 1, 5))[0].open_at - timedelta(seconds=1)
+
+    made = fetcher.fetch(Unit("bars", "AAPL", date(2025, 12, 29), date(2026, 1, 5), "1m"))
+
+    assert len(bars(made)) == len(made) == 4
+    assert [asked_days(query)[1] for _, query in yahoo.ranges] == [date(2026, 1, 4)]
+    with pytest.raises(NoDataError, match="no session has begun"):
+        fetcher.fetch(Unit("bars", "AAPL", date(2026, 1, 5), date(2026, 1, 5), "1m"))
+
+
+def test_an_answer_none_of_whose_rows_is_a_bar_is_a_failure_and_kept_whole(
+    fetcher: YahooFetcher, yahoo: LocalYahoo, nyse: Calendar
+) -> None:
+    """Yahoo appends the live row to any range: of a symbol without a past it is the only one."""
+    (today,) = nyse.sessions(date(2026, 1, 5), date(2026, 1, 5))
+    body = document("AAPL", [row(today, 7.5)], {})
+    yahoo.script = lambda symbol, query: Reply(body)
+
+    with pytest.raises(MalformedError, match=r"no bar among 1 .*outside_range") as found:
+        fetcher.fetch(WEEK)
+
+    assert found.value.body == body
+    assert dict(found.value.context)["asked_symbol"] == "AAPL"
+
+
 def test_minutes_are_asked_for_in_weeks(
     fetcher: YahooFetcher, yahoo: LocalYahoo, nyse: Calendar
 ) -> None:
@@ -568,6 +601,6 @@ def test_what_yahoo_does_not_have_is_told_without_asking(fetcher: YahooFetcher, 
 def test_a_range_without_sessions_is_not_asked_for(
     fetcher: YahooFetcher, yahoo: LocalYahoo
 ) -> None:
-    with pytest.raises(NoDataError, match="no session"):
+    with pytest.raises(NoDataError, match="no session has begun"):
         fetcher.fetch(Unit("bars", "AAPL", date(2026, 1, 3), date(2026, 1, 4), "1d"))
     assert yahoo.requests == []
