@@ -240,6 +240,29 @@ def test_a_value_that_is_no_decimal_refuses_its_row_alone_with_the_rows_own_text
     assert json.loads(found.body)["timestamp"] == rows[2][0]
 
 
+@pytest.mark.parametrize(
+    ("sent", "text"),
+    [
+        ("34.099998474121094", "34.099998474121094"),
+        ("34.0999984741210945", "34.0999984741210945"),
+        ("0.100000000000000006", "0.100000000000000006"),
+        ("9007199254740993", "9007199254740993"),
+        ("34.10", "34.1"),
+        ("1.5E+2", "150"),
+        ("-0.0", "0"),
+    ],
+)
+def test_a_number_keeps_the_digits_that_no_float_holds(
+    fetcher: YahooFetcher, yahoo: LocalYahoo, nyse: Calendar, sent: str, text: str
+) -> None:
+    rows = week(nyse)
+    rows[2] = (*rows[2][:4], "HERE", *rows[2][5:])
+    body = document("AAPL", rows, {}).replace(b'"HERE"', sent.encode())
+    yahoo.script = lambda symbol, query: Reply(body)
+
+    assert bars(fetcher.fetch(WEEK))[2].data.close == text
+
+
 @pytest.mark.parametrize("stamp", [1766847600, 1767191400000, -(10**30), "soon", 1.5, None])
 def test_a_row_on_no_session_is_refused(
     fetcher: YahooFetcher, yahoo: LocalYahoo, nyse: Calendar, stamp: Any

@@ -134,6 +134,26 @@ def test_what_is_subscribed_is_in_yahoos_spelling_and_comes_back_in_ours(nyse: C
     assert quote.data == {"id": "BRK-B", "price": 1.5, "time": "1736509140000", "day_volume": "7"}
 
 
+def test_it_subscribes_again_while_it_listens(
+    nyse: Calendar, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Yahoo closes a connection that says nothing."""
+    monkeypatch.setattr(stream, "_HEARTBEAT_S", 0.0)
+    asked: list[Any] = []
+
+    def handler(connection: ServerConnection) -> None:
+        asked.extend(json.loads(connection.recv(timeout=5)) for _ in range(3))
+        connection.send(frame(GOLDEN))
+        with pytest.raises(ConnectionClosed):
+            hold(connection)
+
+    with serving(handler) as url:
+        _, source = received(url, nyse, 1)
+
+    assert asked == [{"subscribe": ["AAPL"]}] * 3
+    assert source.facts()["connections"] == 1
+
+
 def test_the_same_update_twice_is_one_event_and_a_changed_one_another(nyse: Calendar) -> None:
     first = update(id="AAPL", price=1.5, time=1736509140000)
     other = update(id="AAPL", price=1.75, time=1736509140000)
