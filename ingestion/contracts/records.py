@@ -54,8 +54,9 @@ class BarData(Struct, frozen=True, kw_only=True):
     adj_close: Annotated[
         Decimal | None,
         Meta(
-            description="the close adjusted for splits and dividends, whatever `adjustment` says of"
-            " the other prices; null where the source gives none"
+            description="the close adjusted for the splits and dividends up to as_of, whatever"
+            " `adjustment` says of the other prices: not on one basis with that of a bar whose"
+            " as_of lies before a dividend since; null where the source gives none"
         ),
     ]
     currency: Currency

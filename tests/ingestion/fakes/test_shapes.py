@@ -52,6 +52,13 @@ def _type(value: Any) -> str:
     return "number" if isinstance(value, int | float) else "text"
 
 
+def test_each_sample_has_its_provenance_beside_it() -> None:
+    told = re.findall(r"`([^`]+)`", (SAMPLES / "PROVENANCE.md").read_text())
+    files = {path.name for path in SAMPLES.glob("*/*")}
+    assert len(files) > 30
+    assert files <= {name.rpartition("/")[2] for name in told}
+
+
 def test_a_shape_tells_names_types_and_nesting_apart() -> None:
     assert shape({"a": [1]}) == {("", "object"), (".a", "list"), (".a[]", "number")}
     different: list[Any] = [{"b": [1]}, {"a": ["1"]}, {"a": [[1]]}, {"a": [None]}, {"a": 1}]
