@@ -3,6 +3,7 @@
 import base64
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -38,6 +39,8 @@ GOLDEN_FIELDS = {
 }  # fmt: skip
 
 Handler = Callable[[ServerConnection], None]
+# What does not come is missed after so long.
+PATIENCE_S = 30.0
 
 
 @contextmanager
@@ -88,19 +91,21 @@ def received(
 ) -> tuple[list[Any], YahooStream]:
     """The first things that a stream gives, silence left out; then it is asked to stop."""
     made: list[Any] = []
+    until = time.monotonic() + PATIENCE_S
     source = stream.connect(
         options.pop("guard", Unguarded()),
         symbols,
         nyse,
         options.pop("clock", SystemClock()),
         "run-1",
-        lambda: len(made) >= count,
+        lambda: len(made) >= count or time.monotonic() > until,
         url,
     )
     source._patience = options.pop("patience", Patience(base_s=0.01))
     for one in source.messages():
         if one is not None:
             made.append(one)
+    assert len(made) >= count, f"{len(made)} of {count} in {PATIENCE_S} s"
     return made, source
 
 
