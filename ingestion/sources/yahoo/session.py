@@ -168,8 +168,7 @@ def _judge(response: Response, now: datetime) -> None:
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         raise ProviderDownError(f"Yahoo: status {status}", body)
     if status in _NO_DATA:
-        reason = answer.description(body) or "no reason given"
-        raise NoDataError(f"Yahoo: {reason} ({status})", body)
+        raise NoDataError(f"Yahoo: {answer.reason(body)} ({status})", body)
     if status not in (HTTPStatus.OK, HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, *_REDIRECTS):
         raise MalformedError(f"Yahoo: expected status 200, found {status}", body)
 

@@ -203,12 +203,13 @@ def test_a_null_row_is_kept_and_later_backfilled(serve: Serve) -> None:
 
 def test_a_split_that_appears_re_bases_the_history(serve: Serve) -> None:
     running = serve(Split(provider="yahoo", symbol="IBM", session=-1, ratio=2, at_s=1.0))
-    before = _history(running, "IBM", start="2013-02-25", end="2013-03-01")
+    before = _history(running, "IBM", start="2013-02-06", end="2013-03-01")
     _wait(running, 1.1)
     _forget()
-    after = _history(running, "IBM", start="2013-02-25", end="2013-03-01")
-    assert (after["Close"] / before["Close"]).round(6).tolist() == [0.5] * 4
-    assert after["Stock Splits"].tolist() == [0, 0, 0, 2]
+    after = _history(running, "IBM", start="2013-02-06", end="2013-03-01")
+    assert (after["Close"] / before["Close"]).round(6).tolist() == [0.5] * 16
+    assert after["Stock Splits"].tolist() == [0] * 15 + [2]
+    assert (before["Dividends"].iloc[0], after["Dividends"].iloc[0]) == (0.85, 0.425)
     assert (after["Volume"] == 2 * before["Volume"]).all()
 
 

@@ -401,6 +401,30 @@ def test_a_refusal_is_a_typed_error(
         fetcher.fetch(WEEK)
 
 
+@pytest.mark.parametrize("status", [200, 404])
+def test_a_reason_of_any_length_fits_into_a_line(
+    fetcher: YahooFetcher, yahoo: LocalYahoo, status: int
+) -> None:
+    body = chart_error("Not Found", "long " * 400_000)
+    yahoo.script = lambda symbol, query: Reply(body, status)
+
+    with pytest.raises(NoDataError, match="long long") as found:
+        fetcher.fetch(WEEK)
+    assert len(str(found.value)) < 400
+    assert found.value.body == body
+
+
+def test_a_currency_of_any_length_fits_into_a_dead_letter(
+    fetcher: YahooFetcher, yahoo: LocalYahoo, nyse: Calendar
+) -> None:
+    yahoo.script = answering(week(nyse), currency="USD" * 700_000)
+
+    with pytest.raises(MalformedError) as found:
+        fetcher.fetch(WEEK)
+    assert sum(len(value) for _, value in found.value.context) < 500
+    assert len(str(found.value)) < 1_000
+
+
 @pytest.mark.parametrize("after", ["7", "Mon, 05 Jan 2026 22:00:07 GMT"])
 def test_how_long_to_wait_is_what_yahoo_says(
     fetcher: YahooFetcher, yahoo: LocalYahoo, after: str
