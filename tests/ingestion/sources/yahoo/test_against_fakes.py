@@ -1,8 +1,10 @@
 """The adapter behind the real guard, against the local Yahoo, which counts and judges."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
-from datetime import date
+from datetime import date, datetime
+from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -11,17 +13,19 @@ import pytest
 
 from ingestion.calendar import Calendar
 from ingestion.clock import SystemClock
+from ingestion.contracts.records import BarMessage
 from ingestion.fakes.running import Running
-from ingestion.fakes.script import Limit, Status
+from ingestion.fakes.script import Limit, NullRow, Status
 from ingestion.limits.file import LimitsFile
 from ingestion.limits.guard import ProviderGuard
 from ingestion.limits.guards import Guards
 from ingestion.settings import LimitsSettings
 from ingestion.sources.fetcher import Unit
+from ingestion.sources.provider import Unguarded
 from ingestion.sources.yahoo.client import Client
 from ingestion.sources.yahoo.fetcher import YahooFetcher
-from tests.ingestion.fakes.conftest import Serve, control, serve
-from tests.ingestion.sources.yahoo.conftest import forget
+from tests.ingestion.fakes.conftest import EVENING, Serve, control, serve
+from tests.ingestion.sources.yahoo.conftest import StandingClock, forget
 
 __all__ = ["serve"]  # a fixture
 
@@ -86,3 +90,46 @@ def test_a_wave_of_refusals_is_waited_for_as_long_as_it_says(
     ]
     assert len(waits) == guard.facts()["rate_limited"] == 2
     assert min(waits) >= 1.0
+
+
+def test_bars_minutes_and_actions_are_digit_for_digit_what_was_handed_out(
+    serve: Serve, nyse: Calendar, tmp_path: Path
+) -> None:
+    null = NullRow(provider="yahoo", symbol="MSFT", session=date(2003, 2, 20), keep_volume=False)
+    running = serve(null)
+    clock, url = StandingClock(EVENING), running.urls["YAHOO_BASE_URL"]
+    with Client(Unguarded(), clock, tmp_path / "yahoo", url, 5.0) as client:
+        forget()
+        fetcher = YahooFetcher(client, nyse, clock, "run")
+        made = [
+            *fetcher.fetch(Unit("bars", "MSFT", date(2003, 2, 10), date(2003, 2, 28), "1d")),
+            *fetcher.fetch(Unit("bars", "NVDA", date(2013, 2, 25), date(2013, 2, 28), "5m")),
+        ]
+
+    found = dict(identified(one) for one in made)
+    noted = {
+        (one["kind"], one["symbol"], int(one["time"])): [
+            None if value is None else Decimal(repr(value)) for value in one["values"]
+        ]
+        for one in control(running, "observations", provider="yahoo")
+    }
+    # Whoever asks for a time zone is given the latest bar.
+    asked_for = {at: values for at, values in noted.items() if at in found}
+    assert found == asked_for
+    assert len(noted) - len(found) == 2
+    kinds = Counter(kind for kind, _, _ in found)
+    assert kinds == {"bar.1d": 14, "bar.5m": 4 * 78, "split": 1, "dividend": 1}
+    assert [None] * 6 in found.values()
+
+
+def identified(made: Any) -> tuple[tuple[str, str, int], list[Decimal | None]]:
+    """A message as the server notes what it hands out."""
+    at = int(datetime.fromisoformat(made.event_time).timestamp())
+    data = made.data
+    if isinstance(made, BarMessage):
+        texts = [data.open, data.high, data.low, data.close, data.volume]
+        texts += [data.adj_close] if data.interval == "1d" else []
+        values = [None if text is None else Decimal(text) for text in texts]
+        return (f"bar.{data.interval}", made.symbol, at), values
+    told = [data.amount] if data.type == "dividend" else [data.ratio, "1"]
+    return (data.type, made.symbol, at), [Decimal(text) for text in told]
