@@ -18,9 +18,9 @@ from yfinance.pricing_pb2 import PricingData
 from ingestion.calendar import Calendar
 from ingestion.clock import SystemClock
 from ingestion.contracts.records import QuoteMessage
-from ingestion.sources.provider import DeniedError, Unguarded
+from ingestion.sources.provider import DeniedError, RateLimitedError, Unguarded
 from ingestion.sources.source import Refused
-from ingestion.sources.yahoo import stream
+from ingestion.sources.yahoo import socket, stream
 from ingestion.sources.yahoo.stream import Patience, YahooStream
 from tests.ingestion.sources.yahoo.conftest import Counting, StandingClock
 
@@ -281,6 +281,22 @@ def test_a_denied_stream_ends(nyse: Calendar) -> None:
             received(f"ws://127.0.0.1:{_port(server)}", nyse, 1)
         server.shutdown()
         thread.join()
+
+
+def test_a_refused_stream_says_how_long_to_wait() -> None:
+    def refuse(connection: ServerConnection, request: Any) -> Any:
+        response = connection.respond(429, "no")
+        response.headers["Retry-After"] = "7"
+        return response
+
+    with serve(hold, "127.0.0.1", 0, process_request=refuse) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        with pytest.raises(RateLimitedError) as found:
+            socket.connect(f"ws://127.0.0.1:{_port(server)}", SystemClock())
+        server.shutdown()
+        thread.join()
+    assert found.value.retry_after_s == 7.0
 
 
 def test_a_server_that_is_not_there_is_tried_again(nyse: Calendar) -> None:
