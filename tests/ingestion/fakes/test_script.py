@@ -4,6 +4,7 @@ import asyncio
 import base64
 import hashlib
 import json
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from starlette.datastructures import URL
 from ingestion.errors import SettingsError
 from ingestion.fakes import script as scripts
 from ingestion.fakes.faults import Faults
+from ingestion.fakes.finnhub_stream import FinnhubStream
 from ingestion.fakes.limits import Windows
 from ingestion.fakes.record import Record
 from ingestion.fakes.running import Running, running
@@ -33,6 +35,8 @@ from ingestion.fakes.script import (
     load,
 )
 from ingestion.fakes.site import Options
+from ingestion.fakes.stream import Connection, Stream
+from ingestion.fakes.yahoo_stream import YahooStream
 from tests.ingestion.fakes.conftest import EVENING, MORNING, Serve, control, get
 
 EXAMPLE = Path(__file__).parents[3] / "ingestion" / "fakes" / "example-script.yml"
@@ -235,6 +239,25 @@ def test_what_went_out_in_place_of_an_answer_is_told_by_its_hash(
         ("yahoo", "stream", bad),
         ("yahoo", "stream", hashlib.sha256(error.encode()).hexdigest()),
     ]
+
+
+@pytest.mark.parametrize("kind", [YahooStream, FinnhubStream])
+def test_who_unsubscribes_while_frames_are_made_stays_unsubscribed(
+    serve: Serve, kind: type[Stream]
+) -> None:
+    since = MORNING - timedelta(hours=1)
+    connection = Connection(None, None, None, "test")  # type: ignore[arg-type]
+    connection.symbols = {"AAPL": since, "IBM": since}
+
+    async def frames() -> list[Any]:
+        made = kind(serve(served_at=MORNING).house).frames(connection, MORNING)
+        first = asyncio.create_task(anext(made))
+        await asyncio.sleep(0)
+        del connection.symbols["IBM"]
+        return [await first, *[frame async for frame in made]]
+
+    given = [one.symbol for frame in asyncio.run(frames()) for one in frame.given]
+    assert set(given) == set(connection.symbols) == {"AAPL"}
 
 
 def test_what_a_mute_stream_kept_back_is_counted_and_not_handed_out() -> None:
