@@ -117,6 +117,18 @@ def test_yahoo_errors(served: Running) -> None:
     assert words(refused.json()) == words(published)
 
 
+@pytest.mark.parametrize(("interval", "days"), [("1m", 30), ("5m", 60), ("1h", 730)])
+def test_yahoo_keeps_what_is_within_sessions_for_so_long(
+    served: Running, interval: str, days: int
+) -> None:
+    for age, status in ((days - 1, 200), (days + 1, 422)):
+        start = int(EVENING.timestamp()) - age * 86_400
+        query = {"interval": interval, "period1": start, "period2": start + 86_400}
+        answer = get(served, "YAHOO_BASE_URL", "/v8/finance/chart/IBM", **query)
+        assert answer.status_code == status
+    assert f"within the last {days} days" in answer.json()["chart"]["error"]["description"]
+
+
 def test_yahoo_429(serve: Serve) -> None:
     running = serve(limits={"yahoo": (Limit(1, 60.0),)})
     for _ in range(2):
