@@ -459,6 +459,17 @@ def test_a_server_that_is_not_there_is_down(
         YahooFetcher(client, nyse, clock, "run").fetch(WEEK)
 
 
+@pytest.mark.parametrize("name", ["tkr-tz.db", "cookies.db"])
+def test_a_damaged_file_of_yfinance_is_told_from_a_dead_server(
+    fetcher: YahooFetcher, yahoo: LocalYahoo, nyse: Calendar, tmp_path: Path, name: str
+) -> None:
+    (tmp_path / "yfinance" / name).write_bytes(b"no database " * 1000)
+    yahoo.script = answering(week(nyse))
+
+    with pytest.raises(ProviderDownError, match="not a database"):
+        fetcher.fetch(WEEK)
+
+
 def test_a_denied_crumb_is_made_anew(
     fetcher: YahooFetcher, yahoo: LocalYahoo, nyse: Calendar
 ) -> None:
