@@ -207,6 +207,18 @@ def _frames(running: Running, count: int) -> list[str | bytes]:
     return asyncio.run(listen())
 
 
+@pytest.mark.parametrize(
+    ("name", "query"), [("YAHOO_STREAM_URL", ""), ("FINNHUB_STREAM_URL", "?token=key")]
+)
+def test_a_stream_is_labelled_as_simulated(served: Running, name: str, query: str) -> None:
+    async def label() -> str | None:
+        async with websockets.connect(f"{served.urls[name]}{query}") as one:
+            assert one.response is not None
+            return one.response.headers.get("X-Tapehouse-Simulated")
+
+    assert asyncio.run(label()) == "true"
+
+
 def test_a_stream_gives_payloads_as_frames(serve: Serve, tmp_path: Path) -> None:
     bodies = [b'{"type":"pricing","message":"!"}', b"\xff"]
     path = tmp_path / "bad.jsonl"
