@@ -217,6 +217,29 @@ def test_a_closed_connection_is_opened_again_through_the_guard(nyse: Calendar, c
     assert source.facts()["lost"] == 2
 
 
+def test_pauses_grow_until_something_is_heard(
+    nyse: Calendar, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    longest: list[float] = []
+
+    def none(_: float, bound: float) -> float:
+        longest.append(bound)
+        return 0.0
+
+    monkeypatch.setattr(stream.random, "uniform", none)
+    with serving(sending(frame(GOLDEN), then=lambda connection: connection.close())) as url:
+        received(url, nyse, 4, patience=Patience(base_s=1.0))
+    assert longest[:3] == [2.0, 2.0, 2.0]
+
+    longest.clear()
+    source = stream.connect(
+        Unguarded(), ["AAPL"], nyse, SystemClock(), "run", lambda: len(longest) > 4, "ws://[::1]:9"
+    )
+    source._patience = Patience(base_s=1.0, cap_s=10.0)
+    assert list(source.messages()) == []
+    assert longest == [2.0, 4.0, 8.0, 10.0, 10.0]
+
+
 def test_a_mute_connection_is_left_in_a_session_and_not_at_night(nyse: Calendar) -> None:
     class Running(StandingClock):
         """A second passes with each reading."""
