@@ -333,7 +333,8 @@ class YahooSettings(Section):
 
     base_url: str | None = None
     stream_url: str = "wss://streamer.finance.yahoo.com/?version=2"
-    timeout_s: float = Field(default=10.0, gt=0)
+    # A request that takes longer is no more counted as under way by the budget (60 s).
+    timeout_s: float = Field(default=10.0, gt=0, le=30)
 
 
 SECTIONS: tuple[type[Section], ...] = (
