@@ -144,6 +144,11 @@ def test_a_generated_market_is_sent_with_its_bars(
     kafka.read("stock-market-realtime", summary["trades"])
 
 
+ONE_GENERATED = [
+    *("simulator", "--generated", "1"), *("--end", "2024-01-02", "--last-sessions", "1"),
+]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
@@ -153,6 +158,8 @@ def test_a_generated_market_is_sent_with_its_bars(
         (["simulator", "--volume-fraction", "x"], "--volume-fraction"),
         (["simulator", "--symbol", "NOPE"], "NOPE"),
         (["simulator", "--generated", "2", "--start", "2024-01-02"], "--end"),
+        ([*ONE_GENERATED, "--symbol", "A", "--symbol", "B"], "--symbol"),
+        ([*ONE_GENERATED, "--symbol", "../etc"], "symbol"),
         (["simulator", "--generated", "2", "--end", "2024-01-02"], "--last-sessions"),
         (
             ["simulator", "--generated", "2", "--start", "2024-01-06", "--end", "2024-01-07"],

@@ -243,6 +243,29 @@ def test_a_symbol_that_yahoo_does_not_have_fails_the_run_and_not_the_others(
     assert producer.report()["no_data_yahoo"] == 1
 
 
+@pytest.mark.parametrize("kind", ["yahoo", "alphavantage", "finnhub"])
+def test_a_share_class_is_one_symbol_however_it_is_spelled(
+    serve: Serve, producer: Producer, kind: str
+) -> None:
+    spelled = [part for symbol in ("brk-b", "BRK.B", "BRK-B") for part in ("--symbol", symbol)]
+    found = producer.at(serve(**NOW, **NO_LIMITS)).run(kind, "--once", *spelled)
+
+    assert found.returncode == 0, found.stderr
+    assert "note:" not in found.stderr
+    topic = "stock-quotes" if kind == "finnhub" else "stock-market-batch"
+    assert {one.symbol for one in producer.sent(topic)} == {"BRK.B"}
+    assert producer.report().get("units", 1) == 1
+
+
+def test_a_symbol_that_is_nobody_s_is_told_and_asked_for(serve: Serve, producer: Producer) -> None:
+    found = producer.at(serve(**NOW)).run("yahoo", "--symbol", "fb", "--symbol", "IBM")
+
+    assert found.returncode == 0, found.stderr
+    assert "note: FB is no symbol of today's instruments" in found.stderr
+    assert "IBM is no symbol" not in found.stderr
+    assert {one.symbol for one in producer.sent()} == {"FB", "IBM"}
+
+
 def test_an_answer_that_is_none_is_a_dead_letter_byte_for_byte(
     serve: Serve, producer: Producer
 ) -> None:
