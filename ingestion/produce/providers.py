@@ -25,7 +25,7 @@ from ingestion.sources.alphavantage.fetcher import AlphaVantage
 from ingestion.sources.fetch import Http, Key
 from ingestion.sources.fetcher import Fetcher
 from ingestion.sources.finnhub.quotes import FinnhubQuotes
-from ingestion.sources.finnhub.stream import FinnhubTrades, connector
+from ingestion.sources.finnhub.stream import FinnhubTrades, Patience, connector
 from ingestion.sources.observed import Envelopes
 from ingestion.sources.progress import Progress
 from ingestion.sources.yahoo import fetcher as yahoo_bars
@@ -91,7 +91,9 @@ class Providers:
         settings, run = FinnhubSettings.load(), self.run
         connect = connector(settings.stream_url, settings.key())
         envelopes = Envelopes(FINNHUB, run.run_id)
-        return FinnhubTrades(connect, symbols, run.calendar, run.clock, envelopes, run.stopping)
+        patience = Patience(mute_after_s=settings.mute_after_s)
+        context = (run.calendar, run.clock, envelopes, run.stopping)
+        return FinnhubTrades(connect, symbols, *context, patience)
 
     def updates(self, symbols: Sequence[str]) -> yahoo_stream.YahooStream:
         """Return Yahoo's stream of quotes."""
