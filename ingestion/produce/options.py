@@ -98,9 +98,10 @@ def duration_s(text: str | None) -> float | None:
     if text is None:
         return None
     found = _DURATION.fullmatch(text)
-    if found is None:
+    seconds = float(found[1]) * _SECONDS[found[2]] if found else 0.0
+    if not seconds:
         raise SettingsError(f"--every: expected a duration such as 90s, 15m or 6h, found {text!r}")
-    return float(found[1]) * _SECONDS[found[2]]
+    return seconds
 
 
 def refuse_both(**options: object) -> None:

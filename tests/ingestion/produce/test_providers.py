@@ -235,12 +235,16 @@ def test_a_round_that_fails_does_not_end_the_repetition(serve: Serve, producer: 
 def test_a_symbol_that_yahoo_does_not_have_fails_the_run_and_not_the_others(
     serve: Serve, producer: Producer
 ) -> None:
-    line = producer.at(serve(**NOW)).failed("yahoo", "--symbol", "NOSUCH", "--symbol", "IBM")
+    found = producer.at(serve(**NOW)).run("yahoo", "--symbol", "NOSUCH", "--symbol", "IBM")
 
+    assert found.returncode == 1
+    line = found.stderr.splitlines()[-1]
     assert "1 of 2 units not served by any provider" in line
     assert "NOSUCH" in line
     assert {one.symbol for one in producer.sent()} == {"IBM"}
     assert producer.report()["no_data_yahoo"] == 1
+    assert "budget left" in found.stdout, "the table, all the same"
+    assert f"failed: sent {len(producer.sent())}, delivered {len(producer.sent())}" in found.stdout
 
 
 @pytest.mark.parametrize("kind", ["yahoo", "alphavantage", "finnhub"])
@@ -340,7 +344,9 @@ def test_trades_are_sent_until_a_stop(serve: Serve, producer: Producer) -> None:
     trades = producer.sent("stock-market-realtime")
     assert all(isinstance(one, TradeMessage) and one.simulated for one in trades)
     assert len({one.event_id for one in trades}) == len(trades) == report["trades"] > 100
-    assert report["providers"] == {"finnhub": {"fetched": len(trades), "refused": 0}}
+    assert report["providers"] == {
+        "finnhub": {"fetched": len(trades), "refused": 0, "sent": len(trades)}
+    }
 
 
 @pytest.mark.parametrize("premium", [False, True])
@@ -394,6 +400,9 @@ def test_bars_come_from_the_next_provider_where_the_first_is_down(
     assert report["changes"] == 2
     assert (report["served_yahoo"], report["served_alphavantage"]) == (2, 1)
     assert set(report["providers"]) == {"yahoo", "alphavantage"}
+    for name, row in report["providers"].items():
+        mine = [one for one in producer.sent() if one.source == name]
+        assert row["sent"] == row["fetched"] + row["refused"] == len(mine) > 0
 
 
 def test_quotes_come_from_the_next_provider_where_the_budget_is_spent(
@@ -465,6 +474,7 @@ def test_of_the_built_in_list_a_provider_without_key_is_left_out_and_told(
     [
         (("yahoo", "--interval", "30m"), "--interval"),
         (("yahoo", "--every", "soon"), "--every"),
+        (("yahoo", "--every", "0s"), "--every"),
         (("yahoo", "--once", "--stream"), "--stream"),
         (("yahoo", "--stream", "--start", "2024-01-02"), "--start"),
         (("yahoo", "--universe", "some"), "--universe"),
