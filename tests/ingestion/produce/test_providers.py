@@ -5,15 +5,18 @@ import os
 import signal
 import threading
 import time
+from base64 import b64encode
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from drill import hostile
 from ingestion.contracts import envelope
 from ingestion.contracts.records import (
     BarMessage,
@@ -23,7 +26,16 @@ from ingestion.contracts.records import (
     TradeMessage,
 )
 from ingestion.fakes.running import Running
-from ingestion.fakes.script import Limit, NullRow, Refusal, Replace, Restate, Status
+from ingestion.fakes.script import (
+    Limit,
+    NullRow,
+    Payload,
+    Refusal,
+    Replace,
+    Restate,
+    StaleQuote,
+    Status,
+)
 from ingestion.instruments.reader import selected
 from tests.ingestion.fakes.conftest import MORNING, Serve, control, serve
 from tests.ingestion.produce.conftest import Command, Ended, MockKafka
@@ -324,6 +336,53 @@ def test_one_round_fails_where_a_quote_was_not_served(serve: Serve, producer: Pr
     assert "FB quote" in line
     assert [one.symbol for one in producer.sent("stock-quotes")] != []
     assert {one.symbol for one in producer.sent("stock-quotes")} == {"IBM", "AAPL"}
+
+
+def test_a_zero_quote_and_a_stale_one_are_sent_as_they_were_given(
+    serve: Serve, producer: Producer
+) -> None:
+    """They are valid, and silver's to judge: none is dropped, mended or taken for another's."""
+    running = serve(StaleQuote(provider="finnhub"), served_at=MORNING, **NO_LIMITS)
+    report = producer.at(running).ok("finnhub", "--once", "--symbol", "NOSUCH", "--symbol", "FB")
+
+    zero, stale = sorted(producer.sent("stock-quotes"), key=lambda one: one.event_time)
+    assert isinstance(zero, QuoteMessage)
+    assert isinstance(stale, QuoteMessage)
+    assert (zero.symbol, zero.event_time) == ("NOSUCH", "1970-01-01T00:00:00.000000Z")
+    assert zero.data == {
+        "c": 0, "d": None, "dp": None, "h": 0, "l": 0, "o": 0, "pc": 0, "t": 0,
+    }  # fmt: skip
+    assert (stale.symbol, stale.event_time) == ("FB", "2013-02-27T21:00:00.000000Z")
+    assert [*stale.data.values()] == control(running, "observations", kind="quote")[0]["values"]
+    assert (report["refused"], producer.letters()) == (0, [])
+
+
+def test_every_hostile_body_that_a_provider_sends_is_a_letter(
+    serve: Serve, producer: Producer, tmp_path: Path
+) -> None:
+    """By its server's HTTP, through the command, to Kafka: not one ends the run, none is lost."""
+    bodies = [record.value for record in hostile.records() if record.value]
+    lines = [
+        json.dumps({"name": str(number), "body_b64": b64encode(body).decode()})
+        for number, body in enumerate(bodies)
+    ]
+    (tmp_path / "bodies.jsonl").write_text("\n".join(lines))
+    fault = Payload(
+        provider="finnhub", kind="quote", requests=len(bodies), file=str(tmp_path / "bodies.jsonl")
+    )
+    running = serve(fault, **NOW, **NO_LIMITS)
+    producer.at(running).environment |= {"LIMITS_BREAKER_FAILURES": "1000"}
+    with stopped_when(lambda: asked(running, "finnhub.quote") > len(bodies)):
+        report = producer.ok("finnhub", "--symbol", "IBM", "--every", "0.005s")
+
+    letters = producer.letters()
+    whole = [one.get("sha256", sha256(one["body"]).hexdigest().encode()) for one in letters]
+    given = {sha256(body).hexdigest().encode() for body in bodies}
+    assert {*whole} == given
+    assert len(whole) == len(bodies)
+    assert report["providers"]["finnhub"]["refused"] == len(letters)
+    assert report["delivered"] == len(letters) + len(producer.sent("stock-quotes"))
+    assert report["polls"] >= len(bodies)
 
 
 def test_a_wrong_key_is_an_error_and_is_not_told(serve: Serve, producer: Producer) -> None:
