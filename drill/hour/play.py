@@ -17,7 +17,7 @@ from typing import IO, Any, Final
 import msgspec
 
 from drill.hour.facts import decoded
-from drill.hour.judge import Ended, Truth, Window
+from drill.hour.truth import Ended, Truth, Window
 from ingestion.errors import StackError
 from ingestion.settings import ROOT
 

@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from drill.hour.judge import Record, judge, unplayed
+from drill.hour.judge import judge, unplayed
 from drill.hour.play import Player, hour
+from drill.hour.truth import Record
 from ingestion.contracts.topics import TOPICS
 from tests.ingestion.produce.conftest import MockKafka, kafka, mock_environment
 

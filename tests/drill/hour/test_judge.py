@@ -10,7 +10,8 @@ from uuid import UUID
 import pytest
 
 from drill.hour.facts import decoded
-from drill.hour.judge import Ended, Record, Truth, Window, judge, unplayed
+from drill.hour.judge import judge, unplayed
+from drill.hour.truth import Ended, Record, Truth, Window
 
 START = 1_700_000_000.0
 BODY = b'{"c":NaN}'
