@@ -507,6 +507,23 @@ def test_a_refusal_with_200_is_no_data_and_the_next_one_is_asked(
     assert report["providers"]["alphavantage"]["rate_limited"] == 1
 
 
+def test_a_letter_names_the_provider_that_gave_it_and_another_one_serves(
+    serve: Serve, producer: Producer
+) -> None:
+    fault = Replace(provider="finnhub", kind="quote", find='"c":[0-9.]+', text='"c":NaN')
+    report = producer.at(serve(fault, **NOW, **NO_LIMITS)).ok("quotes", "--once", "--symbol", "IBM")
+
+    [letter] = producer.letters()
+    assert letter["source"] == b"finnhub"
+    assert b'"c":NaN' in letter["body"]
+    assert [one.source for one in producer.sent("stock-quotes")] == ["alphavantage"]
+    rows = report["providers"]
+    assert {name: (row["fetched"], row["refused"], row["sent"]) for name, row in rows.items()} == {
+        "finnhub": (0, 1, 1),
+        "alphavantage": (1, 0, 1),
+    }
+
+
 @pytest.mark.parametrize(
     ("arguments", "variable"),
     [
