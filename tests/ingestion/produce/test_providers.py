@@ -96,6 +96,10 @@ class Producer:
     def sent(self, topic: str = "stock-market-batch") -> list[Message]:
         return [envelope.decode(found.value() or b"") for found in self._kafka.all(topic)]
 
+    def spools(self) -> list[str]:
+        """The spools that were used: streams that run beside each other must not share one."""
+        return sorted(path.name for path in (self._folder / "state" / "spool").iterdir())
+
     def letters(self) -> list[dict[str, Any]]:
         return [
             {name: value for name, value in found.headers() or ()} | {"body": found.value()}
@@ -304,6 +308,7 @@ def test_the_stream_of_yahoo_is_sent_until_it_is_stopped(serve: Serve, producer:
     quotes = producer.sent("stock-quotes")
     assert len(quotes) == report["quotes"] == report["providers"]["yahoo"]["fetched"] > 10
     assert {(one.source, one.symbol, one.simulated) for one in quotes} == {("yahoo", "AAPL", True)}
+    assert producer.spools() == ["yahoo-stream"]
 
 
 def test_one_round_of_quotes_is_one_of_each_symbol(serve: Serve, producer: Producer) -> None:
@@ -315,6 +320,7 @@ def test_one_round_of_quotes_is_one_of_each_symbol(serve: Serve, producer: Produ
     assert all(isinstance(one, QuoteMessage) and one.simulated for one in quotes)
     assert report["providers"]["finnhub"]["requests"] == 10
     assert report["providers"]["finnhub"]["left"].keys() == {"1000/second"}
+    assert producer.spools() == ["finnhub-quotes"]
 
 
 def test_quotes_are_polled_until_a_stop(serve: Serve, producer: Producer) -> None:
@@ -408,6 +414,7 @@ def test_trades_are_sent_until_a_stop(serve: Serve, producer: Producer) -> None:
     assert report["providers"] == {
         "finnhub": {"fetched": len(trades), "refused": 0, "sent": len(trades)}
     }
+    assert producer.spools() == ["finnhub-trades"]
 
 
 def test_a_mute_stream_is_opened_anew_after_the_time_that_is_set(
