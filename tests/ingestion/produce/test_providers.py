@@ -428,6 +428,8 @@ def test_a_mute_stream_is_opened_anew_after_the_time_that_is_set(
 
     assert report["mute_connections"] >= 1
     assert report["gaps"] >= 1
+    opened = [one["elapsed_s"] for one in control(running, "requests") if one["kind"] == "stream"]
+    assert opened[1] - opened[0] < 30, "not the minute that it is without"
 
 
 @pytest.mark.parametrize("premium", [False, True])
