@@ -26,7 +26,8 @@ def test_whoever_sees_the_mute_socket_lives_to_tell() -> None:
     begins, ends = mute["at_s"], mute["at_s"] + mute["for_s"]
     ended = [(one["at_s"], one["by"]) for one in played.restarts if one["of"] == "trades"]
 
-    assert not [at for at, _ in ended if begins <= at <= ends]
+    # A handshake may have to wait for the circuit of the polls.
+    assert not [at for at, _ in ended if begins - 25 <= at <= ends]
     assert next(by for at, by in ended if at > ends) == "TERM", "killed it leaves no report"
     assert "KILL" in {by for _, by in ended}
 
