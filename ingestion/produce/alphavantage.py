@@ -36,8 +36,7 @@ from ingestion.produce.pulls import Wanted, pull
 from ingestion.produce.quotes import poll
 from ingestion.produce.span import span
 from ingestion.settings import AlphaVantageSettings
-from ingestion.sources.alphavantage.fetcher import COMPACT_ROWS
-from ingestion.sources.alphavantage.reader import DAILY, INTRADAY
+from ingestion.sources.alphavantage.reader import COMPACT_ROWS, DAILY, INTRADAY
 
 
 class Kind(StrEnum):

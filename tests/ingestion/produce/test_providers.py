@@ -411,9 +411,25 @@ def test_trades_are_sent_until_a_stop(serve: Serve, producer: Producer) -> None:
     trades = producer.sent("stock-market-realtime")
     assert all(isinstance(one, TradeMessage) and one.simulated for one in trades)
     assert len({one.event_id for one in trades}) == len(trades) == report["trades"] > 100
-    row = report["providers"]["finnhub"]
-    assert (row["fetched"], row["refused"], row["sent"]) == (len(trades), 0, len(trades))
+    told = report["providers"]["finnhub"]
+    assert (told["fetched"], told["refused"], told["sent"]) == (len(trades), 0, len(trades))
+    assert told["requests"] == report["connections"] == 1, "a handshake is a request"
     assert producer.spools() == ["finnhub-trades"]
+
+
+def test_a_stream_is_opened_within_the_budget_of_the_polls(
+    serve: Serve, producer: Producer
+) -> None:
+    running = serve(served_at=MORNING)
+    producer.at(running).environment |= {"LIMITS_FINNHUB": "1/minute", "LIMITS_MAX_WAIT_S": "0.5"}
+    producer.ok("finnhub", "--once", "--symbol", "AAPL")
+    until = time.monotonic() + 2
+    with stopped_when(lambda: time.monotonic() > until):
+        report = producer.ok("finnhub", "--kind", "trades", "--symbol", "AAPL")
+
+    assert report["providers"]["finnhub"]["not_sent"] == report["lost_connections"] >= 1
+    assert report["gaps"] == 1
+    assert asked(running, "finnhub.stream") == 0
 
 
 def test_a_mute_stream_is_opened_anew_after_the_time_that_is_set(
