@@ -10,7 +10,7 @@ import time
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -246,19 +246,17 @@ class Player:
             for name in ("observations", "requests", "violations", "disturbances", "counts")
         }
         since = time.time() - float(said["counts"]["elapsed_s"])
-        # A request that was under way when the port closed may still be answered, and a producer
-        # that waits for its turn when it opens has not asked yet.
-        dead = [replace(one, start=one.start + 1) for one in self._windows("dead", since)]
         return Truth(
             **said,
             days=DAYS,
             speed=self._hour.speed,
             limits=self._hour.script["limits"],
-            dead=dead,
+            dead=self._windows("dead", since),
             mute=self._windows("mute", since),
             mute_told=self._mute_told(),
             ended=self._ended,
             secrets=list(self._hour.keys.values()),
+            # A producer that waits for its turn when the port opens has not asked yet.
             grace_s=_OPEN_S + 6.0,
         )
 

@@ -271,6 +271,16 @@ def test_a_first_source_while_it_was_dead_is_found() -> None:
     )))  # fmt: skip
 
 
+def test_in_a_death_s_first_second_either_may_serve() -> None:
+    def unfounded(seconds: float) -> bool:
+        found = wrong(messages=changed(5, fetched_at=at(seconds)))
+        return any("was there" in line for line in found)
+
+    assert (unfounded(9.8), unfounded(10.2)) == (True, False)
+    assert wrong(messages=changed(4, fetched_at=at(10.5))) == []
+    assert wrong(messages=changed(4, fetched_at=at(11.5))) != []
+
+
 def test_a_request_that_reaches_a_dead_provider_is_found() -> None:
     truth = replace(TRUTH, requests=[*TRUTH.requests, request("yahoo", "chart", 12)])
 
