@@ -241,6 +241,7 @@ class FinnhubSettings(ProviderSettings):
 
     base_url: str = Field(default="https://finnhub.io/api/v1", pattern=r"^https?://\S+$")
     stream_url: str = Field(default="wss://ws.finnhub.io", pattern=r"^wss?://\S+$")
+    mute_after_s: float = Field(default=60.0, gt=0)
 
 
 class AlphaVantageSettings(ProviderSettings):

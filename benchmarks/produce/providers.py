@@ -128,7 +128,8 @@ def _watched(
             line, cwd=ROOT, env=os.environ | given, stdout=output, stderr=output
         )
         is_over = (lambda: time.time() - begin > seconds) if seconds else (lambda: False)
-        samples = measure.watch([process], is_over)
+        # Before it there was no process: nothing was used.
+        samples = [measure.Sample(begin, 0.0, 0), *measure.watch([process], is_over)]
     measure.require_success(process, log)
     return Watched(json.loads(report.read_text()), samples, begin, time.time())
 

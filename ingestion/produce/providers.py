@@ -26,7 +26,7 @@ from ingestion.sources.fetch import Http, Key
 from ingestion.sources.fetcher import Fetcher
 from ingestion.sources.finnhub.quotes import FinnhubQuotes
 from ingestion.sources.finnhub.socket import connector
-from ingestion.sources.finnhub.stream import FinnhubTrades
+from ingestion.sources.finnhub.stream import FinnhubTrades, Patience
 from ingestion.sources.observed import Envelopes
 from ingestion.sources.progress import Progress
 from ingestion.sources.yahoo import fetcher as yahoo_bars
@@ -94,7 +94,8 @@ class Providers:
         guard = self._guard(FINNHUB, settings.base_url, SecretStr(key))
         connect = connector(settings.stream_url, key, run.clock)
         context = (run.calendar, run.clock, Envelopes(FINNHUB, run.run_id), run.stopping)
-        return FinnhubTrades(connect, guard, symbols, *context)
+        patience = Patience(mute_after_s=settings.mute_after_s)
+        return FinnhubTrades(connect, guard, symbols, *context, patience)
 
     def updates(self, symbols: Sequence[str]) -> yahoo_stream.YahooStream:
         """Return Yahoo's stream of quotes."""
