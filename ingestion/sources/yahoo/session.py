@@ -162,9 +162,12 @@ def _judge(response: Response, now: datetime) -> None:
         ProviderError: the typed error.
     """
     status, body = response.status_code, response.content
+    wait_s = retry_after_s(response.headers.get("retry-after"), now)
     if status == HTTPStatus.TOO_MANY_REQUESTS:
-        wait_s = retry_after_s(response.headers.get("retry-after"), now)
         raise RateLimitedError(_TOO_MANY, body, wait_s)
+    if status == HTTPStatus.SERVICE_UNAVAILABLE and wait_s:
+        # It says for how long it is overloaded: it wants to be left alone, as with a 429.
+        raise RateLimitedError(f"Yahoo: overloaded ({status})", body, wait_s)
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         raise ProviderDownError(f"Yahoo: status {status}", body)
     if status in _NO_DATA:

@@ -385,6 +385,7 @@ GONE = chart_error("Not Found", "No data found, symbol may be delisted")
         (Reply(b"no reason", 400), NoDataError, "no reason given"),
         (Reply(b"Too Many Requests", 429, {"Retry-After": "7"}), RateLimitedError, "429"),
         (Reply(b"Edge: busy", 503), ProviderDownError, "503"),
+        (Reply(b"Edge: busy", 503, {"Retry-After": "7"}), RateLimitedError, "overloaded"),
         (Reply(b"{}", 418), MalformedError, "418"),
         (Reply(b'{"finance":{"error":{"code":"Unauthorized"}}}', 401), DeniedError, "401"),
         (Reply(b'{"chart":', 200, {"Content-Length": "5000"}), ProviderDownError, "no answer"),

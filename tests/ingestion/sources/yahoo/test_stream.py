@@ -18,17 +18,16 @@ from yfinance.pricing_pb2 import PricingData
 from ingestion.calendar import Calendar
 from ingestion.clock import SystemClock
 from ingestion.contracts.records import QuoteMessage
+from ingestion.settings import ROOT
 from ingestion.sources.provider import DeniedError, RateLimitedError, Unguarded
 from ingestion.sources.source import Refused
 from ingestion.sources.yahoo import socket, stream
 from ingestion.sources.yahoo.stream import Patience, YahooStream
 from tests.ingestion.sources.yahoo.conftest import Counting, StandingClock
 
-# A frame that yfinance publishes in its own tests (tests/test_live.py, 2025-01-10, Apache-2.0).
-GOLDEN = (
-    "CgdCVEMtVVNEFYoMuUcYwLCVgIplIgNVU0QqA0NDQzApOAFFPWrEP0iAgOrxvANVx/25R12csrRHZYD8skR9/7i0R7AB"
-    "gIDq8bwD2AEE4AGAgOrxvAPoAYCA6vG8A/IBA0JUQ4ECAAAAwPrjckGJAgAA2P5ZT3tC"
-)
+# A frame that yfinance publishes in its own tests (samples/PROVENANCE.md).
+FRAME = ROOT / "tests/ingestion/fakes/samples/yahoo/stream.json"
+GOLDEN = json.loads(FRAME.read_bytes())["message"]
 GOLDEN_FIELDS = {
     "id": "BTC-USD", "price": 94745.08, "time": "1736509140000", "currency": "USD",
     "exchange": "CCC", "quote_type": 41, "market_hours": 1, "change_percent": 1.5344921,
