@@ -212,7 +212,8 @@ def test_intraday_bars_go_back_as_far_as_yahoo_keeps_them(serve: Serve, producer
 def test_an_interrupted_pull_goes_on_where_it_was(serve: Serve, producer: Producer) -> None:
     """The stop comes while the budget is waited for: what was fetched is sent, nobody is lost."""
     running = serve(**NOW)
-    symbols = ["AAPL", "MSFT", "IBM", "GOOG"]
+    # More than there are requests, whatever yfinance still knows of a server on the same port.
+    symbols = ["AAPL", "MSFT", "IBM", "GOOG", "JPM", "XOM"]
     options = [part for symbol in symbols for part in ("--symbol", symbol)]
     producer.at(running)
     producer.environment |= {"LIMITS_YAHOO": "5/minute"}

@@ -8,7 +8,7 @@ from ingestion import calendar
 from ingestion.clock import SystemClock
 from ingestion.contracts.records import Message
 from ingestion.produce.confirmed import Confirmed
-from ingestion.produce.outgoing import Outgoing, of_refused
+from ingestion.produce.outgoing import Outgoing, of_message, of_refused
 from ingestion.produce.providers import Run
 from ingestion.produce.pulls import Rounds, Wanted
 from ingestion.sources.fetcher import Unit
@@ -16,6 +16,7 @@ from ingestion.sources.progress import Progress
 from ingestion.sources.pull import Windowed
 from ingestion.sources.ranked import RankedFetcher
 from ingestion.sources.source import Refused
+from tests.ingestion.sources.test_pull import bar, message
 
 DAYS = [(date(2025, 1, 2), date(2025, 1, day)) for day in (8, 9, 10)]
 RECORDS = 3
@@ -35,7 +36,7 @@ class Clock(SystemClock):
 
 
 class Fetcher:
-    """Each answer has three records, of another content each time."""
+    """Each answer has three records, of another content each time: letters, and the last bar."""
 
     name = "fetcher"
 
@@ -47,8 +48,9 @@ class Fetcher:
 
     def fetch(self, unit: Unit) -> list[Message | Refused]:
         self.asked += 1
-        bodies = [f"{self.asked} {number}".encode() for number in range(RECORDS)]
-        return [Refused(body, "stock-market-batch", "contract", "") for body in bodies]
+        bodies = [f"{self.asked} {number}".encode() for number in range(RECORDS - 1)]
+        letters = [Refused(body, "stock-market-batch", "contract", "") for body in bodies]
+        return [*letters, message("IBM", unit.end, "bar.v1", bar(unit.end, self.asked))]
 
     def facts(self) -> Mapping[str, object]:
         return {}
@@ -88,12 +90,18 @@ def sent(made: Iterator[Message | Refused | None], confirmed: Confirmed) -> Iter
     """Pass a round's records, and whatever is behind the last one, up to the next silence."""
     count = 0
     for one in made:
-        if isinstance(one, Refused):
-            record = of_refused(one, "fetcher", "run", SystemClock())
+        if one is not None:
+            record = outgoing(one)
             yield from filter(None, confirmed.passing([record]))
             count += 1
         elif count == RECORDS:
             return
+
+
+def outgoing(one: Message | Refused) -> Outgoing:
+    if isinstance(one, Refused):
+        return of_refused(one, "fetcher", "run", SystemClock())
+    return of_message(one)
 
 
 def answered(records: list[Outgoing], confirmed: Confirmed) -> None:
