@@ -35,8 +35,9 @@ reset: ready ## Stop the stack and delete its state in var/ (asks; ARGS=--yes do
 demo: ready ## Recorded bars and simulated trades through every stage to tested gold; harmless when repeated (PROVIDERS=local: what local providers serve)
 	@$(RUN) pipeline demo $(if $(PROVIDERS),--providers $(PROVIDERS)) $(ARGS)
 
+# A worker that dies ends the run: another in its place leaves the dead one's group undone, and waits.
 test: ready ## Every test, with a Kafka, store, Spark and dbt of their own
-	@$(RUN) pytest -n 2 --dist loadgroup --no-loadscope-reorder $(ARGS)
+	@$(RUN) pytest -n 2 --dist loadgroup --no-loadscope-reorder --max-worker-restart 0 $(ARGS)
 
 doctor: ready ## Probe the running object store: create-only races, listings, checksums, rights
 	@$(RUN) ingestion doctor $(ARGS)
