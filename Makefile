@@ -38,8 +38,9 @@ demo: ready ## Recorded bars and simulated trades through every stage to tested 
 stream: ready ## Follow the trades in Kafka: windows and minute bars while they form; Ctrl-C ends it (ARGS=--available-now)
 	@$(RUN) spark_jobs stream $(ARGS)
 
+# A worker that dies ends the run: another in its place leaves the dead one's group undone, and waits.
 test: ready ## Every test, with a Kafka, store, Spark and dbt of their own
-	@$(RUN) pytest -n 2 --dist loadgroup --no-loadscope-reorder $(ARGS)
+	@$(RUN) pytest -n 2 --dist loadgroup --no-loadscope-reorder --max-worker-restart 0 $(ARGS)
 
 doctor: ready ## Probe the running object store: create-only races, listings, checksums, rights
 	@$(RUN) ingestion doctor $(ARGS)

@@ -15,6 +15,12 @@ _LAND = (
     "PROFILE MAX_AGE_S MAX_BYTES BUDGET_BYTES QUEUE_BYTES TRIM_MEMORY PROCESSES"
     " METRICS_PORT METRICS_ADDRESS GROUP_PROTOCOL"
 )
+_LIMITS = "YAHOO FINNHUB ALPHAVANTAGE ATTEMPTS BREAKER_FAILURES BREAKER_OPEN_S MAX_WAIT_S RETRY_S"
+_PROVIDERS = {
+    "YAHOO": "BASE_URL STREAM_URL TIMEOUT_S",
+    "FINNHUB": "API_KEY BASE_URL STREAM_URL MUTE_AFTER_S",
+    "ALPHAVANTAGE": "API_KEY BASE_URL PREMIUM",
+}
 _USERS = ("ADMIN", "PRODUCER", "LANDER", "STREAM", "AUDITOR", "REDRIVER")
 _IDENTITIES = ("ROOT", "LANDER", "LAKE", "LOADER", "AUDITOR")
 KNOWN = frozenset(
@@ -26,6 +32,9 @@ KNOWN = frozenset(
         *(f"STORE_{who}_{part}" for who in _IDENTITIES for part in ("ACCESS_KEY", "SECRET_KEY")),
         *(f"LAND_{name}" for name in _LAND.split()),
         *("PRODUCE_SPOOL_DIR", "PRODUCE_SPOOL_MAX_BYTES"),
+        *("PRODUCE_BARS_SOURCES", "PRODUCE_QUOTES_SOURCES"),
+        *(f"LIMITS_{name}" for name in _LIMITS.split()),
+        *(f"{who}_{name}" for who, names in _PROVIDERS.items() for name in names.split()),
         *("LAKE_CATALOG_URI", "LAKE_DRIVER_MEMORY", "LAKE_MASTER"),
         *("WAREHOUSE_ENGINE", "WAREHOUSE_PATH", "WAREHOUSE_GOLD_DIR", "WAREHOUSE_LOCK_TIMEOUT_S"),
     }
@@ -35,8 +44,8 @@ INTERNAL = frozenset(
     f"TAPEHOUSE_{name}"
     for name in ("BUILD_ID", "ENV_FILE", "FAILPOINT", "NOW", "SETTINGS_SHA256", "STACK", "TEST_RUN")
 )
-_OURS = ("TAPEHOUSE_", "PRODUCE_", "LAND_", "LAKE_", "WAREHOUSE_")
-_SHARED = ("KAFKA_", "STORE_")
+_OURS = ("TAPEHOUSE_", "PRODUCE_", "LIMITS_", "LAND_", "LAKE_", "WAREHOUSE_")
+_SHARED = ("KAFKA_", "STORE_", "YAHOO_", "FINNHUB_", "ALPHAVANTAGE_")
 # Read by Kafka's own scripts, or set by Kubernetes for a service called kafka or store.
 _FOREIGN = re.compile(r"KAFKA_(\w+_)?(OPTS|HOME|DEBUG|LOG_DIR)|\w+_(SERVICE_|PORT_\d)\w*")
 

@@ -244,6 +244,7 @@ class FinnhubSettings(ProviderSettings):
 
     base_url: str = Field(default="https://finnhub.io/api/v1", pattern=r"^https?://\S+$")
     stream_url: str = Field(default="wss://ws.finnhub.io", pattern=r"^wss?://\S+$")
+    mute_after_s: float = Field(default=60.0, gt=0)
 
 
 class AlphaVantageSettings(ProviderSettings):
@@ -344,7 +345,8 @@ class YahooSettings(Section):
 
     base_url: str | None = None
     stream_url: str = "wss://streamer.finance.yahoo.com/?version=2"
-    timeout_s: float = Field(default=10.0, gt=0)
+    # A request that takes longer is no more counted as under way by the budget (60 s).
+    timeout_s: float = Field(default=10.0, gt=0, le=30)
 
 
 SECTIONS: tuple[type[Section], ...] = (

@@ -30,12 +30,11 @@ _START_TIMEOUT_S: Final = 60.0
 _POLL_S: Final = 0.1
 _URL: Final = re.compile(r"^(\w+_URL)=(\S+)$", re.MULTILINE)
 _END: Final = "# control: "
-# The keys are any; Yahoo's own pace is for Yahoo's own servers.
+# The keys are any.
 _SETTINGS: Final = {
     "FINNHUB_API_KEY": "local",
     "ALPHAVANTAGE_API_KEY": "local",
     "ALPHAVANTAGE_PREMIUM": "true",
-    "LIMITS_YAHOO": "20/second",
     "LIMITS_ATTEMPTS": "2",
 }
 

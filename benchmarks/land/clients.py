@@ -12,7 +12,8 @@ from collections.abc import Callable
 from confluent_kafka import Consumer, Message, TopicPartition
 
 from benchmarks.land.data import PARTITIONS
-from ingestion.land import member, memory
+from ingestion import collector
+from ingestion.land import member
 from ingestion.land.store import connect
 from ingestion.settings import KafkaSettings, LandSettings, StoreSettings
 
@@ -22,10 +23,10 @@ Take = Callable[[list[Message]], None]
 def main(what: str, topic: str, count: int) -> None:
     """Read ``count`` records of a topic and do ``what`` with them."""
     take = _put_each(topic) if what == "put-each" else _drop
-    memory.calm_collector()
-    consumer = _consumer(topic)
-    begin, end = read(consumer, count, take)
-    consumer.close()
+    with collector.calm():
+        consumer = _consumer(topic)
+        begin, end = read(consumer, count, take)
+        consumer.close()
     sys.stdout.write(json.dumps({"begin": begin, "end": end, "records": count}) + "\n")
 
 

@@ -12,8 +12,9 @@ from typing import Annotated
 import typer
 from confluent_kafka import Consumer, Message, TopicPartition
 
-from drill.hour.judge import Record, Verdict, judge, unplayed
+from drill.hour.judge import Verdict, judge, unplayed
 from drill.hour.play import Player, hour
+from drill.hour.truth import Record
 from infra.local import scratch
 from ingestion.contracts.topics import TOPICS
 from ingestion.errors import StackError

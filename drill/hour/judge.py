@@ -1,87 +1,36 @@
 """What the servers say that they handed out, against what is in Kafka.
 
-It shares no code with the adapters: JSON from the servers' control endpoint on one side, the
-records' bytes on the other. Numbers are compared as decimals.
+JSON from the servers' control endpoint is on one side, the records' bytes are on the other.
 """
 
 import hashlib
-import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from decimal import Decimal
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
+
+from drill.hour.facts import Fact, decoded, fact_of, handed_out, seconds
+from drill.hour.truth import Ended, Record, Truth, Window
 
 FIRST: Final = {"bars": "yahoo", "quotes": "finnhub"}
 SECOND: Final = "alphavantage"
 _ASKED: Final = {"bars": "chart", "quotes": "quote"}
-_DECIMALS: Final = Decimal("1e-18")
 # What a killed process had read and not yet put into its spool, with what waited in its socket.
 KILLED_S: Final = 1.5
+# What Kafka had confirmed to a killed process and its spool may not have forgotten yet.
+RESENT_S: Final = 5.0
+# By the producer that makes them.
+_SCHEMAS: Final = {
+    "bar.v1": "bars",
+    "corporate_action.v1": "bars",
+    "quote.v1": "quotes",
+    "trade.v1": "trades",
+}
+# A request that was under way when a port closed may still be answered.
+CLOSING_S: Final = 1.0
+# A request arrives later than it was sent, and not always equally late.
+SLACK_S: Final = 0.05
 _SHOWN: Final = 5
-
-Value = Decimal | str | None
-
-
-class Fact(NamedTuple):
-    """One thing that was said: by whom, what it is, of which symbol and time, with which values."""
-
-    provider: str
-    kind: str
-    symbol: str
-    time: str
-    values: tuple[Value, ...]
-
-
-@dataclass(frozen=True)
-class Record:
-    """A record of Kafka."""
-
-    topic: str
-    value: bytes
-    headers: Mapping[str, bytes] = field(default_factory=dict)
-    key: bytes = b""
-
-
-@dataclass(frozen=True)
-class Window:
-    """A time in which a provider's port was closed, in epoch seconds."""
-
-    provider: str
-    start: float
-    end: float
-
-
-@dataclass(frozen=True)
-class Ended:
-    """A producer that was ended in the middle: which one, by which signal, in epoch seconds."""
-
-    name: str
-    signal: str
-    at: float
-
-
-@dataclass(frozen=True)
-class Truth:
-    """What the servers' control endpoint says, decoded by `decoded`, and what was done to them.
-
-    ``days`` are the first and last session date of the bars that were asked for. ``speed`` is how
-    many market seconds a real one has, ``grace_s`` how long after its death a provider may still be
-    left alone.
-    """
-
-    observations: Sequence[Mapping[str, Any]]
-    requests: Sequence[Mapping[str, Any]]
-    violations: Sequence[Mapping[str, Any]]
-    disturbances: Sequence[Mapping[str, Any]]
-    counts: Mapping[str, Any]
-    days: tuple[str, str]
-    speed: float
-    dead: Sequence[Window] = ()
-    ended: Sequence[Ended] = ()
-    secrets: Sequence[str] = ()
-    grace_s: float = 0.0
 
 
 @dataclass
@@ -96,20 +45,21 @@ class Verdict:
             self.wrong.append(text)
 
 
-def decoded(document: bytes | str) -> Any:  # noqa: ANN401 - JSON
-    """Return a JSON document with every number as a decimal of the digits that were sent."""
-    return json.loads(document, parse_float=Decimal, parse_int=Decimal)
-
-
 def judge(truth: Truth, records: Sequence[Record], texts: Mapping[str, bytes]) -> Verdict:
     """Compare all; ``texts`` are logs and files by name, in which no key may occur."""
     verdict = Verdict()
     letters = [record for record in records if record.topic.endswith("-dlq")]
-    messages = [decoded(record.value) for record in records if record not in letters]
+    bodies = Counter(record.value for record in records if not record.topic.endswith("-dlq"))
+    messages = [decoded(body) for body in bodies]
+    verdict.figures["messages"] = bodies.total()
     _ids(messages, verdict)
-    _complete(truth, messages, verdict)
+    handed = _given(truth)
+    _complete(truth, messages, handed, verdict)
+    _once(messages, handed, verdict)
+    _sent_again(truth, [*zip(messages, bodies.values(), strict=True)], verdict)
     _budgets(truth, verdict)
     _fail_over(truth, messages, verdict)
+    _watchdog(truth, verdict)
     _letters(truth, letters, verdict)
     _secrets(truth, records, texts, verdict)
     return verdict
@@ -140,29 +90,36 @@ def _ids(messages: Sequence[Mapping[str, Any]], verdict: Verdict) -> None:
     """Copies are of one event: one id is one fact."""
     facts: dict[str, set[Fact]] = defaultdict(set)
     for message in messages:
-        facts[message["event_id"]].add(_fact(message))
+        facts[message["event_id"]].add(fact_of(message))
     mixed = [event_id for event_id, found in facts.items() if len(found) > 1]
     verdict.require(not mixed, f"{len(mixed)} ids with different values: {mixed[:_SHOWN]}")
-    verdict.figures |= {
-        "messages": len(messages),
-        "events": len(facts),
-        "copies": len(messages) - len(facts),
-    }
+    verdict.figures |= {"events": len(facts), "copies": verdict.figures["messages"] - len(facts)}
 
 
-def _complete(truth: Truth, messages: Sequence[Mapping[str, Any]], verdict: Verdict) -> None:
-    """Each observation is one event, each event an observation; two equal trades are two."""
-    events = {message["event_id"]: _fact(message) for message in messages}
-    found = Counter(events.values())
+def _given(truth: Truth) -> Counter[Fact]:
+    """Return how often each thing was handed out."""
     handed: Counter[Fact] = Counter()
     for observation in truth.observations:
-        for fact in _facts(observation, truth.days):
-            # Other things than trades are one event however often they are handed out.
-            handed[fact] = handed[fact] + 1 if fact.kind == "trade" else 1
-    missing, surplus = handed - found, found - handed
+        for fact in handed_out(observation, truth.days):
+            handed[fact] += int(observation["times"])
+    return handed
+
+
+def _complete(
+    truth: Truth,
+    messages: Sequence[Mapping[str, Any]],
+    handed: Counter[Fact],
+    verdict: Verdict,
+) -> None:
+    """Each observation is one event, each event an observation; two equal trades are two."""
+    events = {message["event_id"]: fact_of(message) for message in messages}
+    found = Counter(events.values())
+    # Other things than trades are one event however often they are handed out.
+    told = Counter({fact: n if fact.kind == "trade" else 1 for fact, n in handed.items()})
+    missing, surplus = told - found, found - told
     in_flight = _in_flight(truth, missing)
     verdict.figures |= {
-        "observations": handed.total(),
+        "observations": told.total(),
         "lost_to_a_kill": in_flight.total(),
         "withheld": int(truth.counts.get("withheld", 0)),
     }
@@ -172,18 +129,47 @@ def _complete(truth: Truth, messages: Sequence[Mapping[str, Any]], verdict: Verd
         verdict.require(not wrong, f"{wrong.total()} {name}: {shown}")
 
 
+def _once(messages: Sequence[Mapping[str, Any]], handed: Counter[Fact], verdict: Verdict) -> None:
+    """A message is made each time that a thing is handed out, and not more often."""
+    made = Counter(fact for fact in map(fact_of, messages) if fact in handed)
+    shown = [tuple(fact) for fact in list(made - handed)[:_SHOWN]]
+    text = f"{(made - handed).total()} messages more than what they tell was handed out: {shown}"
+    verdict.require(made <= handed, text)
+
+
+def _sent_again(
+    truth: Truth, counted: Sequence[tuple[Mapping[str, Any], int]], verdict: Verdict
+) -> None:
+    """The same bytes are there twice only where a process was killed before it forgot them."""
+    twice = [(message, count - 1) for message, count in counted if count > 1]
+    unfounded = [message for message, more in twice if more > len(_kills_after(truth, message))]
+    shown = [f"{one['schema']} {one['symbol']} {one['fetched_at']}" for one in unfounded[:_SHOWN]]
+    verdict.require(not unfounded, f"{len(unfounded)} messages sent twice for no kill: {shown}")
+    verdict.figures["sent_again_after_a_kill"] = sum(more for _, more in twice)
+
+
+def _kills_after(truth: Truth, message: Mapping[str, Any]) -> list[Ended]:
+    """Return the kills that a message's producer met soon after it had made it."""
+    name, made_at = _SCHEMAS[message["schema"]], seconds(message["fetched_at"])
+    return [
+        one
+        for one in truth.ended
+        if (one.name, one.signal) == (name, "KILL") and 0 <= one.at - made_at <= RESENT_S
+    ]
+
+
 def _in_flight(truth: Truth, missing: Counter[Fact]) -> Counter[Fact]:
     """Return the missing trades that were last on a connection whose process was killed."""
     kills = [each.at for each in truth.ended if (each.name, each.signal) == ("trades", "KILL")]
-    opened = [_epoch(one) for one in truth.requests if one["kind"] == "stream"]
+    opened = _opened(truth)
     by_connection: dict[str, list[tuple[int, Fact]]] = defaultdict(list)
     for observation in truth.observations:
         if observation["kind"] == "trade":
             name = observation["identity"].split("/")[0]
-            fact = next(_facts(observation, truth.days))
+            fact = next(handed_out(observation, truth.days))
             by_connection[name].append((int(fact.time), fact))
     found: Counter[Fact] = Counter()
-    for number, at in enumerate(sorted(opened)):
+    for number, at in enumerate(opened):
         following = min((other for other in opened if other > at), default=float("inf"))
         if any(at < kill < following for kill in kills):
             trades = by_connection.get(f"finnhub-{number + 1}", [])
@@ -193,10 +179,46 @@ def _in_flight(truth: Truth, missing: Counter[Fact]) -> Counter[Fact]:
     return missing & found
 
 
+def _opened(truth: Truth) -> list[float]:
+    """Return when each connection of trades was opened; those that were refused are none."""
+    accepted = "finnhub", "stream", "stream"
+    return sorted(
+        _epoch(one)
+        for one in truth.requests
+        if (one["provider"], one["kind"], one["status"]) == accepted
+    )
+
+
 def _budgets(truth: Truth, verdict: Verdict) -> None:
+    """No request is over a limit: by the servers' judgement, and counted again from their log."""
     shown = [f"{one['provider']} {one['kind']} {one['at']}" for one in truth.violations[:_SHOWN]]
     verdict.require(not truth.violations, f"{len(truth.violations)} requests over a limit: {shown}")
     verdict.figures["requests"] = len(truth.requests)
+    for provider, limits in truth.limits.items():
+        # Cookies and crumbs are no one's budget.
+        at = [
+            float(one["elapsed_s"])
+            for one in truth.requests
+            if one["provider"] == provider and one["kind"] != "session"
+        ]
+        for limit in limits:
+            most, seconds = _busiest(at, limit["seconds"] - SLACK_S), limit["seconds"]
+            verdict.figures[f"{provider}_most_in_{seconds:g}_s"] = most
+            verdict.require(
+                most <= limit["requests"],
+                f"{most} requests over a limit: {provider} allows {limit['requests']:g} in "
+                f"{seconds:g} s",
+            )
+
+
+def _busiest(moments: Sequence[float], seconds: float) -> int:
+    """Return the most moments within any window of so many seconds."""
+    ordered, first, most = sorted(moments), 0, 0
+    for number, at in enumerate(ordered):
+        while ordered[first] <= at - seconds:
+            first += 1
+        most = max(most, number - first + 1)
+    return most
 
 
 def _fail_over(truth: Truth, messages: Sequence[Mapping[str, Any]], verdict: Verdict) -> None:
@@ -208,7 +230,7 @@ def _fail_over(truth: Truth, messages: Sequence[Mapping[str, Any]], verdict: Ver
         ]
         dead = [window for window in truth.dead if window.provider == first]
         mine = [message for message in messages if _unit(message) == unit]
-        second = [_time(one["fetched_at"]) for one in mine if one["source"] == SECOND]
+        second = [seconds(one["fetched_at"]) for one in mine if one["source"] == SECOND]
         unfounded = [
             at for at in second if not _has_failed(at, asked) and not _is_dead(at, dead, truth)
         ]
@@ -216,10 +238,13 @@ def _fail_over(truth: Truth, messages: Sequence[Mapping[str, Any]], verdict: Ver
             not unfounded, f"{len(unfounded)} {unit} of {SECOND} while {first} was there"
         )
         for window in dead:
-            inside = [one for one in mine if window.start < _time(one["fetched_at"]) < window.end]
+            closed = window.start + CLOSING_S
+            inside = [one for one in mine if closed < seconds(one["fetched_at"]) < window.end]
             by = Counter(one["source"] for one in inside)
             verdict.require(by[first] == 0, f"{by[first]} {unit} of {first} while it was dead")
             verdict.require(by[SECOND] > 0, f"no {unit} of {SECOND} while {first} was dead")
+            reached = sum(closed < at < window.end for at, _ in asked)
+            verdict.require(reached == 0, f"{reached} requests reached {first} while it was dead")
         verdict.figures[f"{unit}_of_{SECOND}"] = len(second)
         verdict.figures[f"{unit}_of_{first}"] = len(mine) - len(second)
 
@@ -232,6 +257,24 @@ def _has_failed(at: float, asked: Iterable[tuple[float, bool]]) -> bool:
 
 def _is_dead(at: float, dead: Sequence[Window], truth: Truth) -> bool:
     return any(window.start <= at <= window.end + truth.grace_s for window in dead)
+
+
+def _watchdog(truth: Truth, verdict: Verdict) -> None:
+    """A mute connection is left for another one: the servers saw it come, the producer says why."""
+    opened = _opened(truth)
+    ends = [one.at for one in truth.ended if one.name == "trades"]
+    started = {min((at for at in opened if at > end), default=None) for end in [0.0, *ends]}
+    seen = sum(
+        any(window.start < at < window.end for window in truth.mute)
+        for at in opened
+        if at not in started
+    )
+    verdict.figures |= {"mute_left": seen, "mute_told": truth.mute_told}
+    verdict.require(
+        not truth.mute or 0 < seen == truth.mute_told,
+        f"expected each mute connection to be left for another one, found {seen} new ones while "
+        f"the stream was mute, and {truth.mute_told} told of by the producer",
+    )
 
 
 def _letters(truth: Truth, letters: Sequence[Record], verdict: Verdict) -> None:
@@ -262,71 +305,9 @@ def _secrets(
         verdict.require(not told, f"a key is told in {sorted(set(told))}")
 
 
-def _facts(observation: Mapping[str, Any], days: tuple[str, str]) -> Iterator[Fact]:
-    """Return what an observation should be in Kafka; bars beyond the days were not asked for."""
-    kind, provider = observation["kind"], observation["provider"]
-    symbol, time, values = observation["symbol"], observation["time"], observation["values"]
-    if kind in ("trade", "quote"):
-        yield Fact(provider, kind, symbol, time if kind == "trade" else "", tuple(values))
-        return
-    day = _day(time)
-    if not days[0] <= day <= days[1]:
-        return
-    if kind == "dividend":
-        yield Fact(provider, kind, symbol, day, (_number(values[0]),))
-    elif kind == "split":
-        yield Fact(provider, kind, symbol, day, (_number(values[0] / values[1]),))
-    elif kind == "bar.1d":
-        yield Fact(provider, "bar", symbol, day, tuple(_number(value) for value in values))
-    elif kind == "bar.1d.adjusted":
-        opening, high, low, close, adjusted, volume, amount, ratio = map(_number, values)
-        yield Fact(provider, "bar", symbol, day, (opening, high, low, close, volume, adjusted))
-        if amount:
-            yield Fact(provider, "dividend", symbol, day, (amount,))
-        if ratio != 1:
-            yield Fact(provider, "split", symbol, day, (ratio,))
-    else:
-        raise ValueError(f"expected a known kind of observation, found {kind}")
-
-
-def _fact(message: Mapping[str, Any]) -> Fact:
-    provider, symbol, data = message["source"], message["symbol"], message["data"]
-    schema = message["schema"]
-    if schema == "quote.v1":
-        # Both providers' fields are in the order of their names.
-        return Fact(provider, "quote", symbol, "", tuple(data[name] for name in sorted(data)))
-    if schema == "trade.v1":
-        ms = round(_time(message["event_time"]) * 1_000)
-        values = Decimal(data["price"]), Decimal(data["size"])
-        return Fact(provider, "trade", symbol, str(ms), values)
-    if schema == "bar.v1":
-        names = "open", "high", "low", "close", "volume", "adj_close"
-        values_ = tuple(_number(data[name]) for name in names)
-        return Fact(provider, "bar", symbol, data["session_date"], values_)
-    kind = data["type"]
-    value = data["ratio" if kind == "split" else "amount"]
-    return Fact(provider, kind, symbol, data["ex_date"], (_number(value),))
-
-
 def _unit(message: Mapping[str, Any]) -> str | None:
     return {"bar.v1": "bars", "quote.v1": "quotes"}.get(message["schema"])
 
 
-def _number(value: Decimal | str | None) -> Decimal | None:
-    """Return a number to the contract's last decimal."""
-    return None if value is None else Decimal(value).quantize(_DECIMALS).normalize()
-
-
-def _day(time: str) -> str:
-    """Return the day of a date, or of an epoch second within a session in New York."""
-    if "-" in time:
-        return time
-    return datetime.fromtimestamp(int(time), UTC).date().isoformat()
-
-
-def _time(text: str) -> float:
-    return datetime.fromisoformat(text).timestamp()
-
-
 def _epoch(request: Mapping[str, Any]) -> float:
-    return _time(request["at"])
+    return seconds(request["at"])

@@ -16,7 +16,8 @@ from typing import IO, Any, Final
 
 import msgspec
 
-from drill.hour.judge import Ended, Truth, Window, decoded
+from drill.hour.facts import decoded
+from drill.hour.truth import Ended, Truth, Window
 from ingestion.errors import StackError
 from ingestion.settings import ROOT
 
@@ -48,6 +49,8 @@ _SETTINGS: Final = {
     "LIMITS_BREAKER_FAILURES": "3",
     "LIMITS_BREAKER_OPEN_S": str(_OPEN_S),
 }
+# A shorter hour's mute socket is no minute long: half of its length is enough for a watchdog.
+_MUTE_SHARE: Final = 0.5
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,17 @@ class Hour:
         """The keys that the servers know, by the variable that gives them to a producer."""
         known = self.script["keys"]
         return {f"{name.upper()}_API_KEY": key for name, [key] in known.items()}
+
+    @property
+    def watchdog(self) -> dict[str, str]:
+        """The setting of a watchdog that fits into the mute socket; the full hour has our own."""
+        if self.scale >= 1:
+            return {}
+        lengths = [fault["for_s"] for fault in self.faults("mute")]
+        return {"FINNHUB_MUTE_AFTER_S": f"{_MUTE_SHARE * min(lengths):.3f}"}
+
+    def faults(self, kind: str) -> list[Mapping[str, Any]]:
+        return [fault for fault in self.script["faults"] if fault["fault"] == kind]
 
     def every(self, seconds: float, least_s: float) -> str:
         return f"{max(seconds * self.scale, least_s):.3f}s"
@@ -105,7 +119,10 @@ class Player:
         self._hour = declared
         self._folder = folder
         self._logs = folder / "logs"
-        self._environment = {**os.environ, **kafka, **_SETTINGS, **declared.keys}
+        self._reports = folder / "reports"
+        self._environment = {
+            **os.environ, **kafka, **_SETTINGS, **declared.keys, **declared.watchdog,
+        }  # fmt: skip
         self._environment["TAPEHOUSE_STATE_DIR"] = str(folder / "state")
         self._running: dict[str, subprocess.Popen[bytes]] = {}
         self._started = 0
@@ -120,6 +137,7 @@ class Player:
             StackError: the servers do not start, or a producer ends by itself or does not end.
         """
         self._logs.mkdir(parents=True)
+        self._reports.mkdir()
         with self._stack:
             self._stack.callback(self._kill_all)
             control = self._serve()
@@ -162,7 +180,8 @@ class Player:
         if name == "trades":
             # The session clock that tells a mute socket: whenever this runs, it is open.
             environment["TAPEHOUSE_CALENDAR"] = "24/7"
-        words = ["produce", *self._commands()[name]]
+        report = self._reports / f"{self._started + 1:02}-{name}.json"
+        words = ["produce", *self._commands()[name], "--report", str(report)]
         self._running[name] = self._process(name, words, environment, None)
 
     def _end(self, name: str, by: signal.Signals) -> None:
@@ -227,25 +246,33 @@ class Player:
             for name in ("observations", "requests", "violations", "disturbances", "counts")
         }
         since = time.time() - float(said["counts"]["elapsed_s"])
-        # A request that was under way when the port closed may still be answered, and a producer
-        # that waits for its turn when it opens has not asked yet.
-        dead = [
-            Window(one["provider"], since + one["at_s"] + 1, since + one["at_s"] + one["for_s"])
-            for one in self._hour.script["faults"]
-            if one["fault"] == "dead"
-        ]
         return Truth(
             **said,
             days=DAYS,
             speed=self._hour.speed,
-            dead=dead,
+            limits=self._hour.script["limits"],
+            dead=self._windows("dead", since),
+            mute=self._windows("mute", since),
+            mute_told=self._mute_told(),
             ended=self._ended,
             secrets=list(self._hour.keys.values()),
+            # A producer that waits for its turn when the port opens has not asked yet.
             grace_s=_OPEN_S + 6.0,
         )
 
+    def _windows(self, kind: str, since: float) -> list[Window]:
+        return [
+            Window(one["provider"], since + one["at_s"], since + one["at_s"] + one["for_s"])
+            for one in self._hour.faults(kind)
+        ]
+
+    def _mute_told(self) -> int:
+        """Return how many mute connections the reports tell of; who was killed left none."""
+        reports = self._reports.glob("*-trades.json")
+        return sum(json.loads(path.read_bytes())["mute_connections"] for path in reports)
+
     def _texts(self) -> Iterator[tuple[str, bytes]]:
-        for folder in (self._logs, self._folder / "state"):
+        for folder in (self._logs, self._reports, self._folder / "state"):
             for path in sorted(folder.rglob("*")):
                 if path.is_file():
                     yield str(path.relative_to(self._folder)), path.read_bytes()

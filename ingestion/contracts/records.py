@@ -51,9 +51,22 @@ class BarData(Struct, frozen=True, kw_only=True):
     low: Decimal | None
     close: Decimal | None
     volume: Decimal | None
-    adj_close: Decimal | None
+    adj_close: Annotated[
+        Decimal | None,
+        Meta(
+            description="the close adjusted for the splits and dividends up to as_of, whatever"
+            " `adjustment` says of the other prices: not on one basis with that of a bar whose"
+            " as_of lies before a dividend since; null where the source gives none"
+        ),
+    ]
     currency: Currency
-    adjustment: Literal["raw", "split", "all"]
+    adjustment: Annotated[
+        Literal["raw", "split", "all"],
+        Meta(
+            description="what open, high, low, close and volume are adjusted for: nothing (raw: as"
+            " traded), the splits up to as_of but no dividend (split: Yahoo's), or both (all)"
+        ),
+    ]
     as_of: Timestamp
 
 
@@ -63,7 +76,14 @@ class CorporateActionData(Struct, frozen=True, kw_only=True):
     type: Literal["split", "dividend"]
     ex_date: Date
     ratio: Decimal | None
-    amount: Decimal | None
+    amount: Annotated[
+        Decimal | None,
+        Meta(
+            description="cash per share on the basis of the source's bars (`adjustment` of bar.v1):"
+            " where those are raw, per share of the ex-date; where they are split-adjusted"
+            " (Yahoo's), per share as it is at as_of"
+        ),
+    ]
     currency: Currency
     as_of: Timestamp
 

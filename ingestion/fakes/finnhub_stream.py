@@ -46,9 +46,9 @@ class FinnhubStream(Stream):
 
     async def frames(self, connection: Connection, now: datetime) -> AsyncIterator[Frame]:
         streams = []
-        for symbol, since in list(connection.symbols.items()):
-            connection.symbols[symbol] = now
-            if symbol in self._house.market:
+        for symbol in list(connection.symbols):
+            since = connection.served_until(symbol, now)
+            if since is not None and symbol in self._house.market:
                 found = self._house.market.trades(symbol, self.provider, since, now)
                 streams += [_trades(symbol, tape, chosen) for tape, chosen in found]
             await asyncio.sleep(0)

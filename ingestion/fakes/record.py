@@ -82,9 +82,7 @@ class Record:
         self._counts[provider, on] += 1
         self._counts[provider, "any"] += 1
         hashed, elapsed = key_hash(key), self.elapsed_s()
-        broken = None
-        if on != "session":  # cookies and crumbs are no one's budget
-            broken = self._windows_of(provider, hashed).broken_by(elapsed)
+        broken = self._windows_of(provider, hashed).broken_by(elapsed)
         at = rfc3339(self._clock.now())
         number = self._counts[provider, "any"]
         asking = Asking(provider, on, hashed, url.path, _query(url), at, elapsed, number, broken)

@@ -5,7 +5,8 @@ Without: the market's time is the machine's, and the recorded bars stand on rece
 a client which asks for "the last year" gets one. Either may run faster than real time.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 
 from ingestion.calendar import Calendar, Session
@@ -56,26 +57,32 @@ class Dating:
 
     @classmethod
     def of(cls, calendar: Calendar, last_recorded: date, today: date | None) -> "Dating":
-        """Move the recorded sessions so that those kept back as the future follow ``today``.
+        """Move the recorded sessions so that those kept back follow the half-year of ``today``.
+
+        Were it ``today`` itself, servers started a day later would tell another past.
 
         Raises:
             SettingsError: the calendar ends too soon.
         """
         sessions = calendar.sessions()
         position = {session.session_date: index for index, session in enumerate(sessions)}
-        shift = 0
-        if today is not None:
-            past = sum(session.session_date <= today for session in sessions)
-            shift = past - 1 + FUTURE_SESSIONS - position[last_recorded]
-        if not 0 <= position[last_recorded] + shift < len(sessions):
+        if today is None:
+            return cls(sessions, position, 0)
+        june = date(today.year, 6, 30)
+        half_year = june if today <= june else date(today.year, 12, 31)
+        last = min(_count(sessions, half_year) + FUTURE_SESSIONS, len(sessions)) - 1
+        if last - _count(sessions, today) + 1 < FUTURE_SESSIONS:
             raise SettingsError(f"the calendar {calendar.name} ends before {today} and a month")
-        return cls(sessions, position, shift)
+        return cls(sessions, position, last - position[last_recorded])
 
     def dated(self, bar: DailyBar) -> DailyBar:
         """Return the bar on the session that it is served as."""
         session = self.sessions[self.position[bar.session.session_date] + self.shift]
-        prices = bar.open, bar.high, bar.low, bar.close
-        return DailyBar(bar.symbol, session, *prices, bar.volume, bar.previous_close)
+        return replace(bar, session=session)
+
+
+def _count(sessions: Sequence[Session], until: date) -> int:
+    return sum(session.session_date <= until for session in sessions)
 
 
 def moment(text: str, calendar: Calendar) -> datetime:

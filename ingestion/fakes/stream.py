@@ -40,6 +40,13 @@ class Connection:
         self.done_faults: set[int] = set()
         self._send = send
 
+    def served_until(self, symbol: str, now: datetime) -> datetime | None:
+        """Serve a symbol until now; return since when, or None where it was unsubscribed."""
+        since = self.symbols.get(symbol)
+        if since is not None:
+            self.symbols[symbol] = now
+        return since
+
     async def say(self, text: str) -> None:
         """Send a text frame."""
         await self.socket.send_text(text)

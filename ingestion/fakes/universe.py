@@ -7,7 +7,8 @@ Which ones depends on the symbol's name, and on those before it in the list.
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from decimal import Decimal
 from functools import cache
 from pathlib import Path
 from typing import Final
@@ -89,7 +90,7 @@ def _actions(bars: list[DailyBar], adjusted: Mapping[str, str]) -> Iterator[tupl
 
 def _close(bar: DailyBar, adjusted: Mapping[str, str]) -> Close:
     text = adjusted[bar.session.session_date.isoformat()]
-    return Close(bar.close / UNIT, type(UNIT)(text))
+    return Close(bar.close / UNIT, Decimal(text))
 
 
 def _series(name: str, recorded: Mapping[str, Series], taken: set[tuple[str, int]]) -> Series:
@@ -113,7 +114,7 @@ def _drawn(name: str, recorded: Mapping[str, Series]) -> tuple[Series, int]:
 def _lent(name: str, donor: Series, first: int) -> Series:
     sessions = [bar.session for bar in donor.bars[-LENT_SESSIONS:]]
     lent = donor.bars[first : first + LENT_SESSIONS]
-    bars = [_moved(bar, session) for bar, session in zip(lent, sessions, strict=True)]
+    bars = [replace(bar, session=session) for bar, session in zip(lent, sessions, strict=True)]
     return _renamed(name, donor, bars, first)
 
 
@@ -126,18 +127,4 @@ def _renamed(name: str, donor: Series, bars: Sequence[DailyBar], first: int) -> 
     since = donor.bars[first].session.session_date
     recorded = bars is donor.bars
     made_of = donor.made_of if recorded else f"simulated: {donor.symbol} from {since} on"
-    return Series(name, [_named(bar, name) for bar in bars], actions, made_of, recorded)
-
-
-def _moved(bar: DailyBar, session: calendar.Session) -> DailyBar:
-    return _copy(bar, bar.symbol, session)
-
-
-def _named(bar: DailyBar, symbol: str) -> DailyBar:
-    return _copy(bar, symbol, bar.session)
-
-
-def _copy(bar: DailyBar, symbol: str, session: calendar.Session) -> DailyBar:
-    return DailyBar(
-        symbol, session, bar.open, bar.high, bar.low, bar.close, bar.volume, bar.previous_close
-    )
+    return Series(name, [replace(bar, symbol=name) for bar in bars], actions, made_of, recorded)

@@ -1,28 +1,24 @@
 """Yahoo over HTTP as its public clients use it: cookie, crumb, chart, and what else they ask."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-import numpy as np
 from starlette.requests import Request
 
 from ingestion.calendar import Session
 from ingestion.fakes.answer import TEXT, Answer, json_answer
 from ingestion.fakes.desk import House
 from ingestion.fakes.market import Minutes, View, intraday
-from ingestion.fakes.numbers import split_adjusted, widened
 from ingestion.fakes.record import Asking, Observation, Value
 from ingestion.fakes.script import Asked, Provider
 from ingestion.fakes.universe import canonical
 from ingestion.fakes.yahoo_meta import describe
-from ingestion.sources.daily_bar import UNIT
+from ingestion.fakes.yahoo_rows import QUOTED, Rows, daily_rows, minute_rows
 
 CRUMB: Final = "local.crumb1"
 COOKIE: Final = "A3=d=local; Path=/; Max-Age=31557600; HttpOnly"
 INTERVALS: Final = {"1m": 1, "2m": 2, "5m": 5, "15m": 15, "30m": 30, "60m": 60, "90m": 90, "1h": 60}
-QUOTED: Final = ("open", "high", "low", "close")
 EVENTS: Final = {"div": "dividends", "split": "splits", "splits": "splits"}
 _CHART: Final = "/v8/finance/chart/"
 # Days that one request for one-minute bars may span, and how far back each interval reaches.
@@ -42,24 +38,6 @@ class ChartError(Exception):
         super().__init__(description)
         self.answer = json_answer(
             {"chart": {"result": None, "error": {"code": code, "description": description}}}, status
-        )
-
-
-@dataclass(frozen=True)
-class Rows:
-    """Rows of a chart: epoch seconds, and a value or None in each column."""
-
-    at: list[int]
-    columns: Mapping[str, list[float | int | None]]
-    adjusted: list[float | None] | None
-
-    def chosen(self, start: int, end: int) -> "Rows":
-        """Return the rows with ``start <= at < end``."""
-        keep = [number for number, at in enumerate(self.at) if start <= at < end]
-        return Rows(
-            [self.at[number] for number in keep],
-            {name: [column[number] for number in keep] for name, column in self.columns.items()},
-            None if self.adjusted is None else [self.adjusted[number] for number in keep],
         )
 
 
@@ -147,54 +125,7 @@ class Yahoo:
             tape = tape or self._house.market.tape(view.bars.bar(position))
             bars = intraday(tape, INTERVALS[interval], now) if tape else iter(())
             made += [(bar, factors[position]) for bar in bars if start <= bar.start < end]
-        return _of_minutes(made)
-
-
-def daily_rows(view: View) -> Rows:
-    """Return a symbol's daily rows; while a session is under way, its last one comes twice.
-
-    The first is stamped with the open, the second, live one with the last trade, as the provider
-    does at times: a client has to keep only one of them.
-    """
-    bars = view.bars
-    prices = {name: widened(values) for name, values in split_adjusted(bars).items()}
-    adjusted = widened(split_adjusted(bars)["close"] * bars.dividend_factor("close_before"))
-    volume = (bars.volume * bars.split_factor()).round().astype(np.int64).tolist()
-    at = [int(session.open_at.timestamp()) for session in bars.sessions]
-    rows = Rows(
-        at,
-        {
-            **{name: _nulls(values, bars.null_price.tolist()) for name, values in prices.items()},
-            "volume": _nulls(volume, bars.null_volume.tolist()),
-        },
-        _nulls(adjusted, bars.null_price.tolist()),
-    )
-    return rows if view.forming is None else _with_live_row(rows, view.forming.last_at // 1_000_000)
-
-
-def _with_live_row(rows: Rows, at: int) -> Rows:
-    again = {name: [*column, column[-1]] for name, column in rows.columns.items()}
-    adjusted = rows.adjusted or [None]
-    return Rows([*rows.at, at], again, [*adjusted, adjusted[-1]])
-
-
-def _nulls(values: list[Any], null: list[bool]) -> list[Any]:
-    return [None if gone else value for value, gone in zip(values, null, strict=True)]
-
-
-def _of_minutes(made: list[tuple[Minutes, float]]) -> Rows:
-    unit = float(UNIT)
-    columns: dict[str, list[float | int | None]] = {}
-    for name in QUOTED:
-        values = [
-            None if (value := getattr(bar, name)) is None else value / factor / unit
-            for bar, factor in made
-        ]
-        columns[name] = [None if v is None else float(np.float32(v)) for v in values]
-    columns["volume"] = [
-        None if bar.open is None else round(bar.volume * factor) for bar, factor in made
-    ]
-    return Rows([bar.start for bar, _ in made], columns, None)
+        return minute_rows(made)
 
 
 def _bounds(query: Mapping[str, str], view: View, now: datetime) -> tuple[int, int]:

@@ -1,7 +1,7 @@
 """The ``meta`` of a chart: what Yahoo says of a symbol beside its rows."""
 
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 import numpy as np
@@ -14,6 +14,8 @@ from ingestion.fakes.universe import canonical
 
 VALID_RANGES: Final = ["1d", "5d", "1mo", "3mo", "6mo", "1y", "2y", "5y", "10y", "ytd", "max"]
 _YEAR: Final = 252
+# September 2001 is the longest on record: six days.
+_LONGEST_CLOSURE: Final = 10
 # Extended hours of US exchanges: 4:00 to 20:00.
 _PRE, _POST = timedelta(hours=5, minutes=30), timedelta(hours=4)
 
@@ -81,10 +83,10 @@ def _market_time(view: View, last: Session) -> int:
 
 def _current(house: House) -> Session:
     """Return the session under way, or the next one."""
-    now = house.market.clock.now()
-    day: date = now.astimezone(house.market.calendar.zone).date()
-    upcoming = house.market.calendar.sessions(day, day + timedelta(days=10))
-    return next(session for session in upcoming if session.close_at > now)
+    calendar, now = house.market.calendar, house.market.clock.now()
+    today = now.astimezone(calendar.zone).date()
+    upcoming = (calendar.session(today + timedelta(days=days)) for days in range(_LONGEST_CLOSURE))
+    return next(session for session in upcoming if session and session.close_at > now)
 
 
 def _trading_periods(

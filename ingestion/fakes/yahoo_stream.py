@@ -26,7 +26,7 @@ class YahooStream(Stream):
     provider: Provider = "yahoo"
 
     def refusal(self, key: str, asking: Asking) -> int | None:
-        return None
+        return None if asking.broken is None else 429
 
     async def told(self, connection: Connection, message: Any) -> None:  # noqa: ANN401 - JSON
         if not isinstance(message, dict):
@@ -39,8 +39,10 @@ class YahooStream(Stream):
             connection.symbols.pop(spelling, None)
 
     async def frames(self, connection: Connection, now: datetime) -> AsyncIterator[Frame]:
-        for spelling, since in list(connection.symbols.items()):
-            connection.symbols[spelling] = now
+        for spelling in list(connection.symbols):
+            since = connection.served_until(spelling, now)
+            if since is None:
+                continue
             view = self._house.market.view(canonical(spelling), self.provider, now)
             forming = view.forming
             if forming is not None and forming.last_at > int(since.timestamp() * 1_000_000):

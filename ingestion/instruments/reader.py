@@ -99,14 +99,14 @@ def universe() -> Universe:
 
 
 def selected(symbols: Iterable[str] | None = None, named: str = "default") -> tuple[str, ...]:
-    """Return the symbols to fetch: those given, else the universe that is named.
+    """Return the symbols to fetch: those given, each `canonical`, else the universe that is named.
 
     ``default`` is the list of ten, ``all`` every symbol that is traded now.
 
     Raises:
-        InstrumentsError: there is no such universe.
+        InstrumentsError: there is no such universe, or what is given is no symbol.
     """
-    given = tuple(dict.fromkeys(symbols or ()))
+    given = tuple(dict.fromkeys(map(canonical, symbols or ())))
     if given:
         return given
     if named == "default":
@@ -114,6 +114,25 @@ def selected(symbols: Iterable[str] | None = None, named: str = "default") -> tu
     if named == "all":
         return universe().symbols()
     raise InstrumentsError(f"--universe: expected default or all, found {named!r}")
+
+
+def canonical(text: str) -> str:
+    """Return the exchange's spelling of a symbol: ``BRK.B`` also for ``brk.b`` and ``BRK-B``.
+
+    Messages carry it, whoever gave them, so that all records of a share meet under one symbol. Only
+    a single letter behind a hyphen is a share class: Yahoo's ``BTC-USD`` stays.
+
+    Raises:
+        InstrumentsError: no message could carry it.
+    """
+    symbol = text.strip().upper()
+    head, mark, tail = symbol.rpartition("-")
+    if mark and len(tail) == 1:
+        symbol = f"{head}.{tail}"
+    try:
+        return msgspec.convert(symbol, Symbol)
+    except msgspec.ValidationError:
+        raise InstrumentsError(f"expected a symbol such as AAPL or BRK.B, found {text!r}") from None
 
 
 def _symbol(instrument: Instrument, day: date | None) -> str | None:

@@ -33,6 +33,7 @@ _CACHED_HEAD_BYTES: Final = 512
 Headers = tuple[tuple[str, bytes | None], ...]
 
 _UNREADABLE: Final = object()
+# Not `message.headers()`: a specialised call of CPython 3.11 lets its SystemError through.
 _ask_headers: Final = methodcaller("headers")
 _check = msgspec.json.Decoder(msgspec.Raw).decode
 _STRING: Final = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)

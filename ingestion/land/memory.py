@@ -1,7 +1,6 @@
-"""How freed memory is found and given back: by Python's collector, by the C library."""
+"""How the C library gives freed memory back."""
 
 import ctypes
-import gc
 from typing import Final
 
 # <malloc.h> of glibc. Without these a lander that has held 64 MB keeps 100 MB more for good: each
@@ -10,7 +9,6 @@ _MMAP_THRESHOLD: Final = -3
 _ARENA_MAX: Final = -8
 _RETURNED_BYTES: Final = 256 * 1024
 _ARENAS: Final = 2
-_COLLECT_EVERY: Final = 200_000  # containers; a batch of messages makes some 50,000
 
 
 def trim() -> None:
@@ -22,9 +20,3 @@ def trim() -> None:
     if mallopt is not None:
         mallopt(_ARENA_MAX, _ARENAS)
         mallopt(_MMAP_THRESHOLD, _RETURNED_BYTES)
-
-
-def calm_collector() -> None:
-    """Collect rarely: the containers of a batch die by themselves, looking through them costs."""
-    gc.freeze()
-    gc.set_threshold(_COLLECT_EVERY)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from ingestion import collector
 from ingestion.clock import Clock
 from ingestion.contracts.topics import TOPICS
 from ingestion.land import memory, metrics, status
@@ -64,14 +65,14 @@ class Process:
             ChainError: a partition is stalled, and the run could not end.
             StoreError: storage could not be read.
         """
-        memory.calm_collector()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self.lander.stop())
         try:
-            if once:
-                self.lander.run(TOPICS, self._until_landed())
-            else:
-                self.lander.run(TOPICS)
+            with collector.calm():
+                if once:
+                    self.lander.run(TOPICS, self._until_landed())
+                else:
+                    self.lander.run(TOPICS)
         finally:
             close(self.member)
         self.file.remove()

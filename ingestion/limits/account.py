@@ -78,7 +78,7 @@ class Account:
     def take(self, now: int) -> Ticket | Wait:
         """Take leave for one request, or tell how long there is none."""
         with self._file.transaction() as db:
-            rows.mend(db, self._id, now)
+            rows.mend(db, self._id, now, self._breaker.longest)
             state = rows.state_of(db, self._id)
             wait = _wait(db, self._id, state, self._budget.limits, now)
             if wait is not None:

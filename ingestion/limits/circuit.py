@@ -32,6 +32,11 @@ class BreakerPolicy:
     failures: int = 5
     open_s: float = 60.0
 
+    @property
+    def longest(self) -> int:
+        """Microseconds beyond which no circuit keeps requests away."""
+        return max(round(self.open_s * SECOND), TRIAL)
+
 
 @dataclass(frozen=True)
 class Circuit:

@@ -9,6 +9,8 @@ from threading import Lock
 from typing import Final
 from urllib.parse import quote
 
+from filelock import FileLock, Timeout
+
 from ingestion.errors import LimitsError
 
 NAME: Final = "budgets.db"
@@ -52,7 +54,9 @@ class LimitsFile:
                 self._path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False
             )
             try:
-                self._prepare()
+                # Two that make it a WAL file at once do not wait for each other: one is refused.
+                with FileLock(folder / f"{NAME}.lock", timeout=_BUSY_S, mode=0o600):
+                    self._prepare()
             except BaseException:
                 self._db.close()
                 raise
@@ -68,10 +72,11 @@ class LimitsFile:
             self._db.execute("begin immediate")
             try:
                 yield self._db
+                self._db.execute("commit")
             except BaseException:
-                self._db.execute("rollback")
+                if self._db.in_transaction:  # a full disk ends it by itself, as a rule
+                    self._db.execute("rollback")
                 raise
-            self._db.execute("commit")
 
     def close(self) -> None:
         """Close the file; it is complete at any moment, also without this."""
@@ -120,7 +125,7 @@ def _make_private(folder: Path, path: Path) -> None:
 def _told(path: Path) -> Iterator[None]:
     try:
         yield
-    except sqlite3.Error as error:
+    except (sqlite3.Error, Timeout) as error:
         raise LimitsError(
             f"{path}: the file of budgets fails: {error}; without it nothing is asked of a provider"
         ) from error

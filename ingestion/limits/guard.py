@@ -39,8 +39,9 @@ _Answer = TypeVar("_Answer")
 class Patience:
     """How long a guard waits and how often it tries.
 
-    ``max_wait_s`` is for the budget or a refusal's end, before each attempt. No attempt begins
-    later than ``retry_s`` after the first. The n-th pause after a failure is drawn evenly from 0 to
+    ``max_wait_s`` is for the budget or a refusal's end, before each attempt. No pause before
+    another one ends later than ``retry_s`` after the call; the wait for the budget comes on top.
+    The n-th pause after a failure is drawn evenly from 0 to
     ``backoff_s * 2**(n - 1)``, at most ``max_backoff_s`` ("full jitter").
     """
 

@@ -12,7 +12,7 @@ from ingestion.limits.account import Account, Identity
 from ingestion.limits.circuit import BreakerPolicy
 from ingestion.limits.file import LimitsFile
 from ingestion.limits.guard import Patience, ProviderGuard
-from ingestion.limits.limit import BUDGETS, Budget, parse
+from ingestion.limits.limit import BUDGETS, LOCAL_BUDGETS, Budget, is_local, parse
 from ingestion.settings import LimitsSettings, ProjectSettings
 
 
@@ -40,23 +40,25 @@ class Guards:
         """
         settings = self._settings
         secret = key.get_secret_value() if key else None
+        identity = Identity.of(provider, base_url, secret)
         account = Account(
             self._file,
-            Identity.of(provider, base_url, secret),
-            budget_of(provider, settings),
+            identity,
+            budget_of(provider, settings, identity.host),
             BreakerPolicy(settings.breaker_failures, settings.breaker_open_s),
         )
         patience = Patience(settings.max_wait_s, settings.attempts, settings.retry_s)
         return ProviderGuard(provider, account, patience, self._clock, self._is_stopped)
 
 
-def budget_of(provider: str, settings: LimitsSettings) -> Budget:
-    """Return a provider's budget: the declared one, or what the settings put in its place.
+def budget_of(provider: str, settings: LimitsSettings, host: str = "") -> Budget:
+    """Return a provider's budget at a host: the declared one, or what the settings say instead.
 
     Raises:
         SettingsError: there is none, or it is malformed.
     """
-    declared = BUDGETS.get(provider)
+    local = LOCAL_BUDGETS.get(provider) if is_local(host) else None
+    declared = local or BUDGETS.get(provider)
     if declared is None:
         raise SettingsError(f"expected one of {', '.join(sorted(BUDGETS))}, found {provider!r}")
     text = getattr(settings, provider)

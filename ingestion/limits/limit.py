@@ -4,8 +4,10 @@ import math
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from types import MappingProxyType
 from typing import Final, cast
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, available_timezones
 
 from ingestion.errors import SettingsError
@@ -76,6 +78,20 @@ BUDGETS: Final[MappingProxyType[str, Budget]] = MappingProxyType(
         "yahoo": Budget((Limit(2, "second"), Limit(60, "minute"), Limit(5_000, "day"))),
     }
 )
+# Servers on this machine. Finnhub's and Alpha Vantage's keep the free plans as the real ones do;
+# Yahoo's states nothing either, and nobody has to be polite to it.
+LOCAL_BUDGETS: Final[MappingProxyType[str, Budget]] = MappingProxyType(
+    {"yahoo": Budget((Limit(100, "second"),))}
+)
+
+
+def is_local(host: str) -> bool:
+    """Tell whether a host, with or without a port, is this machine."""
+    name = urlsplit(f"//{host}").hostname or ""
+    try:
+        return ip_address(name).is_loopback
+    except ValueError:
+        return name == "localhost"
 
 
 def parse(text: str, variable: str) -> tuple[Limit, ...]:

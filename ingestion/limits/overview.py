@@ -64,7 +64,7 @@ def _accounts(db: sqlite3.Connection, settings: LimitsSettings, now: int) -> Ite
     rows = db.execute("select account, provider, host, key_hash from accounts").fetchall()
     for account, provider, host, key_hash in rows:
         state = state_of(db, account)
-        limits = budget_of(provider, settings).limits
+        limits = budget_of(provider, settings, host).limits
         is_held = state.held_until > now
         shut_until = max(state.held_until, now + state.circuit.wait(now))
         yield AccountState(

@@ -59,8 +59,11 @@ def wait_for(db: sqlite3.Connection, account: str, limit: Limit, now: int) -> in
     return 0 if row is None else limit.free_at(row[0], now) - now
 
 
-def mend(db: sqlite3.Connection, account: str, now: int) -> None:
-    """Forget what counts no more, and what only a clock that was set back can have written."""
+def mend(db: sqlite3.Connection, account: str, now: int, longest_open: int) -> None:
+    """Forget what counts no more, and what only a clock that was set back can have written.
+
+    No circuit keeps requests away for longer than ``longest_open``.
+    """
     db.execute("delete from requests where account = ? and ended_at <= ?", (account, now - _KEPT))
     db.execute(
         "update requests set ended_at = ? + is_open * ? where account = ? "
@@ -68,8 +71,9 @@ def mend(db: sqlite3.Connection, account: str, now: int) -> None:
         (now, LEASE, account, now + _AHEAD, LEASE),
     )
     db.execute(
-        "update accounts set held_until = min(held_until, ?) where account = ?",
-        (now + hold.MAX, account),
+        "update accounts set held_until = min(held_until, ?), next_at = min(next_at, ?) "
+        "where account = ?",
+        (now + hold.MAX, now + longest_open + _AHEAD, account),
     )
 
 

@@ -9,7 +9,6 @@ import typer
 
 from ingestion.calendar import Calendar
 from ingestion.errors import SettingsError
-from ingestion.instruments.reader import selected
 from ingestion.produce import kafka
 from ingestion.produce.execute import Delivery
 from ingestion.produce.options import (
@@ -30,14 +29,14 @@ from ingestion.produce.options import (
     live_spool,
     named_run,
     refuse_both,
+    symbols_of,
 )
 from ingestion.produce.providers import ALPHAVANTAGE, Providers, providing
 from ingestion.produce.pulls import Wanted, pull
 from ingestion.produce.quotes import poll
 from ingestion.produce.span import span
 from ingestion.settings import AlphaVantageSettings
-from ingestion.sources.alphavantage.fetcher import COMPACT_ROWS
-from ingestion.sources.alphavantage.reader import DAILY, INTRADAY
+from ingestion.sources.alphavantage.reader import COMPACT_ROWS, DAILY, INTRADAY
 
 
 class Kind(StrEnum):
@@ -76,7 +75,7 @@ def alphavantage(
     unless --every is given.
     """
     refuse_both(once=once, every=every)
-    symbols, every_s = selected(symbol, universe), duration_s(every)
+    symbols, every_s = symbols_of(symbol, universe), duration_s(every)
     with providing(named_run(run_id, ALPHAVANTAGE)) as providers:
         if kind is Kind.QUOTES:
             _refuse(interval, start, end)

@@ -2,7 +2,6 @@
 
 from datetime import date
 
-from ingestion.instruments.reader import selected
 from ingestion.produce import kafka
 from ingestion.produce.execute import Delivery
 from ingestion.produce.options import (
@@ -22,6 +21,7 @@ from ingestion.produce.options import (
     duration_s,
     named_run,
     refuse_both,
+    symbols_of,
 )
 from ingestion.produce.providers import providing
 from ingestion.produce.pulls import Wanted, pull
@@ -52,7 +52,7 @@ def bars(
     Vantage for ranges within the last 100 sessions.
     """
     refuse_both(once=once, every=every)
-    names, symbols = ranked("bars", sources), selected(symbol, universe)
+    names, symbols = ranked("bars", sources), symbols_of(symbol, universe)
     delivery = Delivery(rate, report, delivery_timeout, ledger, spool or configured_spool())
     with providing(named_run(run_id, NAME)) as providers:
         run = providers.run

@@ -12,7 +12,7 @@ from rich.console import Console
 from ingestion import cli, collector
 from ingestion.clock import Clock
 from ingestion.contracts import topics
-from ingestion.errors import BrokerAwayError
+from ingestion.errors import BrokerAwayError, TapehouseError
 from ingestion.produce import kafka
 from ingestion.produce.backlog import Backlog, Memory
 from ingestion.produce.ledger import Ledger, NoLedger
@@ -78,27 +78,33 @@ def execute(plan: Plan, clock: Clock) -> None:
         DeliveryError: something is not confirmed by Kafka.
         LedgerError: the ledger cannot be written.
     """
-    delivery = plan.delivery
+    delivery, summary = plan.delivery, Summary()
     has_spool = delivery.spool is not None
     config = kafka.configuration(KafkaSettings.load(), delivery.timeout_s, has_spool)
-    with (
-        collector.calm(),
-        stop_on_signal(plan.stop) as stop,
-        shown(clock, Console(stderr=True), plan.done) as progress,
-        _ledger(plan, clock) as ledger,
-        _backlog(plan, clock) as backlog,
-    ):
-        deliverer = kafka.Deliverer(
-            config, clock, _librdkafka_log(), lambda: stop.requested, ledger, backlog, plan.told
-        )
-        try:
-            _check(deliverer, plan)
-            pacer = Pacer(clock, delivery.rate)
-            how = (delivery.timeout_s, plan.is_live, plan.ends_itself)
-            run(plan.records, deliverer, clock, pacer, stop, progress, *how)
-        finally:
-            _report(plan, deliverer.summary)
-    _print(plan, deliverer.summary)
+    try:
+        with (
+            collector.calm(),
+            stop_on_signal(plan.stop) as stop,
+            shown(clock, Console(stderr=True), plan.done) as progress,
+            _ledger(plan, clock) as ledger,
+            _backlog(plan, clock) as backlog,
+        ):
+            deliverer = kafka.Deliverer(
+                config, clock, _librdkafka_log(), lambda: stop.requested, ledger, backlog, plan.told
+            )
+            summary = deliverer.summary
+            try:
+                _check(deliverer, plan)
+                pacer = Pacer(clock, delivery.rate)
+                how = (delivery.timeout_s, plan.is_live, plan.ends_itself)
+                run(plan.records, deliverer, clock, pacer, stop, progress, *how)
+            finally:
+                _report(plan, summary)
+    except TapehouseError:
+        if summary.seconds:  # it had begun: others' records may all be there
+            _print(plan, summary, "failed")
+        raise
+    _print(plan, summary, _ended(summary))
     deliverer.raise_undelivered()
 
 
@@ -132,14 +138,19 @@ def _report(plan: Plan, summary: Summary) -> None:
         cli.write_report(plan.delivery.report, summary.as_dict(facts | named))
 
 
-def _print(plan: Plan, summary: Summary) -> None:
+def _ended(summary: Summary) -> str:
+    if summary.undelivered or summary.spooled:
+        return "failed"
+    return "stopped early" if summary.interrupted else "done"
+
+
+def _print(plan: Plan, summary: Summary, ended: str) -> None:
     for name, value in plan.facts().items():
         typer.echo(f"{name:<24} {_text(value)}")
     if rows := plan.providers():
         _console().print(table(rows))
     for topic in sorted(summary.sent):
         typer.echo(f"{topic:<24} {summary.delivered[topic]:>10,} of {summary.sent[topic]:,}")
-    ended = "stopped early" if summary.interrupted else "done"
     typer.echo(
         f"{ended}: sent {summary.sent.total():,}, delivered {summary.delivered.total():,}, "
         f"refused {summary.refused:,}, sent again {summary.resent:,} in "

@@ -6,7 +6,6 @@ from typing import Annotated
 import typer
 
 from ingestion.errors import SettingsError
-from ingestion.instruments.reader import selected
 from ingestion.produce import kafka
 from ingestion.produce.execute import Delivery
 from ingestion.produce.live import send
@@ -25,6 +24,7 @@ from ingestion.produce.options import (
     live_spool,
     named_run,
     refuse_both,
+    symbols_of,
 )
 from ingestion.produce.providers import FINNHUB, providing
 from ingestion.produce.quotes import poll
@@ -58,7 +58,7 @@ def finnhub(
     --every so often; as rarely as the budget wants. A key has one stream: one process sends trades.
     """
     refuse_both(once=once, every=every)
-    symbols = selected(symbol, universe)
+    symbols = symbols_of(symbol, universe)
     folder = live_spool(spool, f"{FINNHUB}-{kind}")
     delivery = Delivery(rate, report, delivery_timeout, ledger, folder)
     with providing(named_run(run_id, FINNHUB)) as providers:

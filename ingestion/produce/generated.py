@@ -8,6 +8,7 @@ import typer
 
 from ingestion.calendar import Calendar
 from ingestion.errors import SettingsError
+from ingestion.instruments.reader import canonical
 from ingestion.sources.daily_bar import DailyBar
 from ingestion.sources.market import Market, made_up
 
@@ -32,8 +33,13 @@ def generated_bars(
     """Return the bars of ``count`` symbols; ``bounds`` are first and last day, and last sessions.
 
     Raises:
-        SettingsError: the bounds leave the range open, or no session in it.
+        SettingsError: the bounds leave the range open, or no session in it, or there are more
+            symbols than are to be generated.
+        InstrumentsError: one of them is no symbol.
     """
+    named = tuple(dict.fromkeys(map(canonical, symbols)))
+    if len(named) > count:
+        raise SettingsError(f"--generated {count}: expected as many as there are --symbol")
     start, end, last = bounds
     if end is None or (start is None and last is None):
         raise SettingsError(
@@ -43,5 +49,5 @@ def generated_bars(
     sessions = exchange.sessions(start, end)[-last if last else 0 :]
     if not sessions:
         raise SettingsError(f"--generated: no session from {start} to {end}")
-    market = Market(seed, made_up(count, symbols), exchange)
+    market = Market(seed, made_up(count, named), exchange)
     return market.bars(sessions[0].session_date, end)

@@ -10,6 +10,7 @@ import typer
 
 from ingestion.clock import SystemClock
 from ingestion.errors import SettingsError
+from ingestion.instruments import reader
 from ingestion.settings import ProduceSettings, ProjectSettings
 from ingestion.sources.selection import Selection
 
@@ -97,9 +98,10 @@ def duration_s(text: str | None) -> float | None:
     if text is None:
         return None
     found = _DURATION.fullmatch(text)
-    if found is None:
+    seconds = float(found[1]) * _SECONDS[found[2]] if found else 0.0
+    if not seconds:
         raise SettingsError(f"--every: expected a duration such as 90s, 15m or 6h, found {text!r}")
-    return float(found[1]) * _SECONDS[found[2]]
+    return seconds
 
 
 def refuse_both(**options: object) -> None:
@@ -107,6 +109,22 @@ def refuse_both(**options: object) -> None:
     given = [f"--{name.replace('_', '-')}" for name, value in options.items() if value]
     if len(given) > 1:
         raise SettingsError(f"expected one of {', '.join(given)}, found {len(given)}")
+
+
+def symbols_of(given: list[str] | None, named: str) -> tuple[str, ...]:
+    """Return the symbols to ask providers for; one that nobody trades under today is told.
+
+    It is asked for all the same: providers know more than we do, and old names.
+
+    Raises:
+        InstrumentsError: there is no such universe, or what is given is no symbol.
+    """
+    symbols = reader.selected(given, named)
+    for symbol in symbols:
+        if reader.universe().instrument(symbol) is None:
+            text = f"note: {symbol} is no symbol of today's instruments; it is asked for as it is"
+            typer.echo(text, err=True)
+    return symbols
 
 
 def selection_of(

@@ -25,7 +25,8 @@ from ingestion.sources.alphavantage.fetcher import AlphaVantage
 from ingestion.sources.fetch import Http, Key
 from ingestion.sources.fetcher import Fetcher
 from ingestion.sources.finnhub.quotes import FinnhubQuotes
-from ingestion.sources.finnhub.stream import FinnhubTrades, connector
+from ingestion.sources.finnhub.socket import connector
+from ingestion.sources.finnhub.stream import FinnhubTrades, Patience
 from ingestion.sources.observed import Envelopes
 from ingestion.sources.progress import Progress
 from ingestion.sources.yahoo import fetcher as yahoo_bars
@@ -89,9 +90,12 @@ class Providers:
     def trades(self, symbols: Sequence[str]) -> FinnhubTrades:
         """Return Finnhub's stream of trades."""
         settings, run = FinnhubSettings.load(), self.run
-        connect = connector(settings.stream_url, settings.key())
-        envelopes = Envelopes(FINNHUB, run.run_id)
-        return FinnhubTrades(connect, symbols, run.calendar, run.clock, envelopes, run.stopping)
+        key = settings.key()
+        guard = self._guard(FINNHUB, settings.base_url, SecretStr(key))
+        connect = connector(settings.stream_url, key, run.clock)
+        context = (run.calendar, run.clock, Envelopes(FINNHUB, run.run_id), run.stopping)
+        patience = Patience(mute_after_s=settings.mute_after_s)
+        return FinnhubTrades(connect, guard, symbols, *context, patience)
 
     def updates(self, symbols: Sequence[str]) -> yahoo_stream.YahooStream:
         """Return Yahoo's stream of quotes."""

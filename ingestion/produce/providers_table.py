@@ -10,6 +10,7 @@ from rich.table import Table
 _COLUMNS: Final = {
     "fetched": "fetched",
     "refused": "refused",
+    "sent": "sent",
     "requests": "requests",
     "retried": "retried",
     "rate_limited": "limited",

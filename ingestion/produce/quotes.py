@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from ingestion.instruments.reader import selected
 from ingestion.limits.guards import budget_of
 from ingestion.limits.limit import SECOND
 from ingestion.produce import kafka
@@ -24,6 +23,7 @@ from ingestion.produce.options import (
     live_spool,
     named_run,
     refuse_both,
+    symbols_of,
 )
 from ingestion.produce.providers import Providers, providing
 from ingestion.produce.ranking import Sources, ranked
@@ -55,7 +55,7 @@ def quotes(
     often; as rarely as the first provider's budget wants. Until SIGTERM or Ctrl-C.
     """
     refuse_both(once=once, every=every)
-    names, symbols = ranked("quotes", sources), selected(symbol, universe)
+    names, symbols = ranked("quotes", sources), symbols_of(symbol, universe)
     delivery = Delivery(rate, report, delivery_timeout, ledger, live_spool(spool, NAME))
     with providing(named_run(run_id, NAME)) as providers:
         poll(providers, names, NAME, symbols, once, duration_s(every), delivery)

@@ -6,7 +6,6 @@ from typing import Annotated
 import typer
 
 from ingestion.errors import SettingsError
-from ingestion.instruments.reader import selected
 from ingestion.produce import kafka
 from ingestion.produce.execute import Delivery
 from ingestion.produce.live import send
@@ -28,6 +27,7 @@ from ingestion.produce.options import (
     live_spool,
     named_run,
     refuse_both,
+    symbols_of,
 )
 from ingestion.produce.providers import YAHOO, Providers, providing
 from ingestion.produce.pulls import Wanted, pull
@@ -63,7 +63,7 @@ def yahoo(
     --stream at SIGTERM or Ctrl-C.
     """
     refuse_both(once=once, every=every, stream=stream)
-    symbols = selected(symbol, universe)
+    symbols = symbols_of(symbol, universe)
     with providing(named_run(run_id, YAHOO)) as providers:
         if stream:
             _refuse_range(interval, start, end)

@@ -65,8 +65,9 @@ def of(headers: Mapping[str, str]) -> Asked:
             headers.get(_INTERVAL),
         )
         fetched_at = datetime.fromisoformat(headers[FETCHED_AT])
+        rfc3339(fetched_at)  # a time without a zone is none, and so is one beyond the year 9999
         return Asked(unit, fetched_at, headers[SIMULATED] == "true", headers["run_id"])
-    except (KeyError, ValueError) as error:
+    except (KeyError, ValueError, OverflowError) as error:
         raise ContractError(
             f"expected what was asked for in the letter's headers: {error}"
         ) from None

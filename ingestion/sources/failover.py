@@ -70,13 +70,17 @@ class Failover:
             if unit not in self._unserved:  # the same unit may be asked for every few seconds
                 self._log.warning("unserved", unit=str(unit), reasons=str(error))
             self._unserved[unit] = error
+            yield from self._given(self._fetcher.take_refused())
             return
         self._unserved.pop(unit, None)
+        yield from self._given(made)
+        if self._on_taken is not None:
+            self._on_taken(unit, self._taken)
+
+    def _given(self, made: Iterable[Message | Refused]) -> Iterator[Message | Refused]:
         for one in made:
             self._taken += 1
             yield one
-        if self._on_taken is not None:
-            self._on_taken(unit, self._taken)
 
     def _raise_unserved(self) -> None:
         if not self._unserved:

@@ -54,6 +54,11 @@ class Key:
     header: str | None = None
     parameter: str | None = None
 
+    def hidden(self, received: bytes | bytearray) -> bytes:
+        """Return what was received without the key, which a provider may repeat."""
+        secret = self.secret.encode()
+        return bytes(received.replace(secret, _HIDDEN) if len(secret) >= _MIN_SECRET else received)
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -115,21 +120,21 @@ class Http:
         except httpx.HTTPError as error:
             # Its own text may hold the URL or a header.
             text = f"{self._provider}: no whole answer ({type(error).__name__})"
-            raise ProviderDownError(text, self._hidden(body)) from None
+            raise ProviderDownError(text, self._key.hidden(body)) from None
         now = self._clock.now()
-        self._judge(response, self._hidden(body), now)
+        self._judge(response, self._key.hidden(body), now)
         is_simulated = response.headers.get(SIMULATED) == "true"
-        return Answer(self._hidden(body), now, is_simulated)
+        return Answer(self._key.hidden(body), now, is_simulated)
 
     def _read(self, response: httpx.Response, body: bytearray, until: float) -> None:
         for chunk in response.iter_raw():
             body += chunk
             if len(body) > MAX_BODY_BYTES:
                 text = f"{self._provider}: expected at most {MAX_BODY_BYTES} bytes, found more"
-                raise MalformedError(text, self._hidden(body[:MAX_BODY_BYTES]))
+                raise MalformedError(text, self._key.hidden(body[:MAX_BODY_BYTES]))
             if self._clock.monotonic() > until:
                 text = f"{self._provider}: no whole answer in {TOTAL_TIMEOUT_S:.0f} s"
-                raise ProviderDownError(text, self._hidden(body))
+                raise ProviderDownError(text, self._key.hidden(body))
 
     def _judge(self, response: httpx.Response, body: bytes, now: datetime) -> None:
         status, headers = response.status_code, response.headers
@@ -137,8 +142,10 @@ class Http:
         if remaining is not None:
             self._guard.observe(remaining, reset_s)
         text = f"{self._provider} answered with status {status}"
-        if status == httpx.codes.TOO_MANY_REQUESTS:
-            wait_s = retry_after_s(headers.get("retry-after"), now)
+        wait_s = retry_after_s(headers.get("retry-after"), now)
+        # A server that is overloaded, and says for how long, wants to be left alone as well.
+        is_overloaded = status == httpx.codes.SERVICE_UNAVAILABLE and bool(wait_s)
+        if status == httpx.codes.TOO_MANY_REQUESTS or is_overloaded:
             raise RateLimitedError(text, body, reset_s if wait_s is None else wait_s)
         if status in _DENIED:
             raise DeniedError(text, body, _DENIED[status])
@@ -156,10 +163,6 @@ class Http:
 
     def _headers(self) -> dict[str, str]:
         return {self._key.header: self._key.secret} if self._key.header else {}
-
-    def _hidden(self, body: bytes | bytearray) -> bytes:
-        secret = self._key.secret.encode()
-        return bytes(body.replace(secret, _HIDDEN) if len(secret) >= _MIN_SECRET else body)
 
 
 def retry_after_s(value: str | None, now: datetime) -> float | None:

@@ -127,6 +127,7 @@ class PolledQuotes:
             yield from self._refused(error)
         except ProviderError as error:
             self._fail(symbol, error)
+            yield from self._left_over()
             return error.wait_s if isinstance(error, BudgetSpentError) else 0.0
         else:
             self._made["quotes"] += len(made)

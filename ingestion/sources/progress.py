@@ -133,7 +133,7 @@ class Progress:
         return document
 
     def _write(self) -> None:
-        draft = self._path.with_name(f".{self._path.name}.{os.getpid()}")
+        draft = self._path.with_suffix(".draft")  # of the one process that has the lock
         with draft.open("wb") as file:
             file.write(msgspec.json.encode(self._document))
             file.flush()

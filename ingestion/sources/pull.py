@@ -11,7 +11,7 @@ from datetime import date
 from typing import Final
 
 from ingestion.calendar import Calendar
-from ingestion.contracts.records import CorporateActionMessage, Message
+from ingestion.contracts.records import BarMessage, CorporateActionMessage, Message
 from ingestion.sources.failover import Failover
 from ingestion.sources.fetcher import Fetcher, Unit
 from ingestion.sources.progress import Covered, Progress
@@ -86,7 +86,7 @@ class Windowed:
         known = self._progress.covered(unit.symbol)
         if known is None or start < known.start or self._is_apart(known, start):
             made = self._fetcher.fetch(unit)
-            return made, Covered(start, end, _splits(made))
+            return made, Covered(start, _reached(made), _splits(made))
         made = self._fetch_from(self._window_start(known, start, end), unit)
         splits = _splits(made)
         if not set(splits) <= set(known.splits):
@@ -94,7 +94,7 @@ class Windowed:
             made = _and_more(made, self._fetch_from(_history_start(known, unit, start), unit))
             splits = _splits(made)
         splits = tuple(sorted({*known.splits, *splits}))
-        return made, Covered(known.start, max(known.end, end), splits)
+        return made, Covered(known.start, max(known.end, _reached(made)), splits)
 
     def _fetch_from(self, start: date, unit: Unit) -> list[Made]:
         return self._fetcher.fetch(replace(unit, start=start))
@@ -168,6 +168,12 @@ class Pull:
 def _history_start(known: Covered, unit: Unit, start: date) -> date:
     """Return the first day of what a split has changed; providers keep no old intraday bars."""
     return known.start if unit.interval == "1d" else start
+
+
+def _reached(made: Sequence[Made]) -> date:
+    """Return the last session with a bar: providers add the latest days late, after days even."""
+    days = (one.data.session_date for one in made if isinstance(one, BarMessage))
+    return date.fromisoformat(max(days, default=date.min.isoformat()))
 
 
 def _splits(made: Sequence[Made]) -> tuple[str, ...]:

@@ -46,7 +46,7 @@ class RankedFetcher:
     """Fetchers in their order of preference. A unit is wholly of one of them.
 
     What a provider gave instead of an answer is returned as ``Refused`` before what the next one
-    gave, under its provider's name; where no other serves the unit, with the next unit served.
+    gave, under its provider's name; where no other serves the unit, by ``take_refused``.
     """
 
     def __init__(self, name: str, fetchers: Sequence[Fetcher], clock: Clock) -> None:

@@ -16,7 +16,17 @@ instruments as (select * from {{ ref('instruments') }}),
 sessions as (select * from {{ ref('sessions') }}),
 
 arrived as (
-    select * from bars
+    select
+        *,
+        case bar_interval
+            when '1m' then 1
+            when '2m' then 2
+            when '5m' then 5
+            when '15m' then 15
+            when '30m' then 30
+            when '1h' then 60
+        end as bar_minutes
+    from bars
     where batch_id >= {{ window_start_batch() }}
 ),
 
@@ -26,7 +36,16 @@ placed as (
         instruments.instrument_id,
         instruments.currency as instrument_currency,
         sessions.open_at,
-        coalesce(arrived.as_of >= sessions.close_at, false) as is_final,
+        sessions.close_at,
+        -- A session's last bar of an hour ends with it.
+        coalesce(
+            arrived.as_of >= sessions.close_at
+            or arrived.as_of
+            >= {{ dbt.dateadd(
+                'minute', 'arrived.bar_minutes', 'arrived.start_at'
+            ) }},
+            false
+        ) as is_final,
         -- A daily bar is the session's, whatever instant its provider stamps it with.
         arrived.symbol || '|' || arrived.source || '|' || arrived.bar_interval
         || '|' || cast(arrived.session_date as varchar)
@@ -68,9 +87,14 @@ checked as (
             false
         ) as fails_price_order,
         coalesce(volume_shares < 0, false) as fails_negative_volume,
-        coalesce(bar_interval <> '1d', true) as fails_unknown_interval,
+        coalesce(bar_interval <> '1d', true)
+        and bar_minutes is null as fails_unknown_interval,
         coalesce(adjustment not in ('raw', 'split'), true) as fails_adjustment,
-        open_at is null as fails_no_session,
+        open_at is null
+        or coalesce(
+            bar_minutes > 0 and (start_at < open_at or start_at >= close_at),
+            false
+        ) as fails_no_session,
         instrument_id is null as fails_unknown_instrument,
         coalesce(currency <> instrument_currency, false) as fails_currency,
         coalesce(as_of < open_at, false)

@@ -144,7 +144,10 @@ def send(
     if wanted.is_all != everything:
         raise SettingsError("redrive send: expected letters or a filter, or --all and none of them")
     run_id, clock, stop = named_run(run_id, "redrive"), SystemClock(), Stop()
-    redrive = Redrive(_letters(place, wanted), run_id, clock, stop, delivery_timeout)
+    missing = set(wanted.letters)
+    redrive = Redrive(
+        _noting(_letters(place, wanted), missing), run_id, clock, stop, delivery_timeout
+    )
     if dry_run:
         _rehearse(redrive)
     else:
@@ -156,6 +159,10 @@ def send(
             ),
             clock,
         )  # fmt: skip
+    if missing and not stop.requested:
+        raise SourceError(
+            f"{place} has no such letter that is wanted: {', '.join(sorted(missing))}"
+        )
     _tell_refused(redrive)
 
 
@@ -193,6 +200,15 @@ def _letters(place: Place, wanted: Wanted) -> Iterator[tuple[Letter, State]]:
     return (found for found in shelf if wanted.covers(found[0]))
 
 
+def _noting(
+    letters: Iterator[tuple[Letter, State]], missing: set[str]
+) -> Iterator[tuple[Letter, State]]:
+    """Pass letters on, and take the names of each out of ``missing``."""
+    for letter, state in letters:
+        missing -= {name for name in missing if letter.is_named(name)}
+        yield letter, state
+
+
 def _the_one(letter: str, place: Place) -> tuple[Letter, State]:
     found = {one.id: (one, state) for one, state in _letters(place, Wanted((letter,)))}
     if len(found) != 1:
@@ -213,6 +229,8 @@ def _wanted(
     until: datetime | None,
     text: str,
 ) -> Wanted:
+    if "" in (letters or ()):
+        raise SettingsError("expected a letter's place or the start of its id, found an empty name")
     return Wanted(
         letters=tuple(letters or ()),
         reasons=frozenset(reasons or ()),

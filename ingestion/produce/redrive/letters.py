@@ -69,6 +69,10 @@ class Letter:
         """Whether only the start of the body was kept."""
         return "sha256" in self.fields and "size" in self.fields
 
+    def is_named(self, name: str) -> bool:
+        """Whether ``name`` is its place or the start of its id."""
+        return name == self.place or self.id.startswith(name)
+
     @property
     def noted(self) -> str | None:
         """The id of the letter that was re-driven, where this is the note of that."""
@@ -132,6 +136,4 @@ class Wanted:
         )
 
     def _is_named(self, letter: Letter) -> bool:
-        return not self.letters or any(
-            name == letter.place or letter.id.startswith(name) for name in self.letters
-        )
+        return not self.letters or any(letter.is_named(name) for name in self.letters)

@@ -33,8 +33,9 @@ class Verdict(NamedTuple):
 def judge(letter: Letter, run_id: str, clock: Clock) -> Verdict:
     """Read a letter's body with what would read it today.
 
-    A body of which nothing passes stays as it is. One of which a part passes is done with: what is
-    still refused of it becomes a letter of its own, of this run.
+    A body of which nothing passes stays as it is, also one that gives nothing at all. One of which
+    a part passes is done with: what is still refused of it becomes a letter of its own, of this
+    run.
     """
     parse = parser_of(letter.fields)
     if parse is None:
@@ -44,8 +45,10 @@ def judge(letter: Letter, run_id: str, clock: Clock) -> Verdict:
         made = parse(letter.body, letter.fields)
     except TapehouseError as error:
         return Verdict((), "unreadable", str(error))
+    if not made:  # whoever takes it for done would never look at it again
+        return Verdict((), "nothing", "expected a message, found nothing in it that is one")
     refused = [part for part in made if isinstance(part, Refused)]
-    if refused and len(refused) == len(made):
+    if len(refused) == len(made):
         return Verdict((), refused[0].reason, refused[0].detail)
     source = letter.fields.get("source", "")
     return Verdict([_record(part, source, run_id, clock) for part in made])

@@ -39,9 +39,9 @@ def _denied(what: Denied) -> Callable[[str, bytes], ProviderError]:
 _MEANINGS: Final[tuple[tuple[str, Callable[[str, bytes], ProviderError]], ...]] = (
     (r"apikey is invalid or missing|demo\W* api key is for demo purposes", _denied("key")),
     (r"is a premium (endpoint|feature)", _denied("plan")),
-    (r"sparingly|per second", _limited("second")),
+    (r"sparingly|per second|burst pattern", _limited("second")),
     (r"per minute|higher API call (volume|frequency)", _limited("minute")),
-    (r"per day", _limited("day")),
+    (r"per day|requests/day", _limited("day")),
     (r"invalid API call|no data found", NoDataError),
 )
 

@@ -11,15 +11,18 @@ from ingestion.calendar import Calendar
 from ingestion.clock import Clock
 from ingestion.contracts.records import Message
 from ingestion.sources.alphavantage import NAME
-from ingestion.sources.alphavantage.reader import DAILY, INTRADAY, Reader, spelled
+from ingestion.sources.alphavantage.reader import (
+    COMPACT_ROWS,
+    DAILY,
+    INTRADAY,
+    Reader,
+    spelled,
+)
 from ingestion.sources.fetch import Http
 from ingestion.sources.fetcher import Unit
 from ingestion.sources.observed import Envelopes
-from ingestion.sources.provider import NoDataError
+from ingestion.sources.provider import MalformedError, NoDataError
 from ingestion.sources.source import Refused
-
-# What a free key gets of a daily series ("compact"); all of it ("full") is for paid plans.
-COMPACT_ROWS: Final = 100
 
 _QUERY: Final = ""  # the address itself
 
@@ -35,7 +38,7 @@ class Query:
 class AlphaVantage:
     """Bars and quotes. ``is_premium``: the key's plan has adjusted, full and intraday series.
 
-    A free key gives the last 100 daily bars, raw, without splits and dividends.
+    A free key gives the last 100 daily bars ("compact"), raw, without splits and dividends.
     """
 
     def __init__(
@@ -82,16 +85,24 @@ class AlphaVantage:
 
         Raises:
             NoDataError: there is no row in the range.
+            MalformedError: a month between two with rows has none.
         """
         made: list[Message | Refused] = []
         text = f"{NAME}: no bar of {unit.symbol} from {unit.start} to {unit.end}"
-        nothing = NoDataError(text)
+        nothing, hole = NoDataError(text), ""
         for query in self._queries(unit):
             read = partial(self._reader.bars, unit, query.month)
             try:
-                made += self._http.get(_QUERY, query.parameters, read)
+                found = self._http.get(_QUERY, query.parameters, read)
             except NoDataError as error:
-                nothing = error  # a symbol that was listed in the range has no months before
+                # A symbol has no months before its listing, and none after its last day.
+                nothing, hole = error, query.month if made else ""
+                continue
+            if hole:
+                raise MalformedError(
+                    f"{text}: nothing of {hole}, but of {query.month}", nothing.body
+                )
+            made += found
         if not made:
             raise nothing
         return made

@@ -29,6 +29,8 @@ CALENDAR: Final = "XNYS"
 _ZONES: Final = ("US/Eastern", "America/New_York")
 _QUOTE: Final = "Global Quote"
 _META: Final = "Meta Data"
+# How many rows an answer has that is cut off ("compact").
+COMPACT_ROWS: Final = 100
 # What a letter says beside the question: of a row by itself, how far its label is off its start.
 _PREMIUM: Final = "premium"
 _MONTH: Final = "month"
@@ -121,11 +123,24 @@ class Reader:
         _check_meta(found, unit.symbol)
         shared = self._series(unit, month, answer)
         rows = series.rows(found, answer.body, key)
+        if _is_compact(found[_META]) and len(rows) >= COMPACT_ROWS:
+            self._check_reach(unit, month, rows[0].label)
         if unit.interval == DAILY:
             wanted = [row for row in rows if _covers(unit, row.label)]
             return [m for row in wanted for m in series.daily(row, shared, self.is_premium)]
         # A server that knows no ``month`` gives the same rows for each.
         return series.intraday(rows, shared, lambda label: _covers(unit, label, month))
+
+    def _check_reach(self, unit: Unit, month: str, label: str) -> None:
+        """Refuse an answer whose oldest row shows that it was cut off within the range.
+
+        That all of it was asked for, or as much as reaches back by our clock, is no proof.
+        """
+        start = max(unit.start or date.min, _first_of(month))
+        first = next(iter(self.calendar.sessions(start, unit.end)), None)
+        if first is not None and label[:10] > first.session_date.isoformat():
+            text = f"expected rows from {first.session_date} on, found {COMPACT_ROWS} from {label}"
+            raise ContractError(text)
 
     def _series(self, unit: Unit, month: str, answer: Answer) -> Series:
         return Series(
@@ -185,6 +200,14 @@ def _check_meta(found: Mapping[str, Any], symbol: str) -> None:
     zone = next((meta[name] for name in meta if name.endswith("Time Zone")), None)
     if zone not in _ZONES:
         raise ContractError(f"expected US/Eastern, found {exact_json.shown(zone)}")
+
+
+def _is_compact(meta: Mapping[str, Any]) -> bool:
+    return any(meta[name] == "Compact" for name in meta if name.endswith("Output Size"))
+
+
+def _first_of(month: str) -> date:
+    return date.fromisoformat(f"{month}-01") if month else date.min
 
 
 def _check_symbol(found: str, wanted: str) -> None:

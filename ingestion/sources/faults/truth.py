@@ -80,5 +80,6 @@ class Truth:
         self.counts[fault.fault] += 1
         try:
             self._file.write(msgspec.json.encode(fault) + b"\n")
+            self._file.flush()  # a killed run's truth has all that it gave on
         except OSError as error:
             raise SourceError(f"{self.path}: cannot be written: {error}") from error

@@ -28,6 +28,8 @@ SCHEMA: Final = "trade.v1"
 # Why an error frame is a dead letter.
 PROVIDER_ERROR: Final = "provider_error"
 _INDEX: Final = "index"
+# An error's text goes into a log line; the frame is kept whole.
+_SHOWN: Final = 200
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -66,7 +68,7 @@ class Ping:
 
 @dataclass(frozen=True, slots=True)
 class StreamError:
-    """What the provider complains of, in its own words."""
+    """What the provider complains of, in its own words: the first of them."""
 
     text: str
 
@@ -99,7 +101,7 @@ def read(frame: bytes, place: Place, envelopes: Envelopes) -> Frame:
     if kind == "ping":
         return Ping()
     if kind == "error":
-        return StreamError(str(document.get("msg")))
+        return StreamError(str(document.get("msg"))[:_SHOWN])
     items = document.get("data")
     if kind != "trade" or not isinstance(items, list):
         raise ContractError(

@@ -5,22 +5,16 @@ which such streams become without closing: no trade for ``mute_after_s`` of a se
 open for as long. Nothing is sent again by Finnhub, so what was missed is noted as a gap.
 """
 
-import logging
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from math import inf
 from random import Random, SystemRandom
-from typing import Final, Protocol
-from urllib.parse import quote
+from typing import Final, Protocol, Self
 from uuid import uuid4
-
-import msgspec
-from websockets.exceptions import ConnectionClosed, InvalidStatus, InvalidURI, WebSocketException
-from websockets.http11 import Response
-from websockets.sync.client import connect
 
 from ingestion import logs
 from ingestion.calendar import Calendar
@@ -28,38 +22,28 @@ from ingestion.clock import Clock, rfc3339
 from ingestion.contracts.records import Message
 from ingestion.contracts.topics import REALTIME
 from ingestion.errors import ContractError, SettingsError
-from ingestion.sources.fetch import SIMULATED, retry_after_s
 from ingestion.sources.finnhub import NAME
 from ingestion.sources.finnhub.frames import PROVIDER_ERROR, Place, StreamError, Trades, read
 from ingestion.sources.observed import Envelopes
-from ingestion.sources.provider import DeniedError
+from ingestion.sources.provider import DeniedError, Guard, ProviderError, StoppedError
 from ingestion.sources.sessions import open_session
 from ingestion.sources.source import Refused
 
 _SLICE_S: Final = 0.1
-_OPEN_TIMEOUT_S: Final = 10.0
-_CLOSE_TIMEOUT_S: Final = 2.0
-# A frame of some hundred trades has 30 kB. One beyond this ends the connection, unread.
-_MAX_FRAME_BYTES: Final = 16 * 2**20
 # After a stop what has come is read, from a server that never pauses no longer than this.
 _ENDING_S: Final = 1.0
-_DENIED: Final = (401, 403)
 # Gaps that are told one by one; all are counted.
 _GAPS_KEPT: Final = 100
 
 
-class Connection(Protocol):
-    """What is used of `websockets.sync.client.ClientConnection`."""
+class Connection(AbstractContextManager["Connection"], Protocol):
+    """One connection: `socket.Socket`."""
 
     @property
-    def response(self) -> Response | None: ...
-
-    def send(self, message: str) -> None: ...
-
-    def recv(self, timeout: float | None = None, decode: bool | None = None) -> bytes | str: ...
-
-
-Connect = Callable[[], AbstractContextManager[Connection]]
+    def simulated(self) -> bool: ...
+    def __enter__(self) -> Self: ...
+    def subscribe(self, symbols: Sequence[str]) -> None: ...
+    def frame(self, timeout_s: float) -> bytes | None: ...
 
 
 @dataclass(frozen=True)
@@ -69,14 +53,13 @@ class Patience:
     The n-th attempt in a row comes after a random time up to ``base_s * 2**n``, at most ``cap_s``
     ("full jitter": clients that lost one server together do not come back together). A list of
     symbols that hardly trade is not connected anew for ever: each mute connection in a row is given
-    twice the time of the one before, five times at most. A server's own ``Retry-After`` is kept to
-    where it is longer, up to ``most_asked_s``.
+    twice the time of the one before, five times at most. What the guard waits, and tries by itself,
+    comes on top.
     """
 
     mute_after_s: float = 60.0
     base_s: float = 1.0
     cap_s: float = 60.0
-    most_asked_s: float = 3_600.0
 
     def back_off_s(self, attempt: int, random: Random) -> float:
         return random.uniform(0.0, min(self.cap_s, self.base_s * 2.0 ** min(attempt, 30)))
@@ -105,7 +88,8 @@ class FinnhubTrades:
 
     def __init__(
         self,
-        connect_: Connect,
+        connect: Callable[[], Connection],
+        guard: Guard,
         symbols: Sequence[str],
         calendar: Calendar,
         clock: Clock,
@@ -116,7 +100,8 @@ class FinnhubTrades:
     ) -> None:
         if not symbols:
             raise SettingsError("expected at least one symbol to subscribe to, found none")
-        self._connect = connect_
+        self._connect = connect
+        self._guard = guard
         self._symbols = list(dict.fromkeys(symbols))
         self._calendar = calendar
         self._clock = clock
@@ -133,7 +118,7 @@ class FinnhubTrades:
         self._trade_at = 0.0  # monotonic
         self._heard_at: datetime | None = None  # the last frame
         self._traded_at: datetime | None = None  # the last trade, or the subscription
-        self._asked_s = 0.0  # what the server wants to be left alone
+        self._lost_at: datetime | None = None  # since when nothing is received
         self._log = logs.get("stream").bind(source=NAME)
 
     @property
@@ -146,20 +131,11 @@ class FinnhubTrades:
         Raises:
             DeniedError: the key is not valid, or may not use the stream.
         """
-        while not self._stopping():
-            try:
-                with self._connect() as connection:
-                    yield from self._received(connection)
-            except _MuteError:
-                self._n_mute += 1
-                self._heard_at = self._traded_at  # pings came, but what trades did not?
-                self._lost("mute", "no trade for too long in a session")
-            except InvalidStatus as error:
-                self._refused(error.response)
-            except (OSError, TimeoutError, WebSocketException) as error:
-                # Their own texts may hold the address, and the address the key.
-                self._lost("lost", _code(error))
-            yield from self._pause()
+        try:
+            while not self._stopping():
+                yield from self._connected()
+        finally:
+            self._end_gap()
 
     def facts(self) -> Mapping[str, object]:
         return {
@@ -174,18 +150,41 @@ class FinnhubTrades:
             "not_subscribed": self._without(),
         }
 
+    def _connected(self) -> Iterator[Message | Refused | None]:
+        """Receive from one connection, and leave the server alone for a while once it is lost."""
+        try:
+            with (yield from self._opened()) as connection:
+                yield from self._received(connection)
+        except StoppedError:
+            return
+        except DeniedError:
+            raise
+        except _MuteError:
+            self._n_mute += 1
+            # Pings came, but what trades did not?
+            self._lose("mute", "no trade for too long in a session", self._traded_at)
+        except ProviderError as error:
+            self._lose("lost", str(error), self._heard_at)
+        yield from self._pause()
+
+    def _opened(self) -> Generator[None, None, Connection]:
+        """Open a connection; what waits behind the source does not wait for the guard."""
+        with ThreadPoolExecutor(1) as pool:
+            opening = pool.submit(self._guard.call, self._connect)
+            while not wait([opening], _SLICE_S).done:
+                yield None
+        return opening.result()
+
     def _received(self, connection: Connection) -> Iterator[Message | Refused | None]:
         identity = uuid4().hex
-        answer = connection.response
-        is_simulated = answer is not None and answer.headers.get(SIMULATED) == "true"
-        self._envelopes = replace(self._envelopes, simulated=is_simulated)
+        self._envelopes = replace(self._envelopes, simulated=connection.simulated)
         self._subscribe(connection, identity)
         number, until = 0, inf
         while self._clock.monotonic() < until:
             is_ending = self._stopping()
             if is_ending and until == inf:
                 until = self._clock.monotonic() + _ENDING_S
-            frame = _next(connection, 0.0 if is_ending else _SLICE_S)
+            frame = connection.frame(0.0 if is_ending else _SLICE_S)
             if frame is not None:
                 yield from self._read(frame, identity, number)
                 number += 1
@@ -196,17 +195,11 @@ class FinnhubTrades:
                 yield None
 
     def _subscribe(self, connection: Connection, identity: str) -> None:
-        for symbol in self._symbols:
-            text = msgspec.json.encode({"type": "subscribe", "symbol": symbol}).decode()
-            connection.send(text)
+        connection.subscribe(self._symbols)
         now = self._clock.now()
         self._counts["connections"] += 1
         self._log.info("connected", connection=identity, symbols=len(self._symbols))
-        if self._heard_at is not None:
-            gap = Gap(self._heard_at, now)
-            self._gaps.append(gap)
-            self._counts["gaps"] += 1
-            self._log.warning("gap", start=rfc3339(gap.start), end=rfc3339(gap.end))
+        self._end_gap()
         self._heard_at = self._traded_at = now
         self._trade_at = self._clock.monotonic()
         self._n_without = 0
@@ -265,71 +258,29 @@ class FinnhubTrades:
         now = self._clock.now()
         session = open_session(self._calendar, now)
         if session is None:
+            self._n_mute = 0  # each session begins with its own patience
             return
         limit_s = self._patience.silence_s(self._n_mute)
         open_for_s = (now - session.open_at).total_seconds()
         if min(open_for_s, self._clock.monotonic() - self._trade_at) > limit_s:
             raise _MuteError
 
-    def _lost(self, what: str, why: str) -> None:
+    def _lose(self, what: str, why: str, heard_at: datetime | None) -> None:
         self._counts[what] += 1
         self._log.warning("connection_lost", how=what, detail=why)
+        self._lost_at = self._lost_at or heard_at or self._clock.now()
 
-    def _refused(self, response: Response) -> None:
-        """Judge a handshake by its status."""
-        status = response.status_code
-        asked = retry_after_s(response.headers.get("Retry-After"), self._clock.now())
-        self._asked_s = min(asked or 0.0, self._patience.most_asked_s)
-        if status in _DENIED:
-            raise DeniedError(f"{NAME}: the stream answered with status {status}")
-        self._lost("lost", f"status {status}")
+    def _end_gap(self) -> None:
+        if self._lost_at is None:
+            return
+        gap, self._lost_at = Gap(self._lost_at, self._clock.now()), None
+        self._gaps.append(gap)
+        self._counts["gaps"] += 1
+        self._log.warning("gap", start=rfc3339(gap.start), end=rfc3339(gap.end))
 
     def _pause(self) -> Iterator[None]:
-        delay_s = max(self._patience.back_off_s(self._attempts, self._random), self._asked_s)
-        self._attempts, self._asked_s = self._attempts + 1, 0.0
-        until = self._clock.monotonic() + delay_s
+        until = self._clock.monotonic() + self._patience.back_off_s(self._attempts, self._random)
+        self._attempts += 1
         while not self._stopping() and (left := until - self._clock.monotonic()) > 0:
             self._clock.sleep(min(left, _SLICE_S))
             yield None
-
-
-def connector(url: str, key: str) -> Connect:
-    """Return what opens a connection; the key goes into the address, as Finnhub wants it.
-
-    Raises:
-        SettingsError: the address is none.
-    """
-    # Its handshake is logged with the address: nothing of it is.
-    silent = logging.getLogger("tapehouse.websockets")
-    silent.addHandler(logging.NullHandler())
-    silent.propagate = False
-    silent.setLevel(logging.CRITICAL)
-
-    def open_() -> AbstractContextManager[Connection]:
-        try:
-            return connect(
-                f"{url}?token={quote(key, safe='')}",
-                open_timeout=_OPEN_TIMEOUT_S,
-                close_timeout=_CLOSE_TIMEOUT_S,
-                max_size=_MAX_FRAME_BYTES,
-                logger=silent,
-            )
-        except InvalidURI:
-            raise SettingsError(f"expected a WebSocket's address, found {url}") from None
-
-    return open_
-
-
-def _next(connection: Connection, timeout_s: float) -> bytes | None:
-    """Return the next frame's bytes as they came, None where none comes in time."""
-    try:
-        frame = connection.recv(timeout=timeout_s, decode=False)
-    except TimeoutError:
-        return None
-    return frame if isinstance(frame, bytes) else frame.encode()
-
-
-def _code(error: Exception) -> str:
-    """Return what is safe to tell of a failure: its type, and the close code where there is one."""
-    closed = (error.rcvd or error.sent) if isinstance(error, ConnectionClosed) else None
-    return type(error).__name__ if closed is None else f"{type(error).__name__} {closed.code}"

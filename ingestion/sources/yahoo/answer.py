@@ -18,6 +18,9 @@ from ingestion.sources.provider import MalformedError, NoDataError
 # Not the contract's limit, which a whole answer may exceed: what no documented answer comes near.
 _EVENTS = {"split": "splits", "dividend": "dividends", "gain": "capitalGains"}
 _REJECTED = "not an answer of the chart endpoint: "
+_NO_REASON = "no reason given"
+# The longest known, a refused range, has 160 characters.
+_MAX_REASON = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +88,9 @@ class _Error(Struct, frozen=True):
     code: str | None = None
     description: str | None = None
 
+    def reason(self) -> str:
+        return (self.description or self.code or _NO_REASON)[:_MAX_REASON]
+
 
 class _Chart(Struct, frozen=True):
     result: list[Result] | None = None
@@ -130,7 +136,7 @@ def read(body: bytes) -> Result:
     except (ValueError, RecursionError, msgspec.MsgspecError) as error:
         raise MalformedError(f"{_REJECTED}{_reason(error)}", body) from None
     if chart.error is not None:
-        raise NoDataError(f"Yahoo: {chart.error.description or chart.error.code}", body)
+        raise NoDataError(f"Yahoo: {chart.error.reason()}", body)
     if not chart.result:
         raise NoDataError("Yahoo: neither a result nor an error", body)
     return chart.result[0]
@@ -167,13 +173,13 @@ def _one_row(part: dict[str, Raw]) -> dict[str, Any]:
     return {"timestamp": [part["timestamp"]], "indicators": indicators}
 
 
-def description(body: bytes) -> str | None:
-    """Return Yahoo's own reason in the body of a refusal, None where it has none."""
+def reason(body: bytes) -> str:
+    """Return Yahoo's own reason in the body of a refusal, or that it has none."""
     try:
         chart = msgspec.json.decode(body, type=_Document).chart
     except (msgspec.MsgspecError, RecursionError):
-        return None
-    return chart.error.description if chart.error else None
+        return _NO_REASON
+    return chart.error.reason() if chart.error else _NO_REASON
 
 
 def rows(result: Result, body: bytes) -> list[Row]:

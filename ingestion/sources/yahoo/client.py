@@ -122,7 +122,9 @@ def _typed(error: Exception, symbol: str, session: GuardedSession) -> ProviderEr
     if session.status in _DENIED:
         return DeniedError(f"Yahoo: {symbol}: status {session.status}", session.body)
     if session.status is None:
-        return ProviderDownError(f"Yahoo: {symbol}: {type(error).__name__} before any answer")
+        # Also what yfinance's own files do: the text is all that tells it from a dead server.
+        text = f"{type(error).__name__}: {str(error)[:200]}"
+        return ProviderDownError(f"Yahoo: {symbol}: before any answer: {text}")
     if isinstance(error, YFException):
         return NoDataError(f"Yahoo: {str(error)[:200]}", session.body)
     return MalformedError(f"Yahoo: {symbol}: {type(error).__name__}", session.body)

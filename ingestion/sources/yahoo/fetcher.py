@@ -1,10 +1,11 @@
 """Yahoo's bars, asked for one unit at a time."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 from typing import Final, Protocol
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -13,7 +14,7 @@ from ingestion.clock import Clock
 from ingestion.contracts.records import BarMessage, CorporateActionMessage, Symbol
 from ingestion.settings import ProjectSettings, YahooSettings
 from ingestion.sources.fetcher import Unit
-from ingestion.sources.provider import Guard, NoDataError
+from ingestion.sources.provider import Guard, MalformedError, NoDataError
 from ingestion.sources.source import Refused
 from ingestion.sources.yahoo import ranges
 from ingestion.sources.yahoo.answer import Answer
@@ -57,12 +58,14 @@ class YahooFetcher:
         if not self.serves(unit):
             raise NoDataError(f"Yahoo serves bars of {', '.join(ranges.INTERVALS)}, not {unit}")
         made: list[Made] = []
-        today = self._clock.now().astimezone(self._calendar.zone).date()
-        for start, end in ranges.requests(unit, today):
-            if self._calendar.sessions(start, end):
+        now = self._clock.now()
+        for start, end in ranges.requests(unit, now.astimezone(self._calendar.zone).date()):
+            if any(session.open_at <= now for session in self._calendar.sessions(start, end)):
                 made += self._part(unit, start, end)
         if not made:
-            raise NoDataError(f"{unit.symbol}: no session from {unit.start} to {unit.end}")
+            raise NoDataError(
+                f"{unit.symbol}: no session has begun from {unit.start} to {unit.end}"
+            )
         self._count(made)
         return made
 
@@ -81,7 +84,10 @@ class YahooFetcher:
         spelled = spell(unit.symbol)
         found = self._charts.chart(spelled, str(unit.interval), start, end)
         part = replace(unit, start=start, end=end)
-        return messages(found, Context(part, self._calendar, self._run_id))
+        made = messages(found, Context(part, self._calendar, self._run_id))
+        if not any(isinstance(one, BarMessage) for one in made):
+            raise _without_bars(unit, found, [one for one in made if isinstance(one, Refused)])
+        return made
 
     def _count(self, made: list[Made]) -> None:
         for one in made:
@@ -99,9 +105,22 @@ def connect(guard: Guard, calendar: Calendar, clock: Clock, run_id: str) -> Yaho
     from ingestion.sources.yahoo.client import Client  # pandas: two seconds
 
     settings = YahooSettings.load()
-    folder = ProjectSettings.load().state("yahoo")
+    # What one server says of cookies and symbols is not carried to another.
+    server = urlsplit(settings.base_url or "https://yahoo.com")
+    name = f"{server.hostname}-{server.port}" if server.port else str(server.hostname)
+    folder = ProjectSettings.load().state("yahoo", name)
     client = Client(guard, clock, folder, settings.base_url, settings.timeout_s)
     return YahooFetcher(client, calendar, clock, run_id)
+
+
+def _without_bars(unit: Unit, found: Answer, refused: Sequence[Refused]) -> MalformedError:
+    """Return what an answer is none of whose rows is a bar: its unit is not served by it."""
+    why = ", ".join(sorted({f"{one.reason}: {one.detail}" for one in refused})[:3])
+    error = MalformedError(
+        f"{unit.symbol}: no bar among {len(refused)} records ({why})", found.body
+    )
+    error.context = refused[0].context
+    return error
 
 
 def _is_symbol(text: str) -> bool:

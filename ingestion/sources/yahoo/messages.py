@@ -37,6 +37,8 @@ CALENDAR: Final = "XNYS"
 SUPERSEDED: Final = "superseded"
 _ADJUSTMENT: Final = "split"
 _CURRENCY: Final = "currency"
+# A valid one has three letters: one cut off here stays invalid, and fits into a header.
+_MAX_CURRENCY: Final = 16
 # Yahoo names an hour in two ways.
 _SAME: Final = {"60m": "1h"}
 
@@ -98,7 +100,7 @@ def parse(body: bytes, headers: Mapping[str, str]) -> list[Message | Encoded | R
 
 
 def _currency_of(meta: Meta) -> asked.Context:
-    return () if meta.currency is None else ((_CURRENCY, meta.currency),)
+    return () if meta.currency is None else ((_CURRENCY, meta.currency[:_MAX_CURRENCY]),)
 
 
 def _check(meta: Meta, spelled: str, context: Context, body: bytes) -> None:

@@ -4,8 +4,8 @@ yfinance makes several requests of one call (cookie, crumb, time zone, chart) an
 another server. A session of one's own is its public way in.
 """
 
+from copy import copy
 from datetime import datetime
-from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import parse_qs, urljoin, urlsplit
@@ -15,7 +15,7 @@ from curl_cffi.requests import Response, Session
 from curl_cffi.requests.exceptions import RequestException
 
 from ingestion.clock import Clock
-from ingestion.sources.fetch import SIMULATED
+from ingestion.sources.fetch import SIMULATED, retry_after_s
 from ingestion.sources.provider import (
     Guard,
     MalformedError,
@@ -29,7 +29,10 @@ from ingestion.sources.yahoo.answer import Answer
 # A year of daily bars is 30 kB, 8 days of minutes 250 kB, all days since 1962 1.5 MB.
 MAX_BODY_BYTES: Final = 32 * 2**20
 _CHART: Final = "/v8/finance/chart/"
+# Name and path of the cookie that yfinance keeps.
+_COOKIE: Final = ("A3", "/")
 _MAX_REDIRECTS: Final = 10
+_TOO_MANY: Final = "Yahoo: too many requests (429)"
 _NO_DATA: Final = frozenset(
     {HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND, HTTPStatus.UNPROCESSABLE_ENTITY}
 )
@@ -64,8 +67,9 @@ class GuardedSession(Session[Response]):
         """Send a request and follow its redirects: each is one more request.
 
         Raises:
-            ProviderError: of a chart request, by its status. All else is passed on as it is: what
-                a failed cookie or crumb means, and a chart request denied for them, yfinance knows.
+            ProviderError: of a chart request, by its status; of any, a 429 that says how long to
+                wait. All else is passed on as it is: what a failed cookie or crumb means, and a
+                chart request denied for them, yfinance knows.
         """
         follows = options.pop("allow_redirects", True)
         for _ in range(_MAX_REDIRECTS):
@@ -79,8 +83,15 @@ class GuardedSession(Session[Response]):
 
     def _guarded(self, method: str, url: str, options: dict[str, Any]) -> Response:
         is_chart = urlsplit(url).path.startswith(_CHART)
-        send = self._chart if is_chart else self._send
+        send = self._chart if is_chart else self._beside
         return self._guard.call(lambda: send(method, url, options))
+
+    def _beside(self, method: str, url: str, options: dict[str, Any]) -> Response:
+        response = self._send(method, url, options)
+        wait_s = retry_after_s(response.headers.get("retry-after"), self._clock.now())
+        if response.status_code == HTTPStatus.TOO_MANY_REQUESTS and wait_s is not None:
+            raise RateLimitedError(_TOO_MANY, response.content, wait_s)
+        return response
 
     def _chart(self, method: str, url: str, options: dict[str, Any]) -> Response:
         try:
@@ -105,7 +116,20 @@ class GuardedSession(Session[Response]):
                 raise MalformedError(text, kept.chunks[0]) from error
             raise
         response.content = b"".join(kept.chunks)
+        if self._base_url is not None:
+            self._lend_cookie()
         return response
+
+    def _lend_cookie(self) -> None:
+        """Give another server's cookie to Yahoo's domain too, where yfinance looks for it."""
+        jar = self.cookies.jar
+        for cookie in [*jar]:
+            is_kept = cookie.domain.endswith("yahoo.com")
+            # All others, and one without an end, yfinance would store and then fail to read.
+            if not is_kept and (cookie.name, cookie.path) == _COOKIE and cookie.expires:
+                lent = copy(cookie)
+                lent.domain = ".yahoo.com"
+                jar.set_cookie(lent)
 
     def _target(self, url: str) -> str:
         parts = urlsplit(url)
@@ -138,28 +162,18 @@ def _judge(response: Response, now: datetime) -> None:
         ProviderError: the typed error.
     """
     status, body = response.status_code, response.content
+    wait_s = retry_after_s(response.headers.get("retry-after"), now)
     if status == HTTPStatus.TOO_MANY_REQUESTS:
-        text = "Yahoo: too many requests (429)"
-        raise RateLimitedError(text, body, _wait_s(response.headers.get("retry-after"), now))
+        raise RateLimitedError(_TOO_MANY, body, wait_s)
+    if status == HTTPStatus.SERVICE_UNAVAILABLE and wait_s:
+        # It says for how long it is overloaded: it wants to be left alone, as with a 429.
+        raise RateLimitedError(f"Yahoo: overloaded ({status})", body, wait_s)
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         raise ProviderDownError(f"Yahoo: status {status}", body)
     if status in _NO_DATA:
-        reason = answer.description(body) or "no reason given"
-        raise NoDataError(f"Yahoo: {reason} ({status})", body)
+        raise NoDataError(f"Yahoo: {answer.reason(body)} ({status})", body)
     if status not in (HTTPStatus.OK, HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, *_REDIRECTS):
         raise MalformedError(f"Yahoo: expected status 200, found {status}", body)
-
-
-def _wait_s(text: str | None, now: datetime) -> float | None:
-    """Return the seconds that a Retry-After header asks for, as a number or as a date."""
-    if not text:
-        return None
-    if text.isascii() and text.isdigit():
-        return float(text)
-    try:
-        return max(0.0, (parsedate_to_datetime(text) - now).total_seconds())
-    except (ValueError, TypeError):  # no date, or one without a zone
-        return None
 
 
 def _asked(url: str, options: dict[str, Any]) -> dict[str, Any]:

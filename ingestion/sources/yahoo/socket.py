@@ -14,8 +14,9 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from websockets.exceptions import InvalidStatus, WebSocketException
 from websockets.sync import client
 
+from ingestion.clock import Clock
 from ingestion.errors import ContractError
-from ingestion.sources.fetch import SIMULATED
+from ingestion.sources.fetch import SIMULATED, retry_after_s
 from ingestion.sources.provider import DeniedError, ProviderDownError, RateLimitedError
 
 _CLOSE_TIMEOUT_S: Final = 2.0
@@ -82,7 +83,7 @@ class Socket(yfinance.WebSocket):  # type: ignore[misc]  # yfinance has no types
         return fields
 
 
-def connect(url: str) -> Socket:
+def connect(url: str, clock: Clock) -> Socket:
     """Open a connection.
 
     Raises:
@@ -96,7 +97,8 @@ def connect(url: str) -> Socket:
         status = error.response.status_code
         text = f"Yahoo's stream: status {status}"
         if status == 429:
-            raise RateLimitedError(text) from error
+            wait_s = retry_after_s(error.response.headers.get("Retry-After"), clock.now())
+            raise RateLimitedError(text, retry_after_s=wait_s) from error
         raise (DeniedError if status in (401, 403) else ProviderDownError)(text) from error
     except (WebSocketException, OSError) as error:
         raise ProviderDownError(f"Yahoo's stream: {type(error).__name__}") from error

@@ -215,6 +215,6 @@ def connect(
     from ingestion.sources.yahoo import socket  # pandas: two seconds
 
     def opened() -> Connection:
-        return socket.connect(url)
+        return socket.connect(url, clock)
 
     return YahooStream(opened, guard, symbols, calendar, clock, run_id, stopping)

@@ -2,14 +2,14 @@
 
 from pathlib import Path
 
-from drill.hour.judge import Record, judge, unplayed
+from drill.hour.judge import judge, unplayed
 from drill.hour.play import Player, hour
+from drill.hour.truth import Record
 from ingestion.contracts.topics import TOPICS
 from tests.ingestion.produce.conftest import MockKafka, kafka, mock_environment
 
 __all__ = ["kafka", "mock_environment"]  # fixtures
 
-# The mute socket is shorter than the watchdog's minute here; the long hour has it whole.
 LENGTH_S = 40.0
 
 
@@ -30,5 +30,6 @@ def test_a_short_hour_of_a_bad_day_is_in_kafka_once(
     verdict = judge(played.truth, records(kafka), played.texts)
     assert verdict.wrong == [], verdict.figures
     assert unplayed(played.truth) == []
+    assert played.truth.mute_told == verdict.figures["mute_left"] == 1
     assert {code for name, code in played.codes if "TERM" in name} == {0}
     assert verdict.figures["copies"] > 0, "a restart sends again what was not seen confirmed"

@@ -4,6 +4,7 @@ import asyncio
 import base64
 import hashlib
 import json
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from starlette.datastructures import URL
 from ingestion.errors import SettingsError
 from ingestion.fakes import script as scripts
 from ingestion.fakes.faults import Faults
+from ingestion.fakes.finnhub_stream import FinnhubStream
 from ingestion.fakes.limits import Windows
 from ingestion.fakes.record import Record
 from ingestion.fakes.running import Running, running
@@ -33,6 +35,8 @@ from ingestion.fakes.script import (
     load,
 )
 from ingestion.fakes.site import Options
+from ingestion.fakes.stream import Connection, Stream
+from ingestion.fakes.yahoo_stream import YahooStream
 from tests.ingestion.fakes.conftest import EVENING, MORNING, Serve, control, get
 
 EXAMPLE = Path(__file__).parents[3] / "ingestion" / "fakes" / "example-script.yml"
@@ -203,6 +207,18 @@ def _frames(running: Running, count: int) -> list[str | bytes]:
     return asyncio.run(listen())
 
 
+@pytest.mark.parametrize(
+    ("name", "query"), [("YAHOO_STREAM_URL", ""), ("FINNHUB_STREAM_URL", "?token=key")]
+)
+def test_a_stream_is_labelled_as_simulated(served: Running, name: str, query: str) -> None:
+    async def label() -> str | None:
+        async with websockets.connect(f"{served.urls[name]}{query}") as one:
+            assert one.response is not None
+            return one.response.headers.get("X-Tapehouse-Simulated")
+
+    assert asyncio.run(label()) == "true"
+
+
 def test_a_stream_gives_payloads_as_frames(serve: Serve, tmp_path: Path) -> None:
     bodies = [b'{"type":"pricing","message":"!"}', b"\xff"]
     path = tmp_path / "bad.jsonl"
@@ -235,6 +251,25 @@ def test_what_went_out_in_place_of_an_answer_is_told_by_its_hash(
         ("yahoo", "stream", bad),
         ("yahoo", "stream", hashlib.sha256(error.encode()).hexdigest()),
     ]
+
+
+@pytest.mark.parametrize("kind", [YahooStream, FinnhubStream])
+def test_who_unsubscribes_while_frames_are_made_stays_unsubscribed(
+    serve: Serve, kind: type[Stream]
+) -> None:
+    since = MORNING - timedelta(hours=1)
+    connection = Connection(None, None, None, "test")  # type: ignore[arg-type]
+    connection.symbols = {"AAPL": since, "IBM": since}
+
+    async def frames() -> list[Any]:
+        made = kind(serve(served_at=MORNING).house).frames(connection, MORNING)
+        first = asyncio.create_task(anext(made))
+        await asyncio.sleep(0)
+        del connection.symbols["IBM"]
+        return [await first, *[frame async for frame in made]]
+
+    given = [one.symbol for frame in asyncio.run(frames()) for one in frame.given]
+    assert set(given) == set(connection.symbols) == {"AAPL"}
 
 
 def test_what_a_mute_stream_kept_back_is_counted_and_not_handed_out() -> None:
@@ -272,6 +307,17 @@ def test_windows_slide_and_refused_requests_are_not_counted() -> None:
 def test_slack_is_taken_off_each_window() -> None:
     windows = Windows((Limit(1, 1.0),), slack_s=0.05)
     assert [windows.broken_by(at) for at in (0.0, 0.94, 0.96)] == [None, Limit(1, 1.0), None]
+
+
+def test_cookies_and_streams_count_against_a_limit_as_all_else(serve: Serve) -> None:
+    running = serve(limits={"yahoo": (Limit(2, 60.0),)})
+    get(running, "YAHOO_BASE_URL", "/")
+    assert get(running, "YAHOO_BASE_URL", "/v1/test/getcrumb").status_code == 200
+    assert get(running, "YAHOO_BASE_URL", "/v1/test/getcrumb").status_code == 429
+    assert _status(running) == 429
+    with pytest.raises(websockets.InvalidStatus, match="429"):
+        _frames(running, 0)
+    assert [one["kind"] for one in control(running, "violations")] == ["session", "chart", "stream"]
 
 
 def test_keys_have_budgets_of_their_own_and_are_noted_only_as_hashes(serve: Serve) -> None:

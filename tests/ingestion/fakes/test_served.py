@@ -77,14 +77,20 @@ def test_a_share_class_is_known_by_either_spelling(served: Running) -> None:
 
 def test_recorded_sessions_stand_on_recent_ones_with_a_future_left() -> None:
     market = calendar.get()
-    today = date(2026, 11, 25)
-    dating = Dating.of(market, LAST_RECORDED, today)
-    last = dating.sessions[dating.position[LAST_RECORDED] + dating.shift]
-    between = market.sessions(today + timedelta(days=1), last.session_date)
-    assert len(between) == FUTURE_SESSIONS
+    for today in (date(2026, 6, 30), date(2026, 7, 1), date(2026, 12, 31), date(2027, 11, 30)):
+        dating = Dating.of(market, LAST_RECORDED, today)
+        last = dating.sessions[dating.position[LAST_RECORDED] + dating.shift]
+        future = market.sessions(today + timedelta(days=1), last.session_date)
+        assert FUTURE_SESSIONS <= len(future) < LENT_SESSIONS - 252
     assert Dating.of(market, LAST_RECORDED, None).shift == 0
     with pytest.raises(SettingsError, match="ends before"):
         Dating.of(market, LAST_RECORDED, date(2027, 12, 20))
+
+
+def test_a_day_has_the_same_prices_whenever_the_servers_are_started() -> None:
+    market = calendar.get()
+    days = date(2026, 7, 1), date(2026, 11, 25), date(2026, 11, 26), date(2026, 12, 31)
+    assert len({Dating.of(market, LAST_RECORDED, day).shift for day in days}) == 1
 
 
 @pytest.mark.parametrize(

@@ -52,6 +52,13 @@ def _type(value: Any) -> str:
     return "number" if isinstance(value, int | float) else "text"
 
 
+def test_each_sample_has_its_provenance_beside_it() -> None:
+    told = re.findall(r"`([^`]+)`", (SAMPLES / "PROVENANCE.md").read_text())
+    files = {path.name for path in SAMPLES.glob("*/*")}
+    assert len(files) > 30
+    assert files <= {name.rpartition("/")[2] for name in told}
+
+
 def test_a_shape_tells_names_types_and_nesting_apart() -> None:
     assert shape({"a": [1]}) == {("", "object"), (".a", "list"), (".a[]", "number")}
     different: list[Any] = [{"b": [1]}, {"a": ["1"]}, {"a": [[1]]}, {"a": [None]}, {"a": 1}]
@@ -108,6 +115,18 @@ def test_yahoo_errors(served: Running) -> None:
         return re.sub(r"\d+", "#", document["chart"]["error"]["description"])
 
     assert words(refused.json()) == words(published)
+
+
+@pytest.mark.parametrize(("interval", "days"), [("1m", 30), ("5m", 60), ("1h", 730)])
+def test_yahoo_keeps_what_is_within_sessions_for_so_long(
+    served: Running, interval: str, days: int
+) -> None:
+    for age, status in ((days - 1, 200), (days + 1, 422)):
+        start = int(EVENING.timestamp()) - age * 86_400
+        query = {"interval": interval, "period1": start, "period2": start + 86_400}
+        answer = get(served, "YAHOO_BASE_URL", "/v8/finance/chart/IBM", **query)
+        assert answer.status_code == status
+    assert f"within the last {days} days" in answer.json()["chart"]["error"]["description"]
 
 
 def test_yahoo_429(serve: Serve) -> None:

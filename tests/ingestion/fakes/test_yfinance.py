@@ -14,7 +14,7 @@ import pytest
 
 from ingestion.fakes.running import Running
 from ingestion.fakes.script import NullRow, Restate, Split, Status
-from tests.ingestion.fakes.conftest import EVENING, MORNING, Serve, control
+from tests.ingestion.fakes.conftest import EVENING, MORNING, Serve, chart, control
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -203,13 +203,31 @@ def test_a_null_row_is_kept_and_later_backfilled(serve: Serve) -> None:
 
 def test_a_split_that_appears_re_bases_the_history(serve: Serve) -> None:
     running = serve(Split(provider="yahoo", symbol="IBM", session=-1, ratio=2, at_s=1.0))
-    before = _history(running, "IBM", start="2013-02-25", end="2013-03-01")
+    before = _history(running, "IBM", start="2013-02-06", end="2013-03-01")
     _wait(running, 1.1)
     _forget()
-    after = _history(running, "IBM", start="2013-02-25", end="2013-03-01")
-    assert (after["Close"] / before["Close"]).round(6).tolist() == [0.5] * 4
-    assert after["Stock Splits"].tolist() == [0, 0, 0, 2]
+    after = _history(running, "IBM", start="2013-02-06", end="2013-03-01")
+    assert (after["Close"] / before["Close"]).round(6).tolist() == [0.5] * 16
+    assert after["Stock Splits"].tolist() == [0] * 15 + [2]
+    assert (before["Dividends"].iloc[0], after["Dividends"].iloc[0]) == (0.85, 0.425)
     assert (after["Volume"] == 2 * before["Volume"]).all()
+
+
+def test_a_split_re_bases_the_minutes_before_it(serve: Serve) -> None:
+    plain = serve()
+    split = serve(Split(provider="yahoo", symbol="IBM", session=-1, ratio=2))
+    days = {"start": "2013-02-27", "end": "2013-02-28", "interval": "1m"}
+    before = _history(plain, "IBM", **days)
+    _forget()
+    after = _history(split, "IBM", **days)
+    traded = before["Volume"] > 0
+    assert 100 < traded.sum() < len(before) == len(after) == 390
+    assert (after["Close"] / before["Close"])[traded].round(6).unique().tolist() == [0.5]
+    assert (after["Volume"] == 2 * before["Volume"]).all()
+    [quote] = chart(plain, "IBM", period1=1361975400, period2=1361998800, interval="1m")[
+        "indicators"
+    ]["quote"]
+    assert [volume is None for volume in quote["volume"]] == (~traded).tolist()
 
 
 def test_a_restated_bar_has_its_new_values(serve: Serve) -> None:

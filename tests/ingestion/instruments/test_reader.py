@@ -91,6 +91,35 @@ def test_what_is_fetched() -> None:
         reader.selected(named="nasdaq")
 
 
+@pytest.mark.parametrize(
+    ("text", "symbol"),
+    [
+        ("BRK-B", "BRK.B"),
+        ("brk.b", "BRK.B"),
+        (" aapl ", "AAPL"),
+        ("XYZ-A", "XYZ.A"),  # nobody's, and spelled alike
+        ("BTC-USD", "BTC-USD"),
+        ("^GSPC", "^GSPC"),
+    ],
+)
+def test_a_symbol_is_spelled_as_the_exchange_does(text: str, symbol: str) -> None:
+    assert reader.canonical(text) == symbol
+    assert reader.selected([text, symbol]) == (symbol,)
+
+
+def test_every_known_symbol_is_canonical(universe: Universe) -> None:
+    for symbol in {period.symbol for one in universe.instruments for period in one.symbols}:
+        assert reader.canonical(symbol) == symbol
+
+
+@pytest.mark.parametrize(
+    "text", ["", "../../etc", "A B", "BRK/B", "AAPL\nMSFT", "=HYPERLINK()", "Å"]
+)
+def test_what_no_message_could_carry_is_refused(text: str) -> None:
+    with pytest.raises(InstrumentsError, match="expected a symbol such as AAPL"):
+        reader.selected([text])
+
+
 GOOD = """
 defaults: [A]
 instruments:

@@ -1,5 +1,6 @@
 """What a provider would count, over recorded moments, by brute force."""
 
+import sqlite3
 import stat
 import tempfile
 from collections import Counter
@@ -8,9 +9,11 @@ from contextlib import closing
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from threading import Timer
 from zoneinfo import ZoneInfo
 
 import pytest
+from filelock import FileLock
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -252,6 +255,53 @@ def test_a_damaged_file_is_told_and_nothing_is_asked(tmp_path: Path) -> None:
         LimitsFile(tmp_path)
 
 
+def test_a_full_disk_is_told_as_such_and_holds_nobody_up(rig: Rig) -> None:
+    account = rig.account(Limit(1_000_000, "second"))
+    rig.file._db.execute("pragma max_page_count = 1")
+
+    with pytest.raises(LimitsError, match="disk is full"):
+        spend(account, NOW, 1_000)
+
+    rig.file._db.execute("pragma max_page_count = 1000000")
+    spend(account, NOW)
+
+
+def test_what_cannot_be_committed_holds_nobody_up(rig: Rig) -> None:
+    rig.file._db.execute("pragma foreign_keys = on")
+    with rig.file.transaction() as db:
+        db.execute("create table a (number integer primary key)")
+        db.execute("create table b (number references a deferrable initially deferred)")
+
+    with pytest.raises(LimitsError, match="constraint"), rig.file.transaction() as db:
+        db.execute("insert into b values (1)")
+
+    with closing(LimitsFile(rig.folder)) as other, other.transaction() as db:
+        assert db.execute("select count(*) from b").fetchone() == (0,)
+
+
+def test_nobody_looks_while_another_decides(rig: Rig) -> None:
+    with closing(LimitsFile(rig.folder)) as other, rig.file.transaction():
+        other._db.execute("pragma busy_timeout = 10")
+
+        with pytest.raises(LimitsError, match="locked"), other.transaction():
+            pass
+
+
+def test_who_comes_while_another_makes_the_file_waits_for_it(tmp_path: Path) -> None:
+    lock = FileLock(tmp_path / f"{NAME}.lock", thread_local=False)
+    maker = sqlite3.connect(tmp_path / NAME, isolation_level=None, check_same_thread=False)
+
+    def finish() -> None:
+        maker.execute("commit")
+        lock.release()
+
+    with closing(maker):
+        lock.acquire()
+        maker.execute("begin immediate")
+        Timer(0.3, finish).start()
+        LimitsFile(tmp_path).close()
+
+
 def test_a_newer_file_is_refused(rig: Rig) -> None:
     with rig.file.transaction() as db:
         db.execute("pragma user_version = 2")
@@ -346,6 +396,16 @@ def test_refusals_of_one_wave_double_once_and_an_answer_starts_anew(rig: Rig) ->
     spend(account, third)
     account.told(taken(account.take(third)), refusal, third)
     assert account.held(third) == 30 * SECOND
+
+
+def test_a_short_refusal_does_not_end_a_long_one(rig: Rig) -> None:
+    account = rig.account(Limit(100, "minute"))
+    first, second = taken(account.take(NOW)), taken(account.take(NOW))
+    account.told(first, RateLimitedError("429", retry_after_s=600.0), NOW)
+
+    account.told(second, RateLimitedError("429", scope="second"), NOW)
+
+    assert account.held(NOW) == 600 * SECOND
 
 
 def test_a_smaller_count_of_the_provider_lowers_ours(rig: Rig) -> None:

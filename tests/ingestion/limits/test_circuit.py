@@ -83,6 +83,30 @@ def test_a_trial_that_never_comes_back_does_not_lock_it(rig: Rig) -> None:
     taken(account.take(later + TRIAL))
 
 
+@pytest.mark.parametrize("is_tried", [False, True])
+def test_a_clock_set_back_does_not_keep_it_open(rig: Rig, is_tried: bool) -> None:
+    account = rig.account(Limit(100, "second"), failures=1)
+    ahead = NOW + 365 * 86_400 * SECOND
+    fail(account, ahead)
+    if is_tried:
+        taken(account.take(ahead + 60 * SECOND))
+
+    wait = refused(account.take(NOW))
+
+    assert (wait.why, wait.microseconds) == ("circuit", 120 * SECOND)
+    taken(account.take(NOW + 120 * SECOND))
+
+
+def test_who_looked_at_the_clock_early_does_not_open_it_early(rig: Rig) -> None:
+    account = rig.account(Limit(100, "second"), failures=1)
+    fail(account, NOW + 20 * SECOND)
+
+    refused(account.take(NOW))  # looked at its clock, then waited for the file
+
+    refused(account.take(NOW + 79 * SECOND))
+    taken(account.take(NOW + 80 * SECOND))
+
+
 def test_a_trial_without_any_word_leaves_it_open_no_longer_than_a_failed_one(rig: Rig) -> None:
     budget = Budget((Limit(100, "second"),))
     account = Account(rig.file, WHO, budget, BreakerPolicy(failures=1, open_s=4.0))

@@ -80,6 +80,36 @@ def test_a_setting_takes_the_place_of_the_declared_limits() -> None:
     assert found.day_zone == BUDGETS["alphavantage"].day_zone
 
 
+@pytest.mark.parametrize(
+    ("url", "limits"),
+    [
+        ("https://query2.finance.yahoo.com", BUDGETS["yahoo"].limits),
+        ("http://localhost.example.org:8610", BUDGETS["yahoo"].limits),
+        ("http://127.0.0.1@example.org", BUDGETS["yahoo"].limits),
+        ("http://127.0.0.1:8610", (Limit(100, "second"),)),
+        ("http://localhost", (Limit(100, "second"),)),
+        ("http://[::1]:8610/", (Limit(100, "second"),)),
+    ],
+)
+def test_a_server_on_this_machine_has_limits_of_its_own(
+    rig: Rig, url: str, limits: tuple[Limit, ...]
+) -> None:
+    guard = Guards(rig.file, LimitsSettings(), rig.clock, lambda: False).guard("yahoo", url)
+    left = guard.facts()["left"]
+    account = of(overview(rig.folder, LimitsSettings(), NOW), "yahoo")
+
+    assert left == {str(limit): limit.count for limit in limits}
+    assert [one.limit for one in account.limits] == [str(limit) for limit in limits]
+
+
+@pytest.mark.parametrize("provider", ["finnhub", "alphavantage"])
+def test_a_local_server_that_keeps_the_free_plan_is_asked_within_it(provider: str) -> None:
+    assert budget_of(provider, LimitsSettings(), "127.0.0.1:8611") == BUDGETS[provider]
+    assert budget_of("yahoo", LimitsSettings(yahoo="1/day"), "127.0.0.1").limits == (
+        Limit(1, "day"),
+    )
+
+
 def test_every_declared_provider_can_be_set() -> None:
     assert set(BUDGETS) <= set(LimitsSettings.model_fields)
 

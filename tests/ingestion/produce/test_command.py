@@ -14,6 +14,7 @@ from confluent_kafka import KafkaError
 from ingestion.contracts import envelope
 from ingestion.produce import execute
 from ingestion.produce import kafka as kafka_module
+from ingestion.produce.command import app
 from ingestion.produce.spool_file import contents
 from ingestion.settings import ROOT
 from ingestion.sources.stocks_csv import HEADER
@@ -144,6 +145,11 @@ def test_a_generated_market_is_sent_with_its_bars(
     kafka.read("stock-market-realtime", summary["trades"])
 
 
+ONE_GENERATED = [
+    *("simulator", "--generated", "1"), *("--end", "2024-01-02", "--last-sessions", "1"),
+]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
@@ -153,6 +159,8 @@ def test_a_generated_market_is_sent_with_its_bars(
         (["simulator", "--volume-fraction", "x"], "--volume-fraction"),
         (["simulator", "--symbol", "NOPE"], "NOPE"),
         (["simulator", "--generated", "2", "--start", "2024-01-02"], "--end"),
+        ([*ONE_GENERATED, "--symbol", "A", "--symbol", "B"], "--symbol"),
+        ([*ONE_GENERATED, "--symbol", "../etc"], "symbol"),
         (["simulator", "--generated", "2", "--end", "2024-01-02"], "--last-sessions"),
         (
             ["simulator", "--generated", "2", "--start", "2024-01-06", "--end", "2024-01-07"],
@@ -289,6 +297,45 @@ def test_sigterm_ends_a_run_while_its_pipe_is_silent(
 
     assert found.returncode == 0, found.stderr
     assert "stopped early: sent 1, delivered 1" in found.stdout
+
+
+COMMANDS = (
+    "yahoo", "finnhub", "alphavantage", "bars", "quotes", "recorded", "simulator", "raw",
+)  # fmt: skip
+
+
+def test_these_are_all_commands() -> None:
+    named = {
+        found.name or getattr(found.callback, "__name__", "") for found in app.registered_commands
+    }
+
+    assert named == {*COMMANDS}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_each_command_tells_its_options(ingestion: Command, command: str) -> None:
+    found = ingestion("produce", command, "--help", environment={"COLUMNS": "200"})
+
+    assert found.returncode == 0
+    shared = {"--rate", "--report", "--run-id", "--delivery-timeout", "--ledger", "--spool"}
+    live = {"--symbol", "--universe", "--once", "--every"}
+    range_ = {"--start", "--end"}
+    own = {
+        "yahoo": live | range_ | {"--interval", "--stream"},
+        "finnhub": live | {"--kind"},
+        "alphavantage": live | range_ | {"--kind", "--interval"},
+        "bars": live | range_ | {"--sources"},
+        "quotes": live | {"--sources"},
+        "recorded": range_ | {"--symbol", "--speed", "--faults", "--truth"},
+        "simulator": range_ | {"--symbol", "--seed", "--faults", "--truth"},
+        "raw": {"--file", "--source"},
+    }
+    assert {option for option in shared | own[command] if option not in found.stdout} == set()
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_an_option_that_is_none_is_a_wrong_use(ingestion: Command, command: str) -> None:
+    assert ingestion("produce", command, "--nonsense").returncode == 2
 
 
 def test_a_spool_that_is_not_there_is_an_error(ingestion: Command, tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ def test_a_row_says_what_a_provider_gave_and_what_is_left() -> None:
     out = io.StringIO()
     guard = {"requests": 12, "retried": 1, "rate_limited": 1, "failed": 0, "not_sent": 0}
     rows = {
-        "finnhub": {"fetched": 10_000, "refused": 2, **guard, "waited_s": 3.5,
+        "finnhub": {"fetched": 10_000, "refused": 2, "sent": 9_999, **guard, "waited_s": 3.5,
                     "left": {"30/second": 29, "60/minute": 48}},
         "yahoo": {"fetched": 5, "refused": 0},
     }  # fmt: skip
@@ -52,5 +52,5 @@ def test_a_row_says_what_a_provider_gave_and_what_is_left() -> None:
 
     cells = [line.split() for line in out.getvalue().splitlines() if line.strip()]
     left = ["29", "of", "30/second,", "48", "of", "60/minute"]
-    assert ["finnhub", "10,000", "2", "12", "1", "1", "0", "0", "3.5", *left] in cells
-    assert ["yahoo", "5", "0", *["-"] * 7] in cells
+    assert ["finnhub", "10,000", "2", "9,999", "12", "1", "1", "0", "0", "3.5", *left] in cells
+    assert ["yahoo", "5", "0", *["-"] * 8] in cells

@@ -5,15 +5,18 @@ import os
 import signal
 import threading
 import time
+from base64 import b64encode
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from drill import hostile
 from ingestion.contracts import envelope
 from ingestion.contracts.records import (
     BarMessage,
@@ -23,7 +26,17 @@ from ingestion.contracts.records import (
     TradeMessage,
 )
 from ingestion.fakes.running import Running
-from ingestion.fakes.script import Limit, NullRow, Refusal, Replace, Restate, Status
+from ingestion.fakes.script import (
+    Limit,
+    Mute,
+    NullRow,
+    Payload,
+    Refusal,
+    Replace,
+    Restate,
+    StaleQuote,
+    Status,
+)
 from ingestion.instruments.reader import selected
 from tests.ingestion.fakes.conftest import MORNING, Serve, control, serve
 from tests.ingestion.produce.conftest import Command, Ended, MockKafka
@@ -36,7 +49,8 @@ PREMIUM: dict[str, Any] = {"plans": {"alphavantage": "premium"}}
 KEYS = {"FINNHUB_API_KEY": "finnhub-key", "ALPHAVANTAGE_API_KEY": "alphavantage-key"}
 PREMIUM_KEY = {"ALPHAVANTAGE_PREMIUM": "true"}
 FAST = {f"LIMITS_{name}": "1000/second" for name in ("YAHOO", "FINNHUB", "ALPHAVANTAGE")}
-DONE_WITHIN_S = 30.0
+# The first command of a test run imports pandas, which takes a busy machine half a minute.
+DONE_WITHIN_S = 120.0
 
 
 class Producer:
@@ -81,6 +95,10 @@ class Producer:
 
     def sent(self, topic: str = "stock-market-batch") -> list[Message]:
         return [envelope.decode(found.value() or b"") for found in self._kafka.all(topic)]
+
+    def spools(self) -> list[str]:
+        """The spools that were used: streams that run beside each other must not share one."""
+        return sorted(path.name for path in (self._folder / "state" / "spool").iterdir())
 
     def letters(self) -> list[dict[str, Any]]:
         return [
@@ -194,7 +212,8 @@ def test_intraday_bars_go_back_as_far_as_yahoo_keeps_them(serve: Serve, producer
 def test_an_interrupted_pull_goes_on_where_it_was(serve: Serve, producer: Producer) -> None:
     """The stop comes while the budget is waited for: what was fetched is sent, nobody is lost."""
     running = serve(**NOW)
-    symbols = ["AAPL", "MSFT", "IBM", "GOOG"]
+    # More than there are requests, whatever yfinance still knows of a server on the same port.
+    symbols = ["AAPL", "MSFT", "IBM", "GOOG", "JPM", "XOM"]
     options = [part for symbol in symbols for part in ("--symbol", symbol)]
     producer.at(running)
     producer.environment |= {"LIMITS_YAHOO": "5/minute"}
@@ -235,12 +254,39 @@ def test_a_round_that_fails_does_not_end_the_repetition(serve: Serve, producer: 
 def test_a_symbol_that_yahoo_does_not_have_fails_the_run_and_not_the_others(
     serve: Serve, producer: Producer
 ) -> None:
-    line = producer.at(serve(**NOW)).failed("yahoo", "--symbol", "NOSUCH", "--symbol", "IBM")
+    found = producer.at(serve(**NOW)).run("yahoo", "--symbol", "NOSUCH", "--symbol", "IBM")
 
+    assert found.returncode == 1
+    line = found.stderr.splitlines()[-1]
     assert "1 of 2 units not served by any provider" in line
     assert "NOSUCH" in line
     assert {one.symbol for one in producer.sent()} == {"IBM"}
     assert producer.report()["no_data_yahoo"] == 1
+    assert "budget left" in found.stdout, "the table, all the same"
+    assert f"failed: sent {len(producer.sent())}, delivered {len(producer.sent())}" in found.stdout
+
+
+@pytest.mark.parametrize("kind", ["yahoo", "alphavantage", "finnhub"])
+def test_a_share_class_is_one_symbol_however_it_is_spelled(
+    serve: Serve, producer: Producer, kind: str
+) -> None:
+    spelled = [part for symbol in ("brk-b", "BRK.B", "BRK-B") for part in ("--symbol", symbol)]
+    found = producer.at(serve(**NOW, **NO_LIMITS)).run(kind, "--once", *spelled)
+
+    assert found.returncode == 0, found.stderr
+    assert "note:" not in found.stderr
+    topic = "stock-quotes" if kind == "finnhub" else "stock-market-batch"
+    assert {one.symbol for one in producer.sent(topic)} == {"BRK.B"}
+    assert producer.report().get("units", 1) == 1
+
+
+def test_a_symbol_that_is_nobody_s_is_told_and_asked_for(serve: Serve, producer: Producer) -> None:
+    found = producer.at(serve(**NOW)).run("yahoo", "--symbol", "fb", "--symbol", "IBM")
+
+    assert found.returncode == 0, found.stderr
+    assert "note: FB is no symbol of today's instruments" in found.stderr
+    assert "IBM is no symbol" not in found.stderr
+    assert {one.symbol for one in producer.sent()} == {"FB", "IBM"}
 
 
 def test_an_answer_that_is_none_is_a_dead_letter_byte_for_byte(
@@ -263,6 +309,7 @@ def test_the_stream_of_yahoo_is_sent_until_it_is_stopped(serve: Serve, producer:
     quotes = producer.sent("stock-quotes")
     assert len(quotes) == report["quotes"] == report["providers"]["yahoo"]["fetched"] > 10
     assert {(one.source, one.symbol, one.simulated) for one in quotes} == {("yahoo", "AAPL", True)}
+    assert producer.spools() == ["yahoo-stream"]
 
 
 def test_one_round_of_quotes_is_one_of_each_symbol(serve: Serve, producer: Producer) -> None:
@@ -274,6 +321,7 @@ def test_one_round_of_quotes_is_one_of_each_symbol(serve: Serve, producer: Produ
     assert all(isinstance(one, QuoteMessage) and one.simulated for one in quotes)
     assert report["providers"]["finnhub"]["requests"] == 10
     assert report["providers"]["finnhub"]["left"].keys() == {"1000/second"}
+    assert producer.spools() == ["finnhub-quotes"]
 
 
 def test_quotes_are_polled_until_a_stop(serve: Serve, producer: Producer) -> None:
@@ -299,6 +347,53 @@ def test_one_round_fails_where_a_quote_was_not_served(serve: Serve, producer: Pr
     assert {one.symbol for one in producer.sent("stock-quotes")} == {"IBM", "AAPL"}
 
 
+def test_a_zero_quote_and_a_stale_one_are_sent_as_they_were_given(
+    serve: Serve, producer: Producer
+) -> None:
+    """They are valid, and silver's to judge: none is dropped, mended or taken for another's."""
+    running = serve(StaleQuote(provider="finnhub"), served_at=MORNING, **NO_LIMITS)
+    report = producer.at(running).ok("finnhub", "--once", "--symbol", "NOSUCH", "--symbol", "FB")
+
+    zero, stale = sorted(producer.sent("stock-quotes"), key=lambda one: one.event_time)
+    assert isinstance(zero, QuoteMessage)
+    assert isinstance(stale, QuoteMessage)
+    assert (zero.symbol, zero.event_time) == ("NOSUCH", "1970-01-01T00:00:00.000000Z")
+    assert zero.data == {
+        "c": 0, "d": None, "dp": None, "h": 0, "l": 0, "o": 0, "pc": 0, "t": 0,
+    }  # fmt: skip
+    assert (stale.symbol, stale.event_time) == ("FB", "2013-02-27T21:00:00.000000Z")
+    assert [*stale.data.values()] == control(running, "observations", kind="quote")[0]["values"]
+    assert (report["refused"], producer.letters()) == (0, [])
+
+
+def test_every_hostile_body_that_a_provider_sends_is_a_letter(
+    serve: Serve, producer: Producer, tmp_path: Path
+) -> None:
+    """By its server's HTTP, through the command, to Kafka: not one ends the run, none is lost."""
+    bodies = [record.value for record in hostile.records() if record.value]
+    lines = [
+        json.dumps({"name": str(number), "body_b64": b64encode(body).decode()})
+        for number, body in enumerate(bodies)
+    ]
+    (tmp_path / "bodies.jsonl").write_text("\n".join(lines))
+    fault = Payload(
+        provider="finnhub", kind="quote", requests=len(bodies), file=str(tmp_path / "bodies.jsonl")
+    )
+    running = serve(fault, **NOW, **NO_LIMITS)
+    producer.at(running).environment |= {"LIMITS_BREAKER_FAILURES": "1000"}
+    with stopped_when(lambda: asked(running, "finnhub.quote") > len(bodies)):
+        report = producer.ok("finnhub", "--symbol", "IBM", "--every", "0.005s")
+
+    letters = producer.letters()
+    whole = [one.get("sha256", sha256(one["body"]).hexdigest().encode()) for one in letters]
+    given = {sha256(body).hexdigest().encode() for body in bodies}
+    assert {*whole} == given
+    assert len(whole) == len(bodies)
+    assert report["providers"]["finnhub"]["refused"] == len(letters)
+    assert report["delivered"] == len(letters) + len(producer.sent("stock-quotes"))
+    assert report["polls"] >= len(bodies)
+
+
 def test_a_wrong_key_is_an_error_and_is_not_told(serve: Serve, producer: Producer) -> None:
     running = serve(keys={"finnhub": ("another",)}, **NOW)
     found = producer.at(running).run("finnhub", "--symbol", "IBM", "--symbol", "FB")
@@ -317,7 +412,41 @@ def test_trades_are_sent_until_a_stop(serve: Serve, producer: Producer) -> None:
     trades = producer.sent("stock-market-realtime")
     assert all(isinstance(one, TradeMessage) and one.simulated for one in trades)
     assert len({one.event_id for one in trades}) == len(trades) == report["trades"] > 100
-    assert report["providers"] == {"finnhub": {"fetched": len(trades), "refused": 0}}
+    told = report["providers"]["finnhub"]
+    assert (told["fetched"], told["refused"], told["sent"]) == (len(trades), 0, len(trades))
+    assert told["requests"] == report["connections"] == 1, "a handshake is a request"
+    assert producer.spools() == ["finnhub-trades"]
+
+
+def test_a_stream_is_opened_within_the_budget_of_the_polls(
+    serve: Serve, producer: Producer
+) -> None:
+    running = serve(served_at=MORNING)
+    producer.at(running).environment |= {"LIMITS_FINNHUB": "1/minute", "LIMITS_MAX_WAIT_S": "0.5"}
+    producer.ok("finnhub", "--once", "--symbol", "AAPL")
+    until = time.monotonic() + 2
+    with stopped_when(lambda: time.monotonic() > until):
+        report = producer.ok("finnhub", "--kind", "trades", "--symbol", "AAPL")
+
+    assert report["providers"]["finnhub"]["not_sent"] == report["lost_connections"] >= 1
+    assert report["gaps"] == 1
+    assert asked(running, "finnhub.stream") == 0
+
+
+def test_a_mute_stream_is_opened_anew_after_the_time_that_is_set(
+    serve: Serve, producer: Producer
+) -> None:
+    running = serve(Mute(provider="finnhub", kind="stream", pings=True), served_at=MORNING)
+    producer.at(running).environment |= {
+        "FINNHUB_MUTE_AFTER_S": "0.5", "TAPEHOUSE_CALENDAR": "24/7",
+    }  # fmt: skip
+    with stopped_when(lambda: asked(running, "finnhub.stream") >= 2):
+        report = producer.ok("finnhub", "--kind", "trades", "--symbol", "AAPL")
+
+    assert report["mute_connections"] >= 1
+    assert report["gaps"] >= 1
+    opened = [one["elapsed_s"] for one in control(running, "requests") if one["kind"] == "stream"]
+    assert opened[1] - opened[0] < 30, "not the minute that it is without"
 
 
 @pytest.mark.parametrize("premium", [False, True])
@@ -371,6 +500,9 @@ def test_bars_come_from_the_next_provider_where_the_first_is_down(
     assert report["changes"] == 2
     assert (report["served_yahoo"], report["served_alphavantage"]) == (2, 1)
     assert set(report["providers"]) == {"yahoo", "alphavantage"}
+    for name, row in report["providers"].items():
+        mine = [one for one in producer.sent() if one.source == name]
+        assert row["sent"] == row["fetched"] + row["refused"] == len(mine) > 0
 
 
 def test_quotes_come_from_the_next_provider_where_the_budget_is_spent(
@@ -398,6 +530,23 @@ def test_a_refusal_with_200_is_no_data_and_the_next_one_is_asked(
 
     assert [one.source for one in producer.sent("stock-quotes")] == ["finnhub"]
     assert report["providers"]["alphavantage"]["rate_limited"] == 1
+
+
+def test_a_letter_names_the_provider_that_gave_it_and_another_one_serves(
+    serve: Serve, producer: Producer
+) -> None:
+    fault = Replace(provider="finnhub", kind="quote", find='"c":[0-9.]+', text='"c":NaN')
+    report = producer.at(serve(fault, **NOW, **NO_LIMITS)).ok("quotes", "--once", "--symbol", "IBM")
+
+    [letter] = producer.letters()
+    assert letter["source"] == b"finnhub"
+    assert b'"c":NaN' in letter["body"]
+    assert [one.source for one in producer.sent("stock-quotes")] == ["alphavantage"]
+    rows = report["providers"]
+    assert {name: (row["fetched"], row["refused"], row["sent"]) for name, row in rows.items()} == {
+        "finnhub": (0, 1, 1),
+        "alphavantage": (1, 0, 1),
+    }
 
 
 @pytest.mark.parametrize(
@@ -442,6 +591,7 @@ def test_of_the_built_in_list_a_provider_without_key_is_left_out_and_told(
     [
         (("yahoo", "--interval", "30m"), "--interval"),
         (("yahoo", "--every", "soon"), "--every"),
+        (("yahoo", "--every", "0s"), "--every"),
         (("yahoo", "--once", "--stream"), "--stream"),
         (("yahoo", "--stream", "--start", "2024-01-02"), "--start"),
         (("yahoo", "--universe", "some"), "--universe"),

@@ -100,7 +100,7 @@ def serving() -> Iterator[Server]:
 
 
 class FakeClock:
-    """Time passes only while somebody sleeps."""
+    """Time passes only while somebody sleeps, a microsecond at least."""
 
     def __init__(self, now: datetime = IN_SESSION) -> None:
         self._start = now
@@ -113,7 +113,7 @@ class FakeClock:
         return 1_000.0 + self.elapsed_s
 
     def sleep(self, seconds: float) -> None:
-        self.elapsed_s += seconds
+        self.elapsed_s += max(seconds, 1e-6) if seconds else 0.0
 
 
 @dataclass

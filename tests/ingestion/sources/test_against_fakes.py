@@ -26,7 +26,8 @@ from ingestion.sources.alphavantage.fetcher import AlphaVantage
 from ingestion.sources.fetch import Http, Key
 from ingestion.sources.fetcher import Unit
 from ingestion.sources.finnhub.quotes import FinnhubQuotes
-from ingestion.sources.finnhub.stream import FinnhubTrades, Patience, connector
+from ingestion.sources.finnhub.socket import connector
+from ingestion.sources.finnhub.stream import FinnhubTrades, Patience
 from ingestion.sources.observed import Envelopes
 from ingestion.sources.polling import PolledQuotes
 from ingestion.sources.provider import (
@@ -161,7 +162,8 @@ def streamed(
     clock = SystemClock()
     until = clock.monotonic() + seconds
     source = FinnhubTrades(
-        connector(running.urls["FINNHUB_STREAM_URL"], "key"),
+        connector(running.urls["FINNHUB_STREAM_URL"], "key", clock),
+        Unguarded(),
         symbols,
         calendar,
         InSession(clock),

@@ -297,6 +297,20 @@ def test_what_was_given_instead_of_answers_is_kept_also_where_nobody_serves_the_
     ]
 
 
+def test_what_was_given_for_a_unit_that_nobody_serves_goes_out_before_the_next_unit() -> None:
+    first = FakeFetcher("yahoo", MalformedError("expected JSON", b"1"))
+    second = FakeFetcher("finnhub", ProviderDownError("no answer"))
+    seen: list[int] = []
+    ranked = RankedFetcher("x", [first, second], FakeClock())
+    messages = Failover(ranked, [AAPL, MSFT], lambda _, taken: seen.append(taken)).messages()
+
+    assert isinstance(next(messages), Refused)
+    assert first.asked == [AAPL]
+    with pytest.raises(SourceError):
+        list(messages)
+    assert seen == [3], "a unit's last record has its number among all that were given"
+
+
 @pytest.mark.parametrize(
     ("errors", "expected"),
     [

@@ -101,6 +101,21 @@ def test_a_rate_limit_says_how_long(
     assert found.retry_after_s == expected
 
 
+@pytest.mark.parametrize(
+    ("told", "error"),
+    [("120", RateLimitedError), ("0", ProviderDownError), ("soon", ProviderDownError)],
+)
+def test_a_server_that_says_when_it_is_back_is_left_alone_until_then(
+    server: Server, told: str, error: type[ProviderError]
+) -> None:
+    server.always(Reply(b"", 503, {"Retry-After": told}))
+
+    found = failure(http(server))
+
+    assert type(found) is error
+    assert not isinstance(found, RateLimitedError) or found.retry_after_s == 120.0
+
+
 def test_the_guard_is_told_what_the_provider_still_allows(server: Server) -> None:
     guard = Observing()
     client = Http("provider", server.url, IN_HEADER, guard, FakeClock())

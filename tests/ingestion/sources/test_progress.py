@@ -57,6 +57,19 @@ def test_an_end_that_is_not_confirmed_is_none(tmp_path: Path) -> None:
         assert progress.is_done("AAPL") and not progress.is_done("MSFT")
 
 
+def test_what_an_earlier_fetch_of_the_run_handed_out_is_not_settled_by_this_ones_numbers(
+    tmp_path: Path,
+) -> None:
+    with Progress(tmp_path, "yahoo-1d") as progress:
+        progress.begin(START, END)
+        progress.hand_out("AAPL", YEAR, last=10)
+        progress.begin(START, END)
+        progress.settle(10)  # of this fetch's own records
+
+        assert not progress.is_done("AAPL")
+        assert progress.covered("AAPL") is None
+
+
 def test_another_range_is_another_fetch(tmp_path: Path) -> None:
     with Progress(tmp_path, "yahoo-1d") as progress:
         progress.begin(START, END)
@@ -130,3 +143,4 @@ with Progress(Path(sys.argv[1]), "yahoo-1d") as progress:
         with Progress(tmp_path, "yahoo-1d") as progress:
             progress.begin(date(2025, 1, 2), date(2025, 1, 2))
             assert all(progress.is_done(f"S{number}") for number in told)
+    assert len(list(tmp_path.iterdir())) <= 3, "each kill left a draft behind"

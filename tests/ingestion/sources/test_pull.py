@@ -44,6 +44,7 @@ class Scripted:
         self.splits: dict[str, list[tuple[date, str]]] = {}
         self.errors: dict[str, Exception] = {}
         self.basis = 1
+        self.latest = date.max
 
     def serves(self, unit: Unit) -> bool:
         return True
@@ -52,7 +53,8 @@ class Scripted:
         self.asked.append(unit)
         if unit.symbol in self.errors:
             raise self.errors[unit.symbol]
-        days = [session.session_date for session in self.calendar.sessions(unit.start, unit.end)]
+        sessions = self.calendar.sessions(unit.start, unit.end)
+        days = [one.session_date for one in sessions if one.session_date <= self.latest]
         splits = [split for split in self.splits.get(unit.symbol, []) if split[0] in days]
         return [
             *(
@@ -143,6 +145,28 @@ def test_the_same_range_again_gives_no_event_that_is_new(
 
     assert len(again) == 15
     assert {one.event_id for one in again} <= first
+
+
+def test_days_that_come_late_are_asked_for_again(fetcher: Scripted, progress: Progress) -> None:
+    """What a provider did not have yet is not taken for pulled, however long it took."""
+    fetcher.latest = date(2025, 12, 10)
+    pulled(fetcher, progress)
+    fetcher.asked.clear()
+    fetcher.latest = date.max
+
+    made = pulled(fetcher, progress, LATER)
+
+    assert starts(fetcher) == ["2025-12-04"] * 3
+    days = {one.data.session_date for one in made if one.symbol == "IBM"}
+    assert {"2025-12-11", "2025-12-12", "2026-01-05"} <= days
+
+
+def test_an_answer_without_bars_covers_nothing(fetcher: Scripted, progress: Progress) -> None:
+    fetcher.latest = date.min
+    pulled(fetcher, progress)
+    fetcher.asked.clear()
+    pulled(fetcher, progress)
+    assert starts(fetcher) == ["2025-01-02"] * 3
 
 
 def test_a_range_that_reaches_further_back_is_pulled_whole(

@@ -207,3 +207,26 @@ def test_activity_is_u_shaped_and_ends_in_the_largest_auction(all_bars: list[Dai
     ]  # fmt: skip
     assert share == pytest.approx(real, abs=0.012)
     assert share[0] > 1.5 * share[6] < share[12]
+
+
+def test_volatility_falls_from_the_open_and_rises_to_the_close(all_bars: list[DailyBar]) -> None:
+    """One-minute returns by half-hour, against those of a broad ETF; each beside its mean."""
+    variance = np.zeros(13)
+    for bar in random.Random(4).sample([b for b in all_bars if b.session.n_minutes == 390], 150):
+        found = recorded_tape(bar)
+        minutes = microseconds(bar.session.open_at) + np.arange(391) * 60_000_000
+        last = np.maximum(np.searchsorted(found.at, minutes, side="right") - 1, 0)
+        by_half_hour = np.square(np.diff(np.log(found.price[last]))).reshape(13, 30).mean(axis=1)
+        variance += by_half_hour / by_half_hour.mean()
+    sd = np.sqrt(variance)
+
+    real = np.array([4.1, 3.6, 3.4, 3.3, 3.1, 2.5, 2.2, 2.7, 2.4, 3.4, 2.5, 2.6, 3.6])
+    assert sd / sd.mean() == pytest.approx(real / real.mean(), abs=0.22)
+    assert np.corrcoef(sd, real)[0, 1] > 0.85
+
+
+def test_prices_of_whole_cents_stay_on_them(all_bars: list[DailyBar]) -> None:
+    """Also a bar off the grid is traded on it, but where it must touch its own four prices."""
+    for bar in random.Random(5).sample(all_bars, 50):
+        own = {bar.open, bar.high, bar.low, bar.close}
+        assert {price for price in recorded_tape(bar).price.tolist() if price % CENT} <= own

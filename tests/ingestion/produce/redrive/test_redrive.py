@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from confluent_kafka import KafkaError
+from confluent_kafka import Consumer, KafkaError
 
 from drill import hostile
 from ingestion.clock import SystemClock
@@ -16,6 +16,7 @@ from ingestion.errors import SourceError
 from ingestion.produce.outgoing import Outgoing, of_refused
 from ingestion.produce.pacing import Pacer, Stop
 from ingestion.produce.redrive import in_kafka
+from ingestion.produce.redrive.letters import Letter, State
 from ingestion.produce.redrive.redrive import Redrive
 from ingestion.produce.redrive.shelf import Shelf
 from ingestion.produce.run import run
@@ -45,6 +46,12 @@ def refuse(kafka: MockKafka, *bodies: bytes, source: str = "partner", **context:
     ours = deliverer(kafka.servers)
     send_all(ours, (of_refused(one, source, "old-run", CLOCK) for one in refused))
     ours.raise_undelivered()
+
+
+def refused_at(kafka: MockKafka, *bodies: bytes) -> list[str]:
+    """Send letters; return their places."""
+    refuse(kafka, *bodies)
+    return [f"{message.partition()}/{message.offset()}" for message in kafka.all(DLQ)]
 
 
 @pytest.fixture
@@ -131,6 +138,30 @@ def test_everything_is_sent_only_when_it_is_said(
 
     assert found.returncode == 1
     assert "or --all" in found.stderr
+    assert kafka.all("stock-quotes") == []
+
+
+@pytest.mark.parametrize("names", [("9/9",), ("0/0", "ffffffffffff")])
+def test_a_name_that_no_letter_has_is_told(
+    redrive: Redriven, kafka: MockKafka, names: tuple[str, ...]
+) -> None:
+    (letter,) = refused_at(kafka, body())
+    names = tuple(letter if name == "0/0" else name for name in names)
+
+    found = redrive("send", *names)
+
+    assert found.returncode == 1
+    assert f"no such letter that is wanted: {names[-1]}" in found.stderr
+    assert len(kafka.all("stock-quotes")) == len(names) - 1, "those that there are are sent"
+
+
+def test_an_empty_name_is_not_every_letter(redrive: Redriven, kafka: MockKafka) -> None:
+    refuse(kafka, body())
+
+    found = redrive("send", "")
+
+    assert found.returncode == 1
+    assert "found an empty name" in found.stderr
     assert kafka.all("stock-quotes") == []
 
 
@@ -236,6 +267,42 @@ def test_a_letter_or_an_event_that_is_there_twice_is_sent_once(
     assert found.returncode == 0, found.stderr
     kafka.read("stock-quotes", 1)
     assert len(notes(kafka)) == 2, "one for each letter, the copy is the same one"
+
+
+def test_a_letter_that_is_met_again_once_it_is_done_is_not_noted_twice() -> None:
+    copies = [
+        (Letter(place, 0, body(), (("source", b"partner"),)), State.WAITING)
+        for place in ("0/1", "0/2")
+    ]
+    redrive = Redrive(copies, "run", CLOCK, Stop(), patience_s=5)
+    sent = []
+
+    for record in redrive.records():
+        assert record is not None
+        sent.append(record.topic)
+        redrive.told(record, True)
+
+    assert sent == ["stock-quotes", DLQ]
+    assert redrive.facts()["redriven"] == redrive.facts()["already_redriven"] == 1
+
+
+def test_what_is_written_while_it_reads_is_not_read(
+    kafka: MockKafka, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refuse(kafka, *(body(number=number) for number in range(20)))
+    assert max(message.offset() or 0 for message in kafka.all(DLQ)) > 0
+
+    class Earlier(Consumer):
+        """Asked for the end of each partition when it had one letter at most."""
+
+        def get_watermark_offsets(self, *place: Any, **options: Any) -> Any:
+            low, end = super().get_watermark_offsets(*place, **options)
+            return low, min(end, 1)
+
+    monkeypatch.setattr(in_kafka, "Consumer", Earlier)
+    settings = KafkaSettings(bootstrap_servers=kafka.servers, security_protocol="PLAINTEXT")
+
+    assert {letter.place.partition("/")[2] for letter in in_kafka.read(settings)} == {"0"}
 
 
 def test_two_letters_with_one_event_id_and_other_data_are_both_sent(

@@ -60,6 +60,12 @@ def test_a_published_refusal_has_its_meaning(
          "the TIME_SERIES_DAILY endpoint. " + PLANS, DeniedError, None),
         ("Information", THANKS + "Please visit https://www.alphavantage.co/premium/ if you would "
          "like to have a higher API call volume.", RateLimitedError, "minute"),
+        ("Information", THANKS + "You have reached the 100 requests/day limit for your free API "
+         "key. Please subscribe to any of the premium plans at "
+         "https://www.alphavantage.co/premium/ to instantly remove all daily rate limits.",
+         RateLimitedError, "day"),
+        ("Information", "Burst pattern detected. Please consider spreading out your API requests "
+         "more evenly across a 1-minute window.", RateLimitedError, "second"),
         ("Information", "the parameter apikey is invalid or missing. Please claim your free API "
          "key on (https://www.alphavantage.co/support/#api-key).", DeniedError, None),
         ("Information", "The **demo** API key is for demo purposes only. Please claim your free "

@@ -78,11 +78,11 @@ def daily(rows: dict[str, Any], **meta: str) -> bytes:
 
 
 def intraday(
-    labels: list[str], interval: str = "5min", zone: str = "US/Eastern", **row: Any
+    labels: list[str], interval: str = "5min", zone: str = "US/Eastern", size: str = "Full size"
 ) -> bytes:
     bar = {"1. open": "1.0", "2. high": "1.2", "3. low": "0.9", "4. close": "1.1", "5. volume": "7"}
-    meta = {"2. Symbol": "MSFT", "4. Interval": interval, "6. Time Zone": zone}
-    rows = {label: bar | row for label in labels}
+    meta = {"2. Symbol": "MSFT", "5. Output Size": size, "6. Time Zone": zone}
+    rows = {label: bar for label in labels}
     return json.dumps({"Meta Data": meta, f"Time Series ({interval})": rows}).encode()
 
 
@@ -174,6 +174,46 @@ def test_the_compact_answer_reaches_back_a_hundred_sessions(server: Server, nyse
     assert adapter.serves(Unit("bars", "MSFT", reaches, None, "1d"))
     assert not adapter.serves(Unit("bars", "MSFT", misses, None, "1d"))
     assert not adapter.serves(Unit("bars", "MSFT", None, None, "1d"))
+
+
+@pytest.mark.parametrize(("n_rows", "is_cut"), [(100, True), (99, False)])
+def test_an_answer_that_is_cut_off_within_the_range_is_no_success(
+    server: Server, nyse: Calendar, n_rows: int, is_cut: bool
+) -> None:
+    """As with a clock that is behind; of a new listing there are fewer rows than would be cut."""
+    days = nyse.sessions(date(2018, 1, 2), MAY_2018.date())
+    assert len(days) > 100
+    rows = {session.session_date.isoformat(): day() for session in days[-n_rows:]}
+    world = World(server, nyse, now=datetime(2018, 2, 1, 12, 0, tzinfo=UTC))
+    unit = Unit("bars", "MSFT", date(2018, 1, 2), None, "1d")
+    body = daily(rows, **{"4. Output Size": "Compact"})
+    if is_cut:
+        with pytest.raises(MalformedError, match="expected rows from 2018-01-02 on, found 100"):
+            world.fetch(unit, body)
+    else:
+        assert len(world.fetch(unit, body)) == n_rows
+
+
+def test_a_compact_answer_that_reaches_back_is_taken(server: Server, nyse: Calendar) -> None:
+    days = nyse.sessions(date(2018, 1, 2), MAY_2018.date())[-100:]
+    rows = {session.session_date.isoformat(): day() for session in days}
+    unit = Unit("bars", "MSFT", days[0].session_date, None, "1d")
+    made = World(server, nyse, premium=True).fetch(
+        unit, daily(rows, **{"4. Output Size": "Compact"})
+    )
+    assert len(made) == 100
+
+
+def test_a_month_of_which_there_are_a_hundred_rows_is_no_success(
+    server: Server, nyse: Calendar
+) -> None:
+    last_two_days = [
+        *labels("2025-07-31", "09:30:00", "15:55:00"),
+        *labels("2025-07-30", "14:10:00", "15:55:00"),
+    ]
+    assert len(last_two_days) == 100
+    with pytest.raises(MalformedError, match="expected rows from 2025-07-01"):
+        bars_of(server, nyse, intraday(last_two_days, size="Compact"))
 
 
 def test_splits_and_dividends_come_before_their_days_bar(server: Server, nyse: Calendar) -> None:
@@ -392,6 +432,37 @@ def test_each_month_of_the_range_is_asked_for_raw_and_in_regular_hours(
     wanted = {"adjusted": "false", "extended_hours": "false", "interval": "5min"}
     assert all(wanted.items() <= request.query.items() for request in server.asked)
     assert [m.data.session_date for m in made] == ["2025-06-02"] * 2 + ["2025-07-01"] * 2
+
+
+def test_a_month_that_is_missing_between_two_others_is_no_success(
+    server: Server, nyse: Calendar
+) -> None:
+    """The provider says "invalid call" to a range that it has not, and when it is unwell."""
+    unit = Unit("bars", "MSFT", date(2025, 5, 30), date(2025, 7, 1), "5m")
+    refusal = sample("alphavantage/error-message.json")
+
+    def answer(request: Request) -> Reply:
+        if request.query["month"] == "2025-06":
+            return Reply(refusal)
+        on = {"2025-05": "2025-05-30", "2025-07": "2025-07-01"}[request.query["month"]]
+        return Reply(intraday(labels(on, "09:30:00", "09:35:00")))
+
+    with pytest.raises(MalformedError) as caught:
+        World(server, nyse, premium=True, now=IN_AUGUST).fetch(unit, answer)
+    assert caught.value.body == refusal
+    assert "2025-06" in str(caught.value)
+
+
+def test_a_symbol_has_no_months_after_its_last_day(server: Server, nyse: Calendar) -> None:
+    unit = Unit("bars", "MSFT", date(2025, 5, 30), date(2025, 7, 1), "5m")
+
+    def answer(request: Request) -> Reply:
+        if request.query["month"] != "2025-05":
+            return Reply(sample("alphavantage/error-message.json"))
+        return Reply(intraday(labels("2025-05-30", "09:30:00", "09:35:00")))
+
+    made = World(server, nyse, premium=True, now=IN_AUGUST).fetch(unit, answer)
+    assert [m.data.session_date for m in made] == ["2025-05-30"] * 2
 
 
 @pytest.mark.parametrize("label", ["2025-07-08 08:00:00", "2025-07-12 10:00:00", "noon"])

@@ -302,6 +302,17 @@ def test_a_missed_split_leaves_the_jump_and_no_action(
     assert [*by_id(clean).keys() - by_id(given).keys()] == [splits[0].event_id]
 
 
+def test_a_fault_is_in_the_file_before_its_event_is_given_on(
+    simulated: Callable[[], Source], nyse: Calendar, tmp_path: Path
+) -> None:
+    """Whoever is killed in the middle has sent nothing whose fault nobody knows of."""
+    found = Truth(tmp_path / "truth.jsonl")
+    faulty = Faulty(simulated(), {"price_100x": 0.2, "twin": 0.2}, 7, nyse, found)
+    for number, _ in zip(range(200), faulty.messages(), strict=False):
+        assert len(truth.read(found.path)) == found.counts.total(), number
+    assert found.counts.total() > 10
+
+
 def test_the_rate_is_kept(run: Faults) -> None:
     clean, _, faults = run(bust=0.05)
 

@@ -68,6 +68,13 @@ def test_a_ping_and_a_complaint_are_told_apart() -> None:
     assert not other.is_too_many_symbols
 
 
+def test_a_complaint_without_end_is_cut() -> None:
+    found = parsed(json.dumps({"type": "error", "msg": "too many symbols" * 10**6}).encode())
+    assert isinstance(found, StreamError)
+    assert found.is_too_many_symbols
+    assert len(found.text) <= 200
+
+
 @pytest.mark.parametrize(
     ("price", "size", "as_price", "as_size"),
     [

@@ -3,6 +3,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from yfinance import cache
 from yfinance.data import YfData
 
 from ingestion.calendar import Calendar
@@ -38,6 +39,13 @@ class Counting(Unguarded):
         return super().call(request)
 
 
+def forget() -> None:
+    """Let yfinance begin anew: it has one cookie, crumb and store of each in a process."""
+    YfData()._cookie = YfData()._crumb = None
+    YfData()._set_cookie_strategy("basic")
+    cache._TzCacheManager._tz_cache = cache._CookieCacheManager._Cookie_cache = None
+
+
 @pytest.fixture
 def yahoo() -> Iterator[LocalYahoo]:
     with serving() as server:
@@ -60,6 +68,6 @@ def fetcher(
 ) -> Iterator[YahooFetcher]:
     """The adapter against the local server, with a cookie and crumb of its own."""
     client = Client(guard, clock, tmp_path / "yfinance", yahoo.url, timeout_s=2.0)
-    YfData()._cookie = YfData()._crumb = None
+    forget()
     yield YahooFetcher(client, nyse, clock, "run-1")
     client.close()

@@ -22,7 +22,7 @@ from ingestion.sources.provider import (
 from ingestion.sources.source import Refused
 from ingestion.sources.yahoo import session as yahoo_session
 from ingestion.sources.yahoo.client import Client
-from ingestion.sources.yahoo.fetcher import YahooFetcher
+from ingestion.sources.yahoo.fetcher import YahooFetcher, connect
 from tests.ingestion.sources.yahoo.conftest import Counting, StandingClock
 from tests.ingestion.sources.yahoo.local import LocalYahoo, Reply, Row, asked_days, document, row
 
@@ -240,6 +240,29 @@ def test_a_value_that_is_no_decimal_refuses_its_row_alone_with_the_rows_own_text
     assert json.loads(found.body)["timestamp"] == rows[2][0]
 
 
+@pytest.mark.parametrize(
+    ("sent", "text"),
+    [
+        ("34.099998474121094", "34.099998474121094"),
+        ("34.0999984741210945", "34.0999984741210945"),
+        ("0.100000000000000006", "0.100000000000000006"),
+        ("9007199254740993", "9007199254740993"),
+        ("34.10", "34.1"),
+        ("1.5E+2", "150"),
+        ("-0.0", "0"),
+    ],
+)
+def test_a_number_keeps_the_digits_that_no_float_holds(
+    fetcher: YahooFetcher, yahoo: LocalYahoo, nyse: Calendar, sent: str, text: str
+) -> None:
+    rows = week(nyse)
+    rows[2] = (*rows[2][:4], "HERE", *rows[2][5:])
+    body = document("AAPL", rows, {}).replace(b'"HERE"', sent.encode())
+    yahoo.script = lambda symbol, query: Reply(body)
+
+    assert bars(fetcher.fetch(WEEK))[2].data.close == text
+
+
 @pytest.mark.parametrize("stamp", [1766847600, 1767191400000, -(10**30), "soon", 1.5, None])
 def test_a_row_on_no_session_is_refused(
     fetcher: YahooFetcher, yahoo: LocalYahoo, nyse: Calendar, stamp: Any
@@ -320,7 +343,8 @@ def test_another_currency_passes_and_one_that_is_none_is_refused(
     yahoo.script = answering(week(nyse), currency="EUR")
     assert {bar.data.currency for bar in bars(fetcher.fetch(WEEK))} == {"EUR"}
     yahoo.script = answering(week(nyse), currency="GBp")
-    assert {one.reason for one in refused(fetcher.fetch(WEEK))} == {"contract"}
+    with pytest.raises(MalformedError, match=r"no bar among 7 .*currency"):
+        fetcher.fetch(WEEK)
 
 
 def test_a_share_class_is_asked_for_in_yahoos_spelling(
@@ -361,6 +385,7 @@ GONE = chart_error("Not Found", "No data found, symbol may be delisted")
         (Reply(b"no reason", 400), NoDataError, "no reason given"),
         (Reply(b"Too Many Requests", 429, {"Retry-After": "7"}), RateLimitedError, "429"),
         (Reply(b"Edge: busy", 503), ProviderDownError, "503"),
+        (Reply(b"Edge: busy", 503, {"Retry-After": "7"}), RateLimitedError, "overloaded"),
         (Reply(b"{}", 418), MalformedError, "418"),
         (Reply(b'{"finance":{"error":{"code":"Unauthorized"}}}', 401), DeniedError, "401"),
         (Reply(b'{"chart":', 200, {"Content-Length": "5000"}), ProviderDownError, "no answer"),
@@ -377,6 +402,30 @@ def test_a_refusal_is_a_typed_error(
         fetcher.fetch(WEEK)
 
 
+@pytest.mark.parametrize("status", [200, 404])
+def test_a_reason_of_any_length_fits_into_a_line(
+    fetcher: YahooFetcher, yahoo: LocalYahoo, status: int
+) -> None:
+    body = chart_error("Not Found", "long " * 400_000)
+    yahoo.script = lambda symbol, query: Reply(body, status)
+
+    with pytest.raises(NoDataError, match="long long") as found:
+        fetcher.fetch(WEEK)
+    assert len(str(found.value)) < 400
+    assert found.value.body == body
+
+
+def test_a_currency_of_any_length_fits_into_a_dead_letter(
+    fetcher: YahooFetcher, yahoo: LocalYahoo, nyse: Calendar
+) -> None:
+    yahoo.script = answering(week(nyse), currency="USD" * 700_000)
+
+    with pytest.raises(MalformedError) as found:
+        fetcher.fetch(WEEK)
+    assert sum(len(value) for _, value in found.value.context) < 500
+    assert len(str(found.value)) < 1_000
+
+
 @pytest.mark.parametrize("after", ["7", "Mon, 05 Jan 2026 22:00:07 GMT"])
 def test_how_long_to_wait_is_what_yahoo_says(
     fetcher: YahooFetcher, yahoo: LocalYahoo, after: str
@@ -389,6 +438,18 @@ def test_how_long_to_wait_is_what_yahoo_says(
     assert (found.value.retry_after_s, found.value.body) == (7.0, b"Too Many Requests")
 
 
+@pytest.mark.parametrize("after", ["soon", "Mon, 05 Jan 2026 22:00:07 +99999999999", "9" * 13])
+def test_a_wait_that_is_none_is_still_a_refusal(
+    fetcher: YahooFetcher, yahoo: LocalYahoo, after: str
+) -> None:
+    yahoo.script = lambda symbol, query: Reply(b"Too Many Requests", 429, {"Retry-After": after})
+
+    with pytest.raises(RateLimitedError) as found:
+        fetcher.fetch(WEEK)
+
+    assert found.value.retry_after_s is None
+
+
 def test_a_server_that_is_not_there_is_down(
     fetcher: YahooFetcher, yahoo: LocalYahoo, clock: StandingClock, nyse: Calendar, tmp_path: Path
 ) -> None:
@@ -397,6 +458,17 @@ def test_a_server_that_is_not_there_is_down(
         pytest.raises(ProviderDownError),
     ):
         YahooFetcher(client, nyse, clock, "run").fetch(WEEK)
+
+
+@pytest.mark.parametrize("name", ["tkr-tz.db", "cookies.db"])
+def test_a_damaged_file_of_yfinance_is_told_from_a_dead_server(
+    fetcher: YahooFetcher, yahoo: LocalYahoo, nyse: Calendar, tmp_path: Path, name: str
+) -> None:
+    (tmp_path / "yfinance" / name).write_bytes(b"no database " * 1000)
+    yahoo.script = answering(week(nyse))
+
+    with pytest.raises(ProviderDownError, match="not a database"):
+        fetcher.fetch(WEEK)
 
 
 def test_a_denied_crumb_is_made_anew(
@@ -429,6 +501,57 @@ def test_every_request_is_counted_redirects_included(
     assert "/elsewhere" in yahoo.requests
 
 
+def test_a_symbol_asked_for_again_costs_one_request(
+    fetcher: YahooFetcher, yahoo: LocalYahoo, nyse: Calendar
+) -> None:
+    cookie = {"Set-Cookie": "A3=d=local; Path=/; Max-Age=31557600; HttpOnly"}
+    yahoo.by_path["/"] = Reply(b"", 404, cookie)
+    yahoo.script = answering(week(nyse))
+
+    fetcher.fetch(WEEK)
+    assert len(yahoo.requests) == 4, "cookie, crumb, time zone, chart"
+    fetcher.fetch(WEEK)
+    assert len(yahoo.requests) == 5
+
+
+@pytest.mark.parametrize(
+    ("url", "folder"),
+    [
+        ("", "yahoo.com"),
+        ("http://127.0.0.1:8610", "127.0.0.1-8610"),
+        ("https://user:secret@example.org/x", "example.org"),
+    ],
+)
+def test_what_a_server_says_is_kept_for_that_server_alone(
+    nyse: Calendar,
+    clock: StandingClock,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    url: str,
+    folder: str,
+) -> None:
+    monkeypatch.setenv("TAPEHOUSE_ENV_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("TAPEHOUSE_STATE_DIR", str(tmp_path))
+    if url:
+        monkeypatch.setenv("YAHOO_BASE_URL", url)
+    connect(Counting(), nyse, clock, "run").close()
+
+    assert [path.name for path in (tmp_path / "yahoo").iterdir()] == [folder]
+
+
+@pytest.mark.parametrize(
+    "cookie", ["A3=d=local; Path=/", "B=1; Path=/; Max-Age=9", "A3=; Path=/v1"]
+)
+def test_a_cookie_that_yfinance_cannot_keep_is_asked_for_again(
+    fetcher: YahooFetcher, yahoo: LocalYahoo, nyse: Calendar, cookie: str
+) -> None:
+    yahoo.by_path["/"] = Reply(b"", 404, {"Set-Cookie": cookie})
+    yahoo.script = answering(week(nyse))
+
+    for _ in range(2):
+        assert len(bars(fetcher.fetch(WEEK))) == 7
+
+
 def test_a_body_without_end_is_broken_off(
     fetcher: YahooFetcher, yahoo: LocalYahoo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -457,6 +580,38 @@ def test_intraday_bars_start_on_their_grid_and_a_snapshot_is_kept_apart(
     assert [one.event_time for one in bars(made)] == starts
     assert {(one.data.interval, one.data.adj_close) for one in bars(made)} == {("1m", None)}
     assert [one.reason for one in refused(made)] == ["off_grid"]
+
+
+def test_a_day_that_has_not_begun_is_not_asked_for(
+    fetcher: YahooFetcher, yahoo: LocalYahoo, nyse: Calendar, clock: StandingClock
+) -> None:
+    """Alone in its request it would be an answer without rows, and fail the days before it."""
+    sessions = nyse.sessions(date(2025, 12, 29), date(2026, 1, 2))
+    rows = [row(session, 5.25) for session in sessions]
+    yahoo.script = answering(rows, dataGranularity="1m", tradingPeriods=[])
+    clock.moment = nyse.sessions(date(2026, 1, 5))[0].open_at - timedelta(seconds=1)
+
+    made = fetcher.fetch(Unit("bars", "AAPL", date(2025, 12, 29), date(2026, 1, 5), "1m"))
+
+    assert len(bars(made)) == len(made) == 4
+    assert [asked_days(query)[1] for _, query in yahoo.ranges] == [date(2026, 1, 4)]
+    with pytest.raises(NoDataError, match="no session has begun"):
+        fetcher.fetch(Unit("bars", "AAPL", date(2026, 1, 5), date(2026, 1, 5), "1m"))
+
+
+def test_an_answer_none_of_whose_rows_is_a_bar_is_a_failure_and_kept_whole(
+    fetcher: YahooFetcher, yahoo: LocalYahoo, nyse: Calendar
+) -> None:
+    """Yahoo appends the live row to any range: of a symbol without a past it is the only one."""
+    (today,) = nyse.sessions(date(2026, 1, 5), date(2026, 1, 5))
+    body = document("AAPL", [row(today, 7.5)], {})
+    yahoo.script = lambda symbol, query: Reply(body)
+
+    with pytest.raises(MalformedError, match=r"no bar among 1 .*outside_range") as found:
+        fetcher.fetch(WEEK)
+
+    assert found.value.body == body
+    assert dict(found.value.context)["asked_symbol"] == "AAPL"
 
 
 def test_minutes_are_asked_for_in_weeks(
@@ -505,6 +660,6 @@ def test_what_yahoo_does_not_have_is_told_without_asking(fetcher: YahooFetcher, 
 def test_a_range_without_sessions_is_not_asked_for(
     fetcher: YahooFetcher, yahoo: LocalYahoo
 ) -> None:
-    with pytest.raises(NoDataError, match="no session"):
+    with pytest.raises(NoDataError, match="no session has begun"):
         fetcher.fetch(Unit("bars", "AAPL", date(2026, 1, 3), date(2026, 1, 4), "1d"))
     assert yahoo.requests == []

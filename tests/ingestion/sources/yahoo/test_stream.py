@@ -3,6 +3,7 @@
 import base64
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -17,17 +18,16 @@ from yfinance.pricing_pb2 import PricingData
 from ingestion.calendar import Calendar
 from ingestion.clock import SystemClock
 from ingestion.contracts.records import QuoteMessage
-from ingestion.sources.provider import DeniedError, Unguarded
+from ingestion.settings import ROOT
+from ingestion.sources.provider import DeniedError, RateLimitedError, Unguarded
 from ingestion.sources.source import Refused
-from ingestion.sources.yahoo import stream
+from ingestion.sources.yahoo import socket, stream
 from ingestion.sources.yahoo.stream import Patience, YahooStream
 from tests.ingestion.sources.yahoo.conftest import Counting, StandingClock
 
-# A frame that yfinance publishes in its own tests (tests/test_live.py, 2025-01-10, Apache-2.0).
-GOLDEN = (
-    "CgdCVEMtVVNEFYoMuUcYwLCVgIplIgNVU0QqA0NDQzApOAFFPWrEP0iAgOrxvANVx/25R12csrRHZYD8skR9/7i0R7AB"
-    "gIDq8bwD2AEE4AGAgOrxvAPoAYCA6vG8A/IBA0JUQ4ECAAAAwPrjckGJAgAA2P5ZT3tC"
-)
+# A frame that yfinance publishes in its own tests (samples/PROVENANCE.md).
+FRAME = ROOT / "tests/ingestion/fakes/samples/yahoo/stream.json"
+GOLDEN = json.loads(FRAME.read_bytes())["message"]
 GOLDEN_FIELDS = {
     "id": "BTC-USD", "price": 94745.08, "time": "1736509140000", "currency": "USD",
     "exchange": "CCC", "quote_type": 41, "market_hours": 1, "change_percent": 1.5344921,
@@ -38,6 +38,8 @@ GOLDEN_FIELDS = {
 }  # fmt: skip
 
 Handler = Callable[[ServerConnection], None]
+# What does not come is missed after so long.
+PATIENCE_S = 30.0
 
 
 @contextmanager
@@ -88,19 +90,21 @@ def received(
 ) -> tuple[list[Any], YahooStream]:
     """The first things that a stream gives, silence left out; then it is asked to stop."""
     made: list[Any] = []
+    until = time.monotonic() + PATIENCE_S
     source = stream.connect(
         options.pop("guard", Unguarded()),
         symbols,
         nyse,
         options.pop("clock", SystemClock()),
         "run-1",
-        lambda: len(made) >= count,
+        lambda: len(made) >= count or time.monotonic() > until,
         url,
     )
     source._patience = options.pop("patience", Patience(base_s=0.01))
     for one in source.messages():
         if one is not None:
             made.append(one)
+    assert len(made) >= count, f"{len(made)} of {count} in {PATIENCE_S} s"
     return made, source
 
 
@@ -132,6 +136,26 @@ def test_what_is_subscribed_is_in_yahoos_spelling_and_comes_back_in_ours(nyse: C
     assert set(asked[0]["subscribe"]) == {"BRK-B", "AAPL"}
     assert quote.symbol == "BRK.B"
     assert quote.data == {"id": "BRK-B", "price": 1.5, "time": "1736509140000", "day_volume": "7"}
+
+
+def test_it_subscribes_again_while_it_listens(
+    nyse: Calendar, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Yahoo closes a connection that says nothing."""
+    monkeypatch.setattr(stream, "_HEARTBEAT_S", 0.0)
+    asked: list[Any] = []
+
+    def handler(connection: ServerConnection) -> None:
+        asked.extend(json.loads(connection.recv(timeout=5)) for _ in range(3))
+        connection.send(frame(GOLDEN))
+        with pytest.raises(ConnectionClosed):
+            hold(connection)
+
+    with serving(handler) as url:
+        _, source = received(url, nyse, 1)
+
+    assert asked == [{"subscribe": ["AAPL"]}] * 3
+    assert source.facts()["connections"] == 1
 
 
 def test_the_same_update_twice_is_one_event_and_a_changed_one_another(nyse: Calendar) -> None:
@@ -190,6 +214,29 @@ def test_a_closed_connection_is_opened_again_through_the_guard(nyse: Calendar, c
     assert len(made) == 3
     assert guard.calls == source.facts()["connections"] == 3
     assert source.facts()["lost"] == 2
+
+
+def test_pauses_grow_until_something_is_heard(
+    nyse: Calendar, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    longest: list[float] = []
+
+    def none(_: float, bound: float) -> float:
+        longest.append(bound)
+        return 0.0
+
+    monkeypatch.setattr(stream.random, "uniform", none)
+    with serving(sending(frame(GOLDEN), then=lambda connection: connection.close())) as url:
+        received(url, nyse, 4, patience=Patience(base_s=1.0))
+    assert longest[:3] == [2.0, 2.0, 2.0]
+
+    longest.clear()
+    source = stream.connect(
+        Unguarded(), ["AAPL"], nyse, SystemClock(), "run", lambda: len(longest) > 4, "ws://[::1]:9"
+    )
+    source._patience = Patience(base_s=1.0, cap_s=10.0)
+    assert list(source.messages()) == []
+    assert longest == [2.0, 4.0, 8.0, 10.0, 10.0]
 
 
 def test_a_mute_connection_is_left_in_a_session_and_not_at_night(nyse: Calendar) -> None:
@@ -256,6 +303,22 @@ def test_a_denied_stream_ends(nyse: Calendar) -> None:
             received(f"ws://127.0.0.1:{_port(server)}", nyse, 1)
         server.shutdown()
         thread.join()
+
+
+def test_a_refused_stream_says_how_long_to_wait() -> None:
+    def refuse(connection: ServerConnection, request: Any) -> Any:
+        response = connection.respond(429, "no")
+        response.headers["Retry-After"] = "7"
+        return response
+
+    with serve(hold, "127.0.0.1", 0, process_request=refuse) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        with pytest.raises(RateLimitedError) as found:
+            socket.connect(f"ws://127.0.0.1:{_port(server)}", SystemClock())
+        server.shutdown()
+        thread.join()
+    assert found.value.retry_after_s == 7.0
 
 
 def test_a_server_that_is_not_there_is_tried_again(nyse: Calendar) -> None:
