@@ -293,6 +293,7 @@ class LakeSettings(Section):
 
     catalog_uri: str | None = None
     driver_memory: str = "1g"
+    java_options: str = ""
     master: str = "local[*]"
 
     def uri(self) -> str:
