@@ -301,6 +301,7 @@ class LakeSettings(Section):
 
     catalog_uri: str | None = None
     driver_memory: str = "1g"
+    java_options: str = ""
     master: str = "local[*]"
     lateness_s: float = Field(default=LATENESS_S, ge=0)
     stream_checkpoint: str | None = None

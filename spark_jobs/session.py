@@ -132,7 +132,12 @@ def _config(plan: SessionPlan, log: Path) -> dict[str, str]:
         "spark.driver.extraClassPath": class_path,
         "spark.executor.extraClassPath": class_path,
         "spark.driver.extraJavaOptions": " ".join(
-            [*jvm.options(log, tmp, plan.debug), *plan.extra_java_options]
+            [
+                *jvm.options(log, tmp, plan.debug),
+                # Of two that contradict each other the JVM takes the later.
+                *plan.lake.java_options.split(),
+                *plan.extra_java_options,
+            ]
         ),
         "spark.executorEnv.PYTHONPATH": str(ROOT),
         "spark.local.dir": tmp,

@@ -24,6 +24,7 @@ from ingestion.settings import ProjectSettings
 from pipeline.screen import Screen
 
 SPARK: Final = "compact (Spark)"
+OPTIMISED: Final = "compact (Spark, optimising compiler)"
 DUCKDB: Final = "the same in DuckDB"
 POLARS: Final = "the same in Polars"
 OBJECTS: Final = 40
@@ -63,7 +64,7 @@ def _rows(
 ) -> list[dict[str, Any]]:
     found = []
     with contenders.scratch() as home:
-        bulk = {name for name in (SPARK, DUCKDB, POLARS) if wanted(name)}
+        bulk = {name for name in (SPARK, OPTIMISED, DUCKDB, POLARS) if wanted(name)}
         if bulk:
             bronze = home / "bronze"
             made = data.write(bronze, trades, OBJECTS)
@@ -82,6 +83,7 @@ def _rows(
 def _contenders(bronze: Path, made: data.Made, console: Console) -> dict[str, Measure]:
     found: dict[str, Measure] = {
         SPARK: partial(contenders.spark, bronze, made),
+        OPTIMISED: partial(contenders.spark, bronze, made, "-XX:TieredStopAtLevel=4"),
         DUCKDB: partial(contenders.duckdb, bronze, made),
     }
     if find_spec("polars"):

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import psutil
 
+from benchmarks import stack
 from benchmarks.land import measure
 from benchmarks.land.measure import Run, Sample
 from benchmarks.spark.data import Made
@@ -45,9 +46,9 @@ def polars(bronze: Path, made: Made) -> Run:
         return _checked(samples, said[0], made)
 
 
-def spark(bronze: Path, made: Made) -> Run:
+def spark(bronze: Path, made: Made, java_options: str = "") -> Run:
     """Measure the compaction job on an empty lake, from after the session's start."""
-    with scratch() as home:
+    with scratch() as home, stack.in_force({"LAKE_JAVA_OPTIONS": java_options}):
         lakes = [{"bronze": str(bronze), "state": str(home / "lake")}]
         samples, said = jobs(lakes, home)
         return _checked(samples, _kept(said[0]), made)

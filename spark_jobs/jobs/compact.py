@@ -21,8 +21,9 @@ from spark_jobs.schemas import POSITIONS, REJECTS
 from spark_jobs.targets import Target
 
 TOPICS: Final = (BATCH, REALTIME)
-# Bounds the memory and the disk of one commit (a decoded trade takes about 300 bytes).
-MAX_RECORDS: Final = 4_000_000
+# Bounds the memory of one commit. What is kept of so many trades stays in memory; what does not
+# is written to disk and read back at each use (3 M trades in one commit: six times, 2.1 GB in all).
+MAX_RECORDS: Final = 1_000_000
 _ATTEMPTS: Final = 20
 
 _log = structlog.get_logger(component="compact")

@@ -68,7 +68,7 @@ def _row(
 ) -> dict[str, Any]:
     place = {"topic": topic, "partition": partition, "offset": offset}
     sent = {"kafka_timestamp": decode.kafka_time(kafka_ms)}
-    return place | sent | judge.typed(_verdict(judge, value, topic))
+    return place | sent | judge.fields(_verdict(judge, value, topic))
 
 
 def _verdict(judge: Judge, value: bytes | None, topic: str) -> Verdict:

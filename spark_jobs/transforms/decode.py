@@ -4,7 +4,7 @@ Runs in Spark's Python workers and imports no Spark. A line costs ten times here
 ``shapes``, which leaves to this module what is not exactly as our own producers write it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Context, Decimal
 from typing import Any, Final, NamedTuple, Union
@@ -73,7 +73,12 @@ class Judge:
 
     def columns(self, lines: layout.Array, topic: str) -> dict[str, layout.Array]:
         """Return what lines hold, each with its newline or without: columns of ``layout``."""
-        rows = [self.row(line.removesuffix(b"\n"), topic) for line in lines.to_pylist()]
+        return self.arrays(
+            [self.row(line.removesuffix(b"\n"), topic) for line in lines.to_pylist()]
+        )
+
+    def arrays(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, layout.Array]:
+        """Return rows of columns as columns; ``offset`` is always there."""
         names = {"offset", *(name for row in rows for name in row)}
         return {
             name: pa.array([row.get(name) for row in rows], self._types[name]) for name in names
@@ -87,7 +92,8 @@ class Judge:
             why = f"not a bronze line: {error}"[:_DETAIL_LENGTH]
             return {"raw": text(line), "reason": "invalid_json", "detail": why}
         place = {"offset": record.offset, "kafka_timestamp": kafka_time(record.timestamp)}
-        found = self.typed(self.judge(record, topic))
+        verdict = self.judge(record, topic)
+        found = self.fields(verdict)
         if "reason" not in found:
             return place | found
         head = {"key": record.shown_key(), "headers": bytes(record.headers).decode()}
@@ -133,11 +139,13 @@ class Judge:
             return Verdict(None, "wrong_topic", self._expected_topic(name), name, known)
         return Verdict(None, "contract", str(error)[:_DETAIL_LENGTH], name, known)
 
-    def typed(self, verdict: Verdict) -> dict[str, Any]:
-        """Return a message's columns, or the reason why it is none or has a value of no type."""
+    def fields(self, verdict: Verdict) -> dict[str, Any]:
+        """Return the columns of a message, typed, or the reason why there is none."""
+        return _refused(verdict) if verdict.message is None else self._typed(verdict)
+
+    def _typed(self, verdict: Verdict) -> dict[str, Any]:
+        """Return a message's columns, with a reason where a value is none of its column's type."""
         message = verdict.message
-        if message is None:
-            return _refused(verdict)
         record: type[Envelope] = type(message)
         found = {"schema": verdict.schema, "kind": self._kinds[record]}
         no_time: list[Field] = []

@@ -1,5 +1,6 @@
 """The columns in which bronze lines come out of the Python workers, as Arrow has them."""
 
+from collections.abc import Mapping
 from typing import Any, Final, TypeAlias
 
 import pyarrow as pa
@@ -41,6 +42,17 @@ def schema(model: Model) -> pa.Schema:
     """Return the columns of a line: where it lies, what is wrong with it, what its message says."""
     columns = {name: arrow_type(kind) for name, kind in model.columns.items()}
     return pa.schema(list((HEAD | columns).items()))
+
+
+def batch(columns: Mapping[str, Array], expected: pa.Schema) -> pa.RecordBatch:
+    """Return columns as a batch of a schema; those that it lacks are NULL, others are dropped."""
+    count = len(next(iter(columns.values())))
+    kinds: list[Any] = expected.types
+    arrays = [
+        columns[name] if name in columns else pa.nulls(count, kind)
+        for name, kind in zip(expected.names, kinds, strict=True)
+    ]
+    return pa.RecordBatch.from_arrays(arrays, schema=expected)
 
 
 def arrow_type(kind: str) -> pa.DataType:

@@ -77,8 +77,9 @@ class Decoder:
             seen = _Seen()
             for lines in chunks(content):
                 for columns in _columns(lines, known[topic], judge, topic):
-                    columns["is_repeated"] = seen.again(columns["offset"])
-                    yield _batch(columns, place, expected)
+                    offsets = columns["offset"]
+                    columns |= {"is_repeated": seen.again(offsets), **_here(place, len(offsets))}
+                    yield layout.batch(columns, expected)
 
 
 @dataclass(frozen=True)
@@ -145,17 +146,10 @@ def _columns(
         yield judge.columns(lines, topic)
 
 
-def _batch(columns: Mapping[str, Array], place: Place, expected: pa.Schema) -> pa.RecordBatch:
-    count = len(columns["offset"])
+def _here(place: Place, count: int) -> dict[str, Array]:
     here = {**place.chain._asdict(), "object_start": place.start}
-    arrays = []
-    kinds: list[Any] = expected.types
-    for name, kind in zip(expected.names, kinds, strict=True):
-        if name in here:
-            arrays.append(pa.repeat(pa.scalar(here[name], kind), count))
-        else:
-            arrays.append(columns[name] if name in columns else pa.nulls(count, kind))
-    return pa.RecordBatch.from_arrays(arrays, schema=expected)
+    scalars: dict[str, Any] = {n: pa.scalar(here[n], layout.HEAD[n]) for n in here}
+    return {name: pa.repeat(scalar, count) for name, scalar in scalars.items()}
 
 
 class _Seen:

@@ -243,6 +243,21 @@ def test_a_run_ends_while_landing_goes_on(lake: Lake) -> None:
     assert lake.rows(TRADES).count() == first.read + second.read
 
 
+def test_a_backlog_is_taken_in_several_commits(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compact, "MAX_RECORDS", 2)
+    sent = 0
+    for values in ([trade(0), trade(1)], [trade(2)], [trade(3), trade(0), trade(4)]):
+        sent = lake.send_trades(values, start=sent)
+
+    summary = lake.compact()
+
+    # Both tables of the topic three times; an object that is larger than the bound goes alone.
+    assert (summary.commits, summary.read, summary.objects) == (6, 6, 3)
+    assert sorted(row["seq"] for row in lake.rows(TRADES).collect()) == [0, 1, 2, 3, 4]
+    assert reasons(lake) == {4: "duplicate"}
+    assert covered(lake, TRADES) == {Chain(REALTIME, GENERATION, 0): sent}
+
+
 def test_running_again_changes_nothing(lake: Lake) -> None:
     lake.send_batch([bar(), bar()])
     lake.send_trades([trade(0)])

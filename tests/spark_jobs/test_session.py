@@ -67,6 +67,14 @@ def test_secrets_reach_the_session_but_no_command_line(
     assert b"secret" not in command
 
 
+def test_java_options_of_the_settings_come_after_ours(tmp_path: Path) -> None:
+    lake = LakeSettings(java_options="-XX:TieredStopAtLevel=4 -Xss2m")
+    plan = session.SessionPlan(ProjectSettings(state_dir=tmp_path), StoreSettings(), lake)
+    options = session._config(plan, tmp_path / "log")["spark.driver.extraJavaOptions"].split()
+    assert options.index("-XX:TieredStopAtLevel=4") > options.index("-XX:TieredStopAtLevel=1")
+    assert options[-1] == "-Xss2m"
+
+
 def run_command(tmp_path: Path, *arguments: str, **settings: str) -> subprocess.CompletedProcess:
     env_file = tmp_path / "env"
     lines = {"TAPEHOUSE_STATE_DIR": str(tmp_path), **settings}
