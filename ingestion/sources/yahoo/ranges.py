@@ -28,13 +28,14 @@ class Depth:
     a_request: int | None
 
 
-# As Yahoo's own refusals state them; a day less, since they count in seconds and we in dates.
+# As Yahoo's own refusals state them, two days less: they count in seconds and we in dates, of which
+# one a year has 25 hours.
 _DEPTHS: Final = {
-    "1m": Depth(29, 7),
-    "2m": Depth(59, None),
-    "5m": Depth(59, None),
-    "15m": Depth(59, None),
-    "1h": Depth(729, None),
+    "1m": Depth(28, 7),
+    "2m": Depth(58, None),
+    "5m": Depth(58, None),
+    "15m": Depth(58, None),
+    "1h": Depth(728, None),
     "1d": Depth(None, None),
 }
 

@@ -205,7 +205,7 @@ def test_intraday_bars_go_back_as_far_as_yahoo_keeps_them(serve: Serve, producer
 
     bars = [one for one in producer.sent() if isinstance(one, BarMessage)]
     assert {bar.data.interval for bar in bars} == {"15m"}
-    assert 38 <= len({bar.data.session_date for bar in bars}) <= 44, "59 days"
+    assert 37 <= len({bar.data.session_date for bar in bars}) <= 43, "58 days"
     assert report["interval"] == "15m"
 
 

@@ -638,9 +638,9 @@ def test_what_yahoo_does_not_keep_is_not_asked_for(
     fetcher: YahooFetcher, yahoo: LocalYahoo, interval: str, days: int
 ) -> None:
     end = date(2026, 1, 5)
-    unit = Unit("bars", "AAPL", end - timedelta(days=days), end, interval)
+    unit = Unit("bars", "AAPL", end - timedelta(days=days - 1), end, interval)
 
-    with pytest.raises(NoDataError, match=f"keeps {interval} bars for {days - 1} days"):
+    with pytest.raises(NoDataError, match=f"keeps {interval} bars for {days - 2} days"):
         fetcher.fetch(unit)
     assert yahoo.requests == []
 
