@@ -5,6 +5,7 @@ A value comes from the process environment or from the file that ``TAPEHOUSE_ENV
 is told: see ``ingestion.variables``.
 """
 
+import hashlib
 import os
 from functools import cache
 from pathlib import Path
@@ -292,6 +293,7 @@ class LakeSettings(Section):
     model_config = SettingsConfigDict(frozen=True, extra="ignore", env_prefix="lake_")
 
     catalog_uri: str | None = None
+    pins_dir: Path | None = None
     driver_memory: str = "1g"
     master: str = "local[*]"
 
@@ -300,6 +302,11 @@ class LakeSettings(Section):
         if self.catalog_uri:
             return self.catalog_uri
         return f"sqlite:///{ProjectSettings.load().state('lake', 'catalog.db')}"
+
+    def pins(self) -> Path:
+        """Return the folder in which warehouses tell how far they have come, absolute."""
+        default = ProjectSettings.load().state("lake", "pins")
+        return ROOT / self.pins_dir if self.pins_dir else default
 
 
 class WarehouseSettings(Section):
@@ -316,6 +323,10 @@ class WarehouseSettings(Section):
         """Return the DuckDB file, absolute."""
         default = ProjectSettings.load().state("warehouse", "stocks_mds.duckdb")
         return ROOT / self.path if self.path else default
+
+    def name(self) -> str:
+        """Return what tells this warehouse from others that load from the same lake."""
+        return f"{self.engine}_{hashlib.sha256(str(self.file()).encode()).hexdigest()[:8]}"
 
     def published(self) -> Path:
         """Return the folder of published gold files and of the symlink ``current``."""
