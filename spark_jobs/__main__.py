@@ -3,9 +3,9 @@
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from ingestion import calendar, logs
+from ingestion import calendar, logs, pins
 from ingestion.clock import SystemClock
 from ingestion.errors import TapehouseError
 from ingestion.settings import LakeSettings, ProjectSettings, StoreSettings
@@ -22,8 +22,11 @@ from spark_jobs.bronze import S3Bronze
 from spark_jobs.context import JobContext
 from spark_jobs.jobs import compact as compact_job
 from spark_jobs.jobs import daily_metrics, window_metrics
+from spark_jobs.jobs import maintain as maintain_job
+from spark_jobs.jobs.maintain import Options as Upkeep
+from spark_jobs.jobs.maintain import duration
 from spark_jobs.jobs.revise import Range
-from spark_jobs.report import JobSummary
+from spark_jobs.report import Told
 
 app = typer.Typer(
     help=__doc__,
@@ -39,12 +42,15 @@ class Job(StrEnum):
     COMPACT = "compact"
     DAILY = "daily-metrics"
     WINDOWS = "window-metrics"
+    MAINTAIN = "maintain"
 
 
-_JOBS: dict[Job, Callable[[JobContext, Range], JobSummary]] = {
+Work = Callable[[JobContext, Range], Told]
+_JOBS: dict[Job, Work] = {
     Job.COMPACT: lambda context, _: compact_job.run(context),
     Job.DAILY: daily_metrics.run,
     Job.WINDOWS: window_metrics.run,
+    Job.MAINTAIN: lambda context, _: maintain_job.run(context, Upkeep(), _pins()),
 }
 
 Day = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"])]
@@ -84,6 +90,40 @@ def windows(
 
 
 @app.command()
+def maintain(
+    apply: Annotated[bool, typer.Option("--apply", help="Do it; a dry run otherwise.")] = False,
+    older_than: Annotated[
+        timedelta,
+        typer.Option(parser=duration, help="Snapshots go that long after they were the newest."),
+    ] = "7d",  # type: ignore[assignment]  # parsed like a person's
+    orphan_grace: Annotated[
+        timedelta,
+        typer.Option(parser=duration, help="Files nobody refers to go at this age."),
+    ] = "3d",  # type: ignore[assignment]
+    force: Annotated[
+        bool, typer.Option("--force", help="Allow times that can disturb running jobs.")
+    ] = False,
+    forget: Annotated[
+        list[str] | None, typer.Option(help="Keep nothing more for this warehouse.")
+    ] = None,
+    table: Annotated[
+        list[str] | None, typer.Option(help="Only this table, as silver.trades.")
+    ] = None,
+    report: Report = None,
+    master: Master = None,
+    debug: Debug = False,
+) -> None:
+    """Rewrite small files, expire snapshots and remove orphans; shows what it would do."""
+    options = Upkeep(
+        apply, older_than, orphan_grace, force, tuple(forget or ()), tuple(table or ())
+    )
+    with _readable(debug):
+        options.check()
+    upkeep: Work = lambda context, _: maintain_job.run(context, options, _pins())  # noqa: E731
+    _run([Job.MAINTAIN], Range(), report, master, debug, {Job.MAINTAIN: upkeep})
+
+
+@app.command()
 def run(
     jobs: list[Job],
     start: Day = None,
@@ -106,15 +146,24 @@ def warm_up(debug: Debug = False) -> None:
             typer.echo(f"made {warmup.make_archive()}")
 
 
+def _pins() -> maintain_job.Pins:
+    return pins.read(LakeSettings.load().pins())
+
+
 def _run(
-    jobs: list[Job], sessions: Range, report: Path | None, master: str | None, debug: bool
+    jobs: list[Job],
+    sessions: Range,
+    report: Path | None,
+    master: str | None,
+    debug: bool,
+    work: Mapping[Job, Work] = _JOBS,
 ) -> None:
     logs.configure(debug)
     began = time.monotonic()
-    done: dict[str, JobSummary] = {}
+    done: dict[str, Told] = {}
     try:
         with _readable(debug):
-            for summary in _summaries(jobs, sessions, master, debug):
+            for summary in _summaries([work[job] for job in jobs], sessions, master, debug):
                 typer.echo(summary.line())
                 done[summary.job] = summary
     finally:
@@ -128,8 +177,8 @@ def _run(
 
 
 def _summaries(
-    jobs: list[Job], sessions: Range, master: str | None, debug: bool
-) -> Iterator[JobSummary]:
+    jobs: list[Work], sessions: Range, master: str | None, debug: bool
+) -> Iterator[Told]:
     store = StoreSettings.load()
     bronze = S3Bronze.connect(store)
     # A store that is down or refuses us is known before the seconds that Spark takes to start.
@@ -140,7 +189,7 @@ def _summaries(
     with session.running(plan) as spark, failures.translated():
         context = JobContext(spark, bronze, calendar.get(project.calendar), SystemClock())
         for job in jobs:
-            yield _JOBS[job](context, sessions)
+            yield job(context, sessions)
 
 
 @contextmanager

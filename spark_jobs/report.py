@@ -2,7 +2,21 @@
 
 from collections import Counter
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Protocol
+
+
+class Told(Protocol):
+    """What every job tells in the end."""
+
+    job: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it for a report file."""
+        ...
+
+    def line(self) -> str:
+        """Return it for a person."""
+        ...
 
 
 @dataclass

@@ -41,7 +41,7 @@ def ensure(spark: SparkSession, wanted: Iterable[Table] = TABLES) -> None:
 
 
 def _create_missing(spark: SparkSession, tables: tuple[Table, ...]) -> None:
-    missing = [table for table in tables if not _exists(spark, table)]
+    missing = [table for table in tables if not exists(spark, table)]
     for namespace in sorted({table.namespace for table in missing}):
         spark.sql(f"create namespace if not exists {CATALOG}.{namespace}")
     for table in missing:
@@ -64,7 +64,8 @@ def latest(table: Table) -> str:
     )
 
 
-def _exists(spark: SparkSession, table: Table) -> bool:
+def exists(spark: SparkSession, table: Table) -> bool:
+    """Return whether a table is there, whole."""
     library = iceberg(spark)
     catalog = library.spark.Spark3Util.loadIcebergCatalog(spark._jsparkSession, CATALOG)
     name = library.catalog.TableIdentifier.parse(f"{table.namespace}.{table.name}")
