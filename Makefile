@@ -9,7 +9,7 @@ ARGS ?=
 PROVIDERS ?=
 SEEDS ?= 1000
 
-.PHONY: help setup ready up down status reset demo test doctor simulate lint bench-pipeline audit lock audit-self-test bench-land bench-produce drill drill-hour
+.PHONY: help setup ready up down status reset demo test doctor simulate lint bench-pipeline audit lock audit-self-test bench-land bench-produce drill drill-hour spark-cluster test-cluster
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -22,6 +22,9 @@ ready:
 
 up: ready ## Start the local stack: Kafka, object store, lander
 	@$(RUN) infra.local up $(ARGS)
+
+spark-cluster: ready ## Start a Spark master and two workers on this machine (ARGS=stop ends them)
+	@$(RUN) infra.local cluster $(ARGS)
 
 down: ready ## Stop the local stack; data stays
 	@$(RUN) infra.local down
@@ -37,6 +40,9 @@ demo: ready ## Recorded bars and simulated trades through every stage to tested 
 
 test: ready ## Every test, with a Kafka, store, Spark and dbt of their own
 	@$(RUN) pytest -n 2 --dist loadgroup --no-loadscope-reorder $(ARGS)
+
+test-cluster: ready ## The tests of jobs that a cluster could change, on a Spark cluster of their own
+	@SPARK_TEST_CLUSTER=1 $(RUN) pytest -m cluster tests/spark_jobs $(ARGS)
 
 doctor: ready ## Probe the running object store: create-only races, listings, checksums, rights
 	@$(RUN) ingestion doctor $(ARGS)

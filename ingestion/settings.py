@@ -288,14 +288,18 @@ class LandSettings(Section):
 
 
 class LakeSettings(Section):
-    """Where the Iceberg catalog and the tables' files are."""
+    """Where the Iceberg catalog and the tables' files are, and which Spark works on them."""
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", env_prefix="lake_")
 
     catalog_uri: str | None = None
     pins_dir: Path | None = None
     driver_memory: str = "1g"
+    executor_memory: str = "1g"
     master: str = "local[*]"
+    cluster_port: int = 17077
+    cluster_ui_port: int = 17080
+    cluster_secret: SecretStr | None = None
 
     def uri(self) -> str:
         """Return the SQL catalog as an SQLAlchemy URL; a file in the state folder by default."""
@@ -307,6 +311,14 @@ class LakeSettings(Section):
         """Return the folder in which warehouses tell how far they have come, absolute."""
         default = ProjectSettings.load().state("lake", "pins")
         return ROOT / self.pins_dir if self.pins_dir else default
+
+    def secret(self) -> str:
+        """Return what a Spark cluster's processes and its jobs share.
+
+        Raises:
+            SettingsError: it is not set.
+        """
+        return self._required("cluster_secret")
 
 
 class WarehouseSettings(Section):
