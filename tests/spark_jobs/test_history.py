@@ -71,13 +71,12 @@ def test_old_snapshots_go_and_the_newest_three_stay() -> None:
 
 
 def test_age_counts_from_when_it_was_the_head_for_the_last_time() -> None:
-    """Snapshot 3 is 96 h old, but until an hour ago everybody read it."""
+    """Snapshot 3 is 97 h old and has a child of 96 h, but until an hour ago everybody read it."""
     made = Metadata(3)
-    for number in (99, 98, 97):
-        made.commit(number, made.refs["main"]["snapshot-id"], on_main=False)
-        made.refs["main"]["snapshot-id"] = number
-    made.move_main(97, 99)
-    # 1 and 2 left when 2 and 3 came; 3 with all of the branch that main was moved to.
+    for number in (4, 5, 6):
+        made.commit(number, number - 1, on_main=False)
+    made.move_main(6, 99)
+    # 1 and 2 left when 2 and 3 came; 3 when main was moved over all of a branch.
     assert expirable(made) == [1, 2]
     assert expirable(made, older_than=0) == [1, 2, 3]
 
@@ -142,3 +141,4 @@ def test_a_replaced_file_is_freed_with_the_last_snapshot_that_held_it() -> None:
     assert history.freed(found, {1}, files) == []
     assert history.freed(found, {1, 2}, files) == [early]
     assert history.freed(found, {1, 2, 3, 4}, files) == [early, late]
+    assert history.freed(found, {2, 3, 4}, files) == [late], "1 is older than that file"
