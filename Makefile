@@ -9,7 +9,7 @@ ARGS ?=
 PROVIDERS ?=
 SEEDS ?= 1000
 
-.PHONY: help setup ready up down status reset demo test doctor simulate lint bench-pipeline audit lock audit-self-test bench-land bench-produce drill drill-hour spark-cluster test-cluster
+.PHONY: help setup ready up down status reset demo test doctor simulate lint bench-pipeline audit lock audit-self-test bench-land bench-produce drill drill-hour spark-cluster test-cluster drill-lake
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -52,6 +52,9 @@ simulate: ready ## Landers in simulated worlds that fail, SEEDS=10000 of them; e
 
 drill: ready ## The fault matrix on real brokers, store and landers, audited; about an hour (ARGS="--row 5")
 	@$(RUN) drill run $(ARGS)
+
+drill-lake: ready ## The lake's jobs killed at each step, two at once, upkeep in between; compared and audited
+	@$(RUN) drill lake $(ARGS)
 
 drill-hour: ready ## A market hour of failing providers and killed producers; all that was handed out is in Kafka once
 	@$(RUN) drill hour $(ARGS)

@@ -292,6 +292,41 @@ def test_the_command_reads_times_as_people_write_them() -> None:
         assert "expected a time like 7d" in found.output
 
 
+def killed(lake: Lake, job: str, point: str, nth: int) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.spark_jobs.victim", str(lake.state), job, point, str(nth)],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        start_new_session=True,
+        check=False,
+    )
+    assert done.returncode == -9
+    assert (lake.state / "died").read_text() == f"{point} {nth}"
+
+
+def test_what_killed_jobs_leave_is_completed_and_removed(lake: Lake) -> None:
+    """A row of the drill: compaction dies between two tables, upkeep before it deletes."""
+    scatter(lake, 5)
+    lake.send_trades([trade(5), trade(6), trade(5)], start=5)
+    killed(lake, "compact", "after-publish", 1)
+    assert covered(lake) == {CHAIN: 8}
+    assert covered(lake, REJECTS) == {}
+    killed(lake, "maintain", "after-expiry", 1)
+    on_disk = files_on_disk(lake)
+
+    lake.compact()
+    done = keep(lake)
+
+    assert covered(lake) == covered(lake, REJECTS) == {CHAIN: 8}
+    ids = [row["event_id"] for row in lake.rows(TRADES).collect()]
+    assert len(ids) == len(set(ids)) == 7
+    assert [row["offset"] for row in lake.rows(REJECTS).collect()] == [7]
+    assert done.tables["silver.trades"].orphans.files >= 5, "what expiry had let go"
+    assert len(on_disk & files_on_disk(lake)) < len(on_disk)
+    refs = LakeTable(lake.spark, REJECTS.identifier).refs()
+    assert any(name.startswith("compact_") for name in refs), "nobody knows yet that it is dead"
+
+
 def start(*arguments: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-m", "tests.spark_jobs.neighbour", *arguments],
