@@ -99,8 +99,13 @@ def run(context: JobContext, options: Options, pins: Pins) -> Summary:
 
 def _covered(opened: Iterable[UpkeepTable]) -> set[int]:
     """Return the snapshots, of whichever table, that metrics go on from."""
-    found = (table.last_property(SOURCE_SNAPSHOT) for table in opened)
-    return {int(text) for text in found if text}
+    return {
+        int(snapshot.summary[name])
+        for table in opened
+        for name, snapshot in history.newest_with_properties(table.history()).items()
+        # Of a metric with several inputs the other properties are called after these.
+        if name.startswith(SOURCE_SNAPSHOT)
+    }
 
 
 def _name(table: Table) -> str:
