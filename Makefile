@@ -9,7 +9,7 @@ ARGS ?=
 PROVIDERS ?=
 SEEDS ?= 1000
 
-.PHONY: help setup ready up down status reset demo stream test doctor simulate lint bench-pipeline audit lock audit-self-test bench-land bench-produce bench-anomalies bench-spark check-sp500 drill drill-hour
+.PHONY: help setup ready up down status reset demo stream test doctor simulate lint bench-pipeline audit lock audit-self-test bench-land bench-produce bench-anomalies bench-spark check-sp500 drill drill-hour spark-cluster test-cluster drill-lake
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -22,6 +22,9 @@ ready:
 
 up: ready ## Start the local stack: Kafka, object store, lander
 	@$(RUN) infra.local up $(ARGS)
+
+spark-cluster: ready ## Start a Spark master and two workers on this machine (ARGS=stop ends them)
+	@$(RUN) infra.local cluster $(ARGS)
 
 down: ready ## Stop the local stack; data stays
 	@$(RUN) infra.local down
@@ -42,6 +45,9 @@ stream: ready ## Follow the trades in Kafka: windows and minute bars while they 
 test: ready ## Every test, with a Kafka, store, Spark and dbt of their own
 	@$(RUN) pytest -n 2 --dist loadgroup --no-loadscope-reorder --max-worker-restart 0 $(ARGS)
 
+test-cluster: ready ## The tests of jobs that a cluster could change, on a Spark cluster of their own
+	@SPARK_TEST_CLUSTER=1 $(RUN) pytest -m cluster tests/spark_jobs $(ARGS)
+
 doctor: ready ## Probe the running object store: create-only races, listings, checksums, rights
 	@$(RUN) ingestion doctor $(ARGS)
 
@@ -50,6 +56,9 @@ simulate: ready ## Landers in simulated worlds that fail, SEEDS=10000 of them; e
 
 drill: ready ## The fault matrix on real brokers, store and landers, audited; about an hour (ARGS="--row 5")
 	@$(RUN) drill run $(ARGS)
+
+drill-lake: ready ## The lake's jobs killed at each step, two at once, upkeep in between; compared and audited
+	@$(RUN) drill lake $(ARGS)
 
 drill-hour: ready ## A market hour of failing providers and killed producers; all that was handed out is in Kafka once
 	@$(RUN) drill hour $(ARGS)

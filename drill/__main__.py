@@ -5,6 +5,7 @@ import sys
 import typer
 
 from drill.hour import command as hour
+from drill.lake import command as lake
 from drill.matrix.command import run
 from drill.matrix.lander import lander
 from drill.matrix.load import load
@@ -16,6 +17,7 @@ app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_
 app.command()(simulate)
 app.command()(run)
 app.command("hour")(hour.play)
+app.command("lake")(lake.play)
 app.command(hidden=True)(lander)
 app.command(hidden=True)(load)
 

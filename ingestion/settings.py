@@ -5,6 +5,7 @@ A value comes from the process environment or from the file that ``TAPEHOUSE_ENV
 is told: see ``ingestion.variables``.
 """
 
+import hashlib
 import os
 from functools import cache
 from pathlib import Path
@@ -291,7 +292,7 @@ class LandSettings(Section):
 
 
 class LakeSettings(Section):
-    """Where the Iceberg catalog and the tables' files are, and how long late records are awaited.
+    """Where the Iceberg catalog and the tables' files are, which Spark works on them, and how late.
 
     A bar or window is final when its source's newest fetch is ``lateness_s`` past its end; what
     comes later still corrects it.
@@ -300,19 +301,37 @@ class LakeSettings(Section):
     model_config = SettingsConfigDict(frozen=True, extra="ignore", env_prefix="lake_")
 
     catalog_uri: str | None = None
+    pins_dir: Path | None = None
     driver_memory: str = "1g"
+    executor_memory: str = "1g"
     java_options: str = ""
     master: str = "local[*]"
     lateness_s: float = Field(default=LATENESS_S, ge=0)
     stream_checkpoint: str | None = None
     stream_max_records: int = Field(default=200_000, gt=0)
     stream_partitions: int = Field(default=4, gt=0)
+    cluster_port: int = 17077
+    cluster_ui_port: int = 17080
+    cluster_secret: SecretStr | None = None
 
     def uri(self) -> str:
         """Return the SQL catalog as an SQLAlchemy URL; a file in the state folder by default."""
         if self.catalog_uri:
             return self.catalog_uri
         return f"sqlite:///{ProjectSettings.load().state('lake', 'catalog.db')}"
+
+    def pins(self) -> Path:
+        """Return the folder in which warehouses tell how far they have come, absolute."""
+        default = ProjectSettings.load().state("lake", "pins")
+        return ROOT / self.pins_dir if self.pins_dir else default
+
+    def secret(self) -> str:
+        """Return what a Spark cluster's processes and its jobs share.
+
+        Raises:
+            SettingsError: it is not set.
+        """
+        return self._required("cluster_secret")
 
 
 class WarehouseSettings(Section):
@@ -329,6 +348,10 @@ class WarehouseSettings(Section):
         """Return the DuckDB file, absolute."""
         default = ProjectSettings.load().state("warehouse", "stocks_mds.duckdb")
         return ROOT / self.path if self.path else default
+
+    def name(self) -> str:
+        """Return what tells this warehouse from others that load from the same lake."""
+        return f"{self.engine}_{hashlib.sha256(str(self.file()).encode()).hexdigest()[:8]}"
 
     def published(self) -> Path:
         """Return the folder of published gold files and of the symlink ``current``."""

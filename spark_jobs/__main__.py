@@ -6,7 +6,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime, timedelta
 from enum import StrEnum
@@ -16,7 +16,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from ingestion import calendar, logs
+from ingestion import calendar, logs, pins
 from ingestion.clock import SystemClock
 from ingestion.errors import SettingsError, TapehouseError
 from ingestion.settings import KafkaSettings, LakeSettings, ProjectSettings, StoreSettings
@@ -27,9 +27,12 @@ from spark_jobs.jobs import anomalies as anomalies_job
 from spark_jobs.jobs import bars as bars_job
 from spark_jobs.jobs import compact as compact_job
 from spark_jobs.jobs import daily_metrics, window_metrics
+from spark_jobs.jobs import maintain as maintain_job
 from spark_jobs.jobs import stream as stream_job
+from spark_jobs.jobs.maintain import Options as Upkeep
+from spark_jobs.jobs.maintain import duration
 from spark_jobs.jobs.revise import Range
-from spark_jobs.report import JobSummary
+from spark_jobs.report import Told
 
 app = typer.Typer(
     help=__doc__,
@@ -47,14 +50,17 @@ class Job(StrEnum):
     ANOMALIES = "anomalies"
     DAILY = "daily-metrics"
     WINDOWS = "window-metrics"
+    MAINTAIN = "maintain"
 
 
-_JOBS: dict[Job, Callable[[JobContext, Range], JobSummary]] = {
+Work = Callable[[JobContext, Range], Told]
+_JOBS: dict[Job, Work] = {
     Job.COMPACT: lambda context, _: compact_job.run(context),
     Job.BARS: bars_job.run,
     Job.ANOMALIES: anomalies_job.run,
     Job.DAILY: daily_metrics.run,
     Job.WINDOWS: window_metrics.run,
+    Job.MAINTAIN: lambda context, _: maintain_job.run(context, Upkeep(), _pins()),
 }
 
 Day = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"])]
@@ -134,6 +140,40 @@ def stream(
 
 
 @app.command()
+def maintain(
+    apply: Annotated[bool, typer.Option("--apply", help="Do it; a dry run otherwise.")] = False,
+    older_than: Annotated[
+        timedelta,
+        typer.Option(parser=duration, help="Snapshots go that long after they were the newest."),
+    ] = "7d",  # type: ignore[assignment]  # parsed like a person's
+    orphan_grace: Annotated[
+        timedelta,
+        typer.Option(parser=duration, help="Files nobody refers to go at this age."),
+    ] = "3d",  # type: ignore[assignment]
+    force: Annotated[
+        bool, typer.Option("--force", help="Allow times that can disturb running jobs.")
+    ] = False,
+    forget: Annotated[
+        list[str] | None, typer.Option(help="Keep nothing more for this warehouse.")
+    ] = None,
+    table: Annotated[
+        list[str] | None, typer.Option(help="Only this table, as silver.trades.")
+    ] = None,
+    report: Report = None,
+    master: Master = None,
+    debug: Debug = False,
+) -> None:
+    """Rewrite small files, expire snapshots and remove orphans; shows what it would do."""
+    options = Upkeep(
+        apply, older_than, orphan_grace, force, tuple(forget or ()), tuple(table or ())
+    )
+    with _readable(debug):
+        options.check()
+    upkeep: Work = lambda context, _: maintain_job.run(context, options, _pins())  # noqa: E731
+    _run([Job.MAINTAIN], Range(), report, master, debug, {Job.MAINTAIN: upkeep})
+
+
+@app.command()
 def run(
     jobs: list[Job],
     start: Day = None,
@@ -156,18 +196,25 @@ def warm_up(debug: Debug = False) -> None:
             typer.echo(f"made {warmup.make_archive()}")
 
 
+def _pins() -> maintain_job.Pins:
+    return pins.read(LakeSettings.load().pins())
+
+
 def _run(
-    jobs: list[Job], sessions: Range, report: Path | None, master: str | None, debug: bool
+    jobs: list[Job],
+    sessions: Range,
+    report: Path | None,
+    master: str | None,
+    debug: bool,
+    work: Mapping[Job, Work] = _JOBS,
 ) -> None:
-    _tell(_summaries(jobs, sessions, master, debug), jobs, report, debug)
+    _tell(_summaries([work[job] for job in jobs], sessions, master, debug), jobs, report, debug)
 
 
-def _tell(
-    summaries: Iterator[JobSummary], jobs: Sequence[str], report: Path | None, debug: bool
-) -> None:
+def _tell(summaries: Iterator[Told], jobs: Sequence[str], report: Path | None, debug: bool) -> None:
     logs.configure(debug)
     began = time.monotonic()
-    done: dict[str, JobSummary] = {}
+    done: dict[str, Told] = {}
     try:
         with _readable(debug):
             folder = ProjectSettings.load().state("metrics")
@@ -186,14 +233,14 @@ def _tell(
 
 
 def _summaries(
-    jobs: list[Job], sessions: Range, master: str | None, debug: bool
-) -> Iterator[JobSummary]:
+    jobs: list[Work], sessions: Range, master: str | None, debug: bool
+) -> Iterator[Told]:
     with _context(master, debug) as context:
         for job in jobs:
-            yield _JOBS[job](context, sessions)
+            yield job(context, sessions)
 
 
-def _streamed(trigger_s: float | None, master: str | None, debug: bool) -> Iterator[JobSummary]:
+def _streamed(trigger_s: float | None, master: str | None, debug: bool) -> Iterator[Told]:
     stopped = _stopped_by_signal()
     settings, lake, store = KafkaSettings.load(), LakeSettings.load(), StoreSettings.load()
     kafka.check(settings)

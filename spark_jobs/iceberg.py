@@ -17,7 +17,7 @@ from ingestion.errors import CommitConflictError
 from spark_jobs.schemas import CATALOG
 
 MAIN: Final = "main"
-# A run that died leaves its branch; snapshot expiry drops it after this time.
+# A run that died leaves its branch; `maintain` drops it after this time.
 _BRANCH_AGE_MS: Final = 24 * 3600 * 1000
 _CONFLICTS: Final = (
     "org.apache.iceberg.exceptions.CommitFailedException",
@@ -25,11 +25,16 @@ _CONFLICTS: Final = (
 )
 
 
-def iceberg(spark: SparkSession) -> JavaObject:
-    """Return Iceberg's Java package in the session's JVM."""
+def java(spark: SparkSession) -> JavaObject:
+    """Return the session's JVM."""
     gateway = spark.sparkContext._jvm
     assert gateway is not None  # noqa: S101 - a running session has its JVM
-    return gateway.org.apache.iceberg
+    return gateway
+
+
+def iceberg(spark: SparkSession) -> JavaObject:
+    """Return Iceberg's Java package in the session's JVM."""
+    return java(spark).org.apache.iceberg
 
 
 def catalog(spark: SparkSession) -> JavaObject:
@@ -54,6 +59,7 @@ class LakeTable:
 
     def __init__(self, spark: SparkSession, identifier: str) -> None:
         self.identifier = identifier
+        self._jvm: JavaObject = java(spark)
         library = iceberg(spark)
         loader = library.spark.Spark3Util
         self._table: JavaObject = loader.loadIcebergTable(spark._jsparkSession, identifier)
@@ -109,11 +115,17 @@ class LakeTable:
         By its id, not "main now": main may move between a look at it and the branch's commit.
 
         Raises:
-            CommitConflictError: another writer was in the way too often.
+            CommitConflictError: another writer was in the way too often, or the snapshot is gone.
         """
+        base = self._table.snapshot(snapshot)
+        if base is None:
+            raise CommitConflictError(f"{self.identifier}: snapshot {snapshot} has expired")
+        # Expiry takes a branch's age for that of its snapshot: where nothing was committed for
+        # days, a running job's branch would be too old the moment it is made.
+        old = self._jvm.java.lang.System.currentTimeMillis() - base.timestampMillis()
         with conflicts(self.identifier):
             branched = self._table.manageSnapshots().createBranch(name, snapshot)
-            branched.setMaxRefAgeMs(name, _BRANCH_AGE_MS).commit()
+            branched.setMaxRefAgeMs(name, max(0, old) + _BRANCH_AGE_MS).commit()
 
     def append_nothing(self, properties: Mapping[str, str], branch: str = MAIN) -> None:
         """Commit a snapshot without rows, for its properties.

@@ -1,4 +1,4 @@
-"""Java options of the driver, and the class-data archive that halves its start."""
+"""Java options of the JVMs, and the class-data archive that halves its start."""
 
 import hashlib
 import os
@@ -25,12 +25,19 @@ def options(log: Path, tmp: str, debug: bool) -> list[str]:
     """Return the driver's Java options."""
     shared = archive()
     return [
+        f"-Djava.io.tmpdir={tmp}",
+        *executor_options(log, debug),
+        *([f"-XX:SharedArchiveFile={shared}", "-Xlog:disable"] if shared.is_file() else []),
+    ]
+
+
+def executor_options(log: Path, debug: bool) -> list[str]:
+    """Return the Java options of every JVM of a job."""
+    return [
         f"-Dlog4j2.configurationFile={_LOG_CONFIG.as_uri()}",
         f"-Dtapehouse.log.file={log}",
         f"-Dtapehouse.log.level={'info' if debug else 'warn'}",
-        f"-Djava.io.tmpdir={tmp}",
         *_QUICK,
-        *([f"-XX:SharedArchiveFile={shared}", "-Xlog:disable"] if shared.is_file() else []),
     ]
 
 

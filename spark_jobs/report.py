@@ -1,10 +1,49 @@
 """What a job did, for people and for machines."""
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Final, NamedTuple, Protocol
 
 from spark_jobs.commit import Staged
+
+# Name, attribute of the summary, help.
+_COUNTS: Final = (
+    ("duration_seconds", "seconds", "How long the last run took, without the session's start"),
+    ("read_records", "read", "Records that the last run read"),
+    ("objects", "objects", "Bronze objects that the last run covered"),
+    ("written_files", "files", "Data files that the last run wrote"),
+    ("written_bytes", "bytes", "Bytes of these files"),
+    ("commits", "commits", "Commits that the last run published"),
+    ("retries", "retries", "How often the last run began again because another one had committed"),
+)
+
+
+class Sample(NamedTuple):
+    """A number for Prometheus, and its label beside the job's name, if it has one."""
+
+    name: str
+    help: str
+    value: float
+    label: tuple[str, str] | None = None
+
+
+class Told(Protocol):
+    """What every job tells in the end."""
+
+    job: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it for a report file."""
+        ...
+
+    def line(self) -> str:
+        """Return it for a person."""
+        ...
+
+    def samples(self) -> Iterator[Sample]:
+        """Yield it for Prometheus; samples of one name follow each other."""
+        ...
 
 
 @dataclass
@@ -50,6 +89,15 @@ class JobSummary:
             "conflicts": self.conflicts,
             "seconds": round(self.seconds, 3),
         }
+
+    def samples(self) -> Iterator[Sample]:
+        """Yield the counts for Prometheus."""
+        for name, attribute, text in _COUNTS:
+            yield Sample(name, text, getattr(self, attribute))
+        for table, rows in self.written.items():
+            yield Sample("written_rows", "Rows that it wrote", rows, ("table", table))
+        for reason, rows in self.rejected.items():
+            yield Sample("rejected_records", "Rejects", rows, ("reason", reason))
 
     def line(self) -> str:
         """Return one line for a person."""

@@ -1,6 +1,7 @@
 """The Spark session: S3A, the Iceberg catalog, UTC, and a quick, quiet start."""
 
 import os
+import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
-from pyspark import SparkContext
+from pyspark import SparkConf, SparkContext
 from pyspark.errors import PySparkRuntimeError
 from pyspark.sql import SparkSession
 
@@ -24,6 +25,8 @@ NEEDED_JARS: Final = (
 )
 _EXIT_TIMEOUT_S: Final = 120
 _LOCAL_SCHEMES: Final = ("file",)
+_STANDALONE: Final = "spark://"
+_CONNECT_S: Final = 3.0
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,14 @@ class SessionPlan:
         """Return the warehouse as a URI."""
         return self.warehouse or f"s3://{self.store.lake_bucket}/warehouse"
 
+    def where(self) -> str:
+        """Return the master."""
+        return self.master or self.lake.master
+
+    def is_standalone(self) -> bool:
+        """Return whether the work is done on a standalone cluster."""
+        return self.where().startswith(_STANDALONE)
+
     def uses_store(self) -> bool:
         """Return whether tables lie in the object store."""
         return urlsplit(self.location()).scheme not in _LOCAL_SCHEMES
@@ -52,27 +63,35 @@ def start(plan: SessionPlan) -> SparkSession:
 
     Raises:
         SettingsError: a jar or a credential is missing.
-        LakeError: the JVM did not start.
+        LakeError: the JVM did not start, or no master answers.
     """
     _require_jars(jvm.JARS)
     keys = plan.store.keys("lake") if plan.uses_store() else None
+    if plan.is_standalone():
+        _require_master(plan.where())
     log = plan.project.state("log", "spark.log")
     for folder in (log.parent, plan.project.state("spark", "tmp"), plan.project.state("lake")):
         folder.mkdir(parents=True, exist_ok=True)
     os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
     os.environ["PYSPARK_PYTHON"] = sys.executable
-    builder = SparkSession.Builder()
-    for name, value in _config(plan, log).items():
-        builder = builder.config(name, value)
     stderr = log.with_name("spark-stderr.log")
     try:
         with _stderr_to(stderr):
-            spark = builder.getOrCreate()
+            spark = _launch(_config(plan, log), _cluster_secret(plan))
     except PySparkRuntimeError as error:
         found = error.getCondition()
         raise LakeError(f"Spark's JVM did not start ({found}); see {stderr}") from error
     _pass_secrets(spark, plan, keys)
     return spark
+
+
+def _launch(public: dict[str, str], secret: dict[str, str]) -> SparkSession:
+    """Start the JVM with what may stand on its command line, then a session with the rest too."""
+    SparkContext._ensure_initialized(conf=SparkConf().setAll(list(public.items())))
+    builder = SparkSession.Builder()
+    for name, value in (public | secret).items():
+        builder = builder.config(name, value)
+    return builder.getOrCreate()
 
 
 @contextmanager
@@ -122,12 +141,42 @@ def _require_jars(folder: Path) -> None:
         )
 
 
+def _require_master(master: str) -> None:
+    """Ask now: Spark itself would try for a minute."""
+    for place in master.removeprefix(_STANDALONE).split(","):
+        host, _, port = place.rpartition(":")
+        try:
+            with socket.create_connection((host, int(port)), _CONNECT_S):
+                return
+        except (OSError, ValueError):
+            continue
+    raise LakeError(f"no Spark master answers at {master}; `make spark-cluster` starts one here")
+
+
+def _cluster_secret(plan: SessionPlan) -> dict[str, str]:
+    if plan.is_standalone() and plan.lake.cluster_secret:
+        return {"spark.authenticate": "true", "spark.authenticate.secret": plan.lake.secret()}
+    return {}
+
+
+def _cluster(plan: SessionPlan, log: Path) -> dict[str, str]:
+    """Return what only executors of their own need."""
+    if not plan.is_standalone():
+        return {}
+    # Spark puts the executor's number in. Its other output is in the worker's folder.
+    options = jvm.executor_options(log.with_name("spark-executor-{{EXECUTOR_ID}}.log"), plan.debug)
+    return {
+        "spark.executor.memory": plan.lake.executor_memory,
+        "spark.executor.extraJavaOptions": " ".join(options),
+    }
+
+
 def _config(plan: SessionPlan, log: Path) -> dict[str, str]:
     tmp = str(plan.project.state("spark", "tmp"))
     class_path = f"{jvm.JARS}/*"
     return {
         "spark.app.name": "tapehouse",
-        "spark.master": plan.master or plan.lake.master,
+        "spark.master": plan.where(),
         "spark.driver.memory": plan.lake.driver_memory,
         "spark.driver.extraClassPath": class_path,
         "spark.executor.extraClassPath": class_path,
@@ -158,6 +207,7 @@ def _config(plan: SessionPlan, log: Path) -> dict[str, str]:
         # What is cached is read two or three times within seconds.
         "spark.sql.inMemoryColumnarStorage.compressed": "false",
         "spark.sql.extensions": "org.apache.iceberg.spark.extensions.IcebergSparkSessionExtensions",
+        **_cluster(plan, log),
         **_catalog(plan),
         **_s3a(plan.store, tmp),
     }

@@ -49,7 +49,7 @@ def at(spark: SparkSession, table: Table, snapshot: int | None) -> DataFrame:
 
 
 def _create_missing(spark: SparkSession, tables: tuple[Table, ...]) -> None:
-    missing = [table for table in tables if not _exists(spark, table)]
+    missing = [table for table in tables if not exists(spark, table)]
     for namespace in sorted({table.namespace for table in missing}):
         spark.sql(f"create namespace if not exists {CATALOG}.{namespace}")
     for table in tables:
@@ -79,7 +79,8 @@ def latest(table: Table) -> str:
     )
 
 
-def _exists(spark: SparkSession, table: Table) -> bool:
+def exists(spark: SparkSession, table: Table) -> bool:
+    """Return whether a table is there, whole."""
     name = iceberg(spark).catalog.TableIdentifier.parse(f"{table.namespace}.{table.name}")
     # The first snapshot comes last: a creation that died half-way is finished.
     there = catalog(spark).tableExists(name)

@@ -4,6 +4,7 @@ import json
 import sys
 import traceback
 from dataclasses import asdict
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +12,7 @@ import typer
 from rich.table import Table
 
 from infra.local.layout import Layout
-from infra.local.services import SERVICES, ServiceName
+from infra.local.services import CLUSTER, SERVICES, ServiceName
 from infra.local.stack import Stack
 from infra.local.status import ServiceStatus, StackStatus, look
 from ingestion.errors import StackError, TapehouseError
@@ -64,6 +65,25 @@ def down() -> None:
     """Stop every process of the stack; data stays."""
     Stack(Layout.load(), report=typer.echo).down()
     typer.echo("stack is down")
+
+
+class Change(StrEnum):
+    """What can be done to the Spark cluster."""
+
+    START = "start"
+    STOP = "stop"
+
+
+@app.command()
+def cluster(change: Annotated[Change, typer.Argument()] = Change.START) -> None:
+    """Start a Spark cluster beside the stack, one master and two workers, or stop it."""
+    stack = Stack(Layout.load(), report=typer.echo)
+    if change is Change.STOP:
+        stack.stop(CLUSTER)
+        typer.echo("the Spark cluster is down")
+        return
+    stack.up(CLUSTER)
+    typer.echo(f"jobs run on it with --master spark://127.0.0.1:{stack.layout.lake.cluster_port}")
 
 
 @app.command()

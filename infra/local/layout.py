@@ -14,6 +14,7 @@ from ingestion.settings import (
     ROOT,
     KafkaRole,
     KafkaSettings,
+    LakeSettings,
     ProjectSettings,
     StoreRole,
     StoreSettings,
@@ -34,6 +35,7 @@ class Layout:
     project: ProjectSettings
     kafka: KafkaSettings
     store: StoreSettings
+    lake: LakeSettings
     env_file: Path
     tools: Path = TOOLS
 
@@ -48,6 +50,7 @@ class Layout:
             project=ProjectSettings.load(),
             kafka=KafkaSettings.load(),
             store=StoreSettings.load(),
+            lake=LakeSettings.load(),
             env_file=env_file(),
         )
         layout.refuse_default_password()

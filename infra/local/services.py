@@ -9,14 +9,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
-from infra.local import config, kafka
+from infra.local import config, kafka, spark
 from infra.local.layout import DECLARATIONS, Layout, java
 from infra.local.ports import HOST
 from ingestion.errors import StackError
 from ingestion.settings import ROOT, StoreRole
 
-ServiceName = Literal["kafka", "store", "lander"]
-SERVICES: tuple[ServiceName, ...] = get_args(ServiceName)
+ServiceName = Literal[
+    "kafka", "store", "lander", "spark-master", "spark-worker-1", "spark-worker-2"
+]
+SERVICES: tuple[ServiceName, ...] = ("kafka", "store", "lander")
+CLUSTER: tuple[ServiceName, ...] = ("spark-master", "spark-worker-1", "spark-worker-2")
+KNOWN: tuple[ServiceName, ...] = get_args(ServiceName)
 
 PROBE_TIMEOUT_S = 2.0
 
@@ -50,6 +54,10 @@ def service(name: ServiceName, layout: Layout) -> Service:
     Raises:
         StackError: a tool that it needs is not installed.
     """
+    if name == "spark-master":
+        return _spark_master(layout)
+    if name in CLUSTER:
+        return _spark_worker(layout, name)
     builders = {"kafka": _kafka, "store": _store, "lander": _lander}
     return builders[name](layout)
 
@@ -156,6 +164,31 @@ def _lander(layout: Layout) -> Service:
             "TAPEHOUSE_SETTINGS_SHA256": _settings_digest(layout),
         },
         stop_wait_s=30,
+    )
+
+
+def _spark_master(layout: Layout) -> Service:
+    return Service(
+        name="spark-master",
+        command=spark.master(layout),
+        probe=lambda: spark.probe(layout, workers=0),
+        files={spark.PROPERTIES: spark.configuration(layout)},
+        ports={
+            "LAKE_CLUSTER_PORT": layout.lake.cluster_port,
+            "LAKE_CLUSTER_UI_PORT": layout.lake.cluster_ui_port,
+        },
+        environment=spark.environment(layout),
+    )
+
+
+def _spark_worker(layout: Layout, name: ServiceName) -> Service:
+    return Service(
+        name=name,
+        command=spark.worker(layout),
+        # The master tells how many live, not who: the second one waits for both.
+        probe=lambda: spark.probe(layout, workers=CLUSTER.index(name)),
+        files={spark.PROPERTIES: spark.configuration(layout)},
+        environment=spark.environment(layout),
     )
 
 

@@ -9,7 +9,7 @@ from filelock import FileLock, Timeout
 
 from infra.local import files, kafka, ports, processes, store
 from infra.local.layout import Layout
-from infra.local.services import SERVICES, Service, ServiceName, health, service
+from infra.local.services import KNOWN, SERVICES, Service, ServiceName, health, service
 from infra.local.supervisor import Supervisor
 from ingestion.errors import StackError, TapehouseError
 from ingestion.settings import ROOT
@@ -46,7 +46,7 @@ class Stack:
         Raises:
             StackError: a port is taken, a tool is missing, or a service does not become healthy.
         """
-        wanted = [service(name, self.layout) for name in SERVICES if name in names]
+        wanted = [service(name, self.layout) for name in KNOWN if name in names]
         self.layout.require_credentials()
         self.layout.make_folders()
         with self._lock():
@@ -69,6 +69,21 @@ class Stack:
             states = [info["statename"] for info in self._supervisor.processes().values()]
             if not set(states) & set(ALIVE):
                 self._shut_down()
+
+    def stop(self, names: Sequence[ServiceName]) -> None:
+        """Stop these services and forget them; the others go on.
+
+        Raises:
+            StackError: the supervisor does not answer.
+        """
+        if not self._supervisor.is_running():
+            return
+        with self._lock():
+            known = set(self._supervisor.processes()) - set(names)
+            left = [service(name, self.layout) for name in KNOWN if name in known]
+            self._supervisor.write_config(left)
+            self._supervisor.reload()
+            self._end_idle_supervisor()
 
     def down(self) -> None:
         """Stop every process of the stack, also those whose supervisor was killed.
@@ -107,6 +122,8 @@ class Stack:
             BrokerError: Kafka refused or did not answer.
         """
         self.layout.make_folders()
+        if not {"kafka", "store"} & set(names):
+            return
         changes = kafka.provision(self.layout) if "kafka" in names else []
         changes += store.provision(self.layout) if "store" in names else []
         self._report(f"topics, users, buckets, policies: {len(changes)} created or changed")
@@ -126,9 +143,7 @@ class Stack:
         running = self._supervisor.is_running()
         known = set(self._supervisor.processes()) if running else set()
         every = {one.name: one for one in wanted}
-        every |= {
-            name: service(name, self.layout) for name in SERVICES if name in known - set(every)
-        }
+        every |= {name: service(name, self.layout) for name in KNOWN if name in known - set(every)}
         self._supervisor.write_config(every.values())
         if running:
             self._supervisor.reload()

@@ -9,7 +9,7 @@ import psutil
 
 from infra.local import files, topics
 from infra.local.layout import Layout
-from infra.local.services import SERVICES, Service, health, service
+from infra.local.services import KNOWN, SERVICES, Service, health, service
 from infra.local.supervisor import Supervisor
 from ingestion.clock import SystemClock
 from ingestion.errors import BrokerError
@@ -57,7 +57,8 @@ def look(layout: Layout) -> StackStatus:
     """Return the state of the stack; asks each service itself and starts nothing."""
     supervisor = Supervisor(layout)
     known = supervisor.processes() if supervisor.is_running() else {}
-    services = tuple(_service(service(name, layout), known.get(name), layout) for name in SERVICES)
+    names = [name for name in KNOWN if name in SERVICES or name in known]
+    services = tuple(_service(service(name, layout), known.get(name), layout) for name in names)
     return StackStatus(services, _landers(layout, services))
 
 

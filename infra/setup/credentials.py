@@ -9,7 +9,14 @@ from pathlib import Path
 
 KAFKA_USERS = ("ADMIN", "PRODUCER", "LANDER", "STREAM", "AUDITOR", "REDRIVER")
 STORE_IDENTITIES = ("ROOT", "LANDER", "LAKE", "LOADER", "AUDITOR")
-PORTS = {"KAFKA_PORT": 19092, "KAFKA_CONTROLLER_PORT": 19093, "STORE_PORT": 19000}
+PORTS = {
+    "KAFKA_PORT": 19092,
+    "KAFKA_CONTROLLER_PORT": 19093,
+    "STORE_PORT": 19000,
+    "LAKE_CLUSTER_PORT": 17077,
+    "LAKE_CLUSTER_UI_PORT": 17080,
+}
+SPARK_SECRET = "LAKE_CLUSTER_SECRET"  # noqa: S105 - its name
 
 HEADER = """\
 # Settings of this checkout, written by `make setup`; not in git, for it holds credentials.
@@ -25,6 +32,7 @@ def credentials() -> dict[str, Callable[[], str]]:
     for identity in STORE_IDENTITIES:
         makers[f"STORE_{identity}_ACCESS_KEY"] = _access_key(identity.lower())
         makers[f"STORE_{identity}_SECRET_KEY"] = _secret
+    makers[SPARK_SECRET] = _secret
     return makers
 
 

@@ -14,6 +14,7 @@ from ingestion.load import lake
 from ingestion.load.bronze import Bronze, store_client
 from ingestion.load.duckdb_warehouse import open_warehouse
 from ingestion.load.run import TargetResult, load_lake, load_quotes
+from ingestion.pins import Pins
 from ingestion.settings import LakeSettings, StoreSettings, WarehouseSettings
 
 
@@ -35,14 +36,15 @@ def load(
 
 
 def _load_all(settings: WarehouseSettings) -> list[TargetResult]:
-    store = StoreSettings.load()
-    catalog = lake.open_catalog(LakeSettings.load(), store)
+    store, lakes = StoreSettings.load(), LakeSettings.load()
+    catalog = lake.open_catalog(lakes, store)
+    pins = Pins(lakes.pins(), settings.name())
     bronze = Bronze(store_client(store), store.bronze_bucket)
     read_rows = functools.partial(lake.read, lake.filesystem(store))
     with open_warehouse(settings.file(), bronze.read, read_rows, SystemClock()) as warehouse:
         quotes = load_quotes(warehouse, bronze)
         _print(quotes)
-        return [quotes, *load_lake(warehouse, catalog, _print)]
+        return [quotes, *load_lake(warehouse, catalog, pins, _print)]
 
 
 def _print(result: TargetResult) -> None:

@@ -85,8 +85,9 @@ class DuckDBWarehouse:
 
     def load_rows(self, target: str, files: Sequence[Added], head: int | None) -> Loaded:
         batch, loaded_at = self._next_batch()
-        ledger = [_ledger_row(target, f.file, f.snapshot_id, f.records, f.size) for f in files]
-        if head is not None and head not in {f.snapshot_id for f in files}:
+        reached = {f.file: None if f.is_base else f.snapshot_id for f in files}
+        ledger = [_ledger_row(target, f.file, reached[f.file], f.records, f.size) for f in files]
+        if head is not None and head not in reached.values():
             ledger.append(_ledger_row(target, f"#{head}", head, 0, 0))
         with self._transaction():
             for added in files:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -26,10 +26,15 @@ CATALOG = "lake"
 
 @dataclass(frozen=True)
 class News:
-    """Files of a table beyond the ledger, oldest snapshot first, and the snapshot they lead to."""
+    """Files of a table beyond the ledger, oldest snapshot first, and the snapshot they lead to.
+
+    ``head`` is None where the ledger has it already. ``since`` is the oldest snapshot that was
+    looked at: until all is loaded, the next look needs it and all that follow.
+    """
 
     files: list[Added]
     head: int | None
+    since: int | None
 
 
 def open_catalog(lake: LakeSettings, store: StoreSettings) -> Catalog:
@@ -93,21 +98,23 @@ def news(table: Table, ledger: Ledger) -> News:
 
     The walk goes from the head of ``main`` back to the newest snapshot in the ledger, that one
     included: a batch may have ended inside it. ``replace`` snapshots rewrite rows that are known.
+    A first load walks to the oldest snapshot there is, and begins with all that the table held
+    then: what had added it may have expired, and been rewritten.
 
     Raises:
-        LoadError: the last loaded snapshot is no ancestor of the head, or rows were rewritten.
+        LoadError: the last loaded snapshot is no ancestor of the head, rows were rewritten, or a
+            first load was interrupted and its files are gone.
     """
     head = table.current_snapshot()
     if head is None:
-        return News([], None)
-    unseen = _unseen(table, head, ledger)
-    files = [
-        added
-        for snapshot in reversed(unseen)
-        for added in _added(table, snapshot)
-        if added.file not in ledger.files
-    ]
-    return News(files, None if head.snapshot_id in ledger.snapshots else head.snapshot_id)
+        return News([], None, None)
+    walked = _unseen(table, head, ledger)
+    oldest = walked[-1]
+    found = _added(table, oldest) if ledger.snapshots else _base(table, oldest, ledger)
+    found += [added for snapshot in reversed(walked[:-1]) for added in _added(table, snapshot)]
+    files = [added for added in found if added.file not in ledger.files]
+    is_known = head.snapshot_id in ledger.snapshots
+    return News(files, None if is_known else head.snapshot_id, oldest.snapshot_id)
 
 
 def read(files: pyarrow.fs.FileSystem, added: Added) -> TableFile:
@@ -144,6 +151,24 @@ def _added(table: Table, snapshot: Snapshot) -> list[Added]:
             f"{snapshot.snapshot_id} with operation {operation.value!r}"
         )
     return [_of(data, snapshot) for data in _data_files(table, snapshot)]
+
+
+def _base(table: Table, snapshot: Snapshot, ledger: Ledger) -> list[Added]:
+    """Return all that the table held at a snapshot, whoever added it.
+
+    A load that was interrupted among these files goes on with the others of the same snapshot.
+    """
+    files = [
+        replace(_of(entry.data_file, snapshot), is_base=True)
+        for manifest in snapshot.manifests(table.io)
+        for entry in manifest.fetch_manifest_entry(table.io, discard_deleted=True)
+    ]
+    if gone := ledger.files - {added.file for added in files}:
+        raise LoadError(
+            f"{'.'.join(table.name())}: a first load was interrupted and {len(gone)} of its files "
+            f"are no longer in snapshot {snapshot.snapshot_id}: empty the target and its ledger"
+        )
+    return files
 
 
 def _data_files(table: Table, snapshot: Snapshot) -> Iterator[DataFile]:

@@ -28,6 +28,12 @@ class Added:
     snapshot_id: int
     size: int
     records: int
+    is_base: bool = False
+    """One of the files that a first load begins with: those of the oldest snapshot there is.
+
+    ``snapshot_id`` is that snapshot, whichever added them. The ledger names none for them: it has
+    reached the snapshot only with the last of them.
+    """
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from ingestion.contracts.topics import QUOTES
 from ingestion.load.bronze import Bronze
 from ingestion.load.lake import lake_errors, news, open_table
 from ingestion.load.model import MAX_BYTES, MAX_FILES, Added, Listed, Loaded, Warehouse
+from ingestion.pins import Pins
 
 File = TypeVar("File", Listed, Added)
 
@@ -46,13 +47,13 @@ def load_quotes(warehouse: Warehouse, bronze: Bronze) -> TargetResult:
 
 
 def load_lake(
-    warehouse: Warehouse, catalog: Catalog, report: Callable[[TargetResult], None]
+    warehouse: Warehouse, catalog: Catalog, pins: Pins, report: Callable[[TargetResult], None]
 ) -> list[TargetResult]:
     """Load every lake table's files beyond the ledger, and report each target when it is done."""
     results = []
     for name, target in LAKE_TARGETS.items():
         with lake_errors():
-            results.append(_load_table(warehouse, catalog, name, target))
+            results.append(_load_table(warehouse, catalog, pins, name, target))
         report(results[-1])
     return results
 
@@ -71,15 +72,20 @@ def batches(files: list[File]) -> Iterator[list[File]]:
         yield batch
 
 
-def _load_table(warehouse: Warehouse, catalog: Catalog, name: str, target: str) -> TargetResult:
+def _load_table(
+    warehouse: Warehouse, catalog: Catalog, pins: Pins, name: str, target: str
+) -> TargetResult:
     started = time.monotonic()
     table = open_table(catalog, name)
     if table is None:
         return TargetResult(target, Loaded(), time.monotonic() - started, f"no {name} yet")
     found = news(table, warehouse.ledger(target))
+    # Before the first batch: a load that dies half-way finds what it had begun with.
+    pins.set(name, found.since)
     loaded = Loaded()
     lists = list(batches(found.files)) or ([[]] if found.head is not None else [])
     for number, batch in enumerate(lists, start=1):
         head = found.head if number == len(lists) else None
         loaded += warehouse.load_rows(target, batch, head)
+    pins.set(name, found.head)
     return TargetResult(target, loaded, time.monotonic() - started)

@@ -35,6 +35,18 @@ def test_the_matrix_starts_its_auditors_and_never_imports_them() -> None:
     assert [file for file in files if any(n.split(".")[0] == "audit" for n in imported(file))] == []
 
 
+def test_the_lakes_drill_imports_jobs_in_the_process_that_runs_them_alone() -> None:
+    files = sorted((ROOT / "drill" / "lake").glob("*.py"))
+    users = {
+        file.name
+        for file in files
+        if any(name.split(".")[0] in ("spark_jobs", "pyspark", "audit") for name in imported(file))
+    }
+
+    assert users == {"breaks.py", "worker.py"}
+    assert "drill.lake.worker" not in imported(ROOT / "drill" / "__main__.py")
+
+
 def test_the_product_does_not_know_of_the_drill() -> None:
     files = [file for name in sorted(OURS - {"drill"}) for file in (ROOT / name).rglob("*.py")]
 

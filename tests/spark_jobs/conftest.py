@@ -1,14 +1,17 @@
 """One Spark session for all tests; a lake of its own, in a folder, for each that asks."""
 
 import gc
+import os
 import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 from pyspark.sql import DataFrame, SparkSession
 
+from infra.local.services import CLUSTER
 from ingestion import calendar
 from ingestion.clock import SystemClock
 from ingestion.contracts.topics import BATCH, REALTIME
@@ -20,7 +23,15 @@ from spark_jobs.jobs import bars, compact, daily_metrics, window_metrics
 from spark_jobs.jobs.revise import Range
 from spark_jobs.report import JobSummary
 from spark_jobs.schemas import Table
+from tests.conftest import StackFactory
 from tests.spark_jobs.folder_bronze import FolderBronze
+
+
+@pytest.fixture(scope="session")
+def a_cluster(stack_factory: StackFactory) -> tuple[str, SecretStr | None]:
+    """The master of a cluster for all tests, and its secret."""
+    settings = stack_factory.make("spark", CLUSTER).layout.lake
+    return f"spark://127.0.0.1:{settings.cluster_port}", settings.cluster_secret
 
 
 @dataclass
@@ -72,13 +83,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def root_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
+def root_session(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[SparkSession]:
+    """A local session; with SPARK_TEST_CLUSTER set one on a cluster (`make test-cluster`)."""
     state = tmp_path_factory.mktemp("spark")
+    on_cluster = "SPARK_TEST_CLUSTER" in os.environ
+    master, secret = request.getfixturevalue("a_cluster") if on_cluster else ("local[2]", None)
     plan = session.SessionPlan(
         ProjectSettings(state_dir=state),
         StoreSettings(),
-        LakeSettings(catalog_uri=f"sqlite:///{state}/catalog.db"),
-        master="local[2]",
+        LakeSettings(catalog_uri=f"sqlite:///{state}/catalog.db", cluster_secret=secret),
+        master=master,
         warehouse=f"file://{state}/warehouse",
     )
     with session.running(plan) as spark:
@@ -90,7 +106,8 @@ def root_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSess
         gc.collect()
 
 
-def open_lake(root_session: SparkSession, folder: Path, bronze: FolderBronze) -> Lake:
+def open_lake(root_session: SparkSession, folder: Path, bronze: FolderBronze | None = None) -> Lake:
+    """Return the lake in a folder, whoever has made it; bronze lies there, too, by default."""
     spark = root_session.newSession()
     spark.conf.set("spark.sql.catalog.lake.uri", f"jdbc:sqlite:{folder}/catalog.db")
     spark.conf.set("spark.sql.catalog.lake.warehouse", f"file://{folder}/warehouse")
@@ -98,9 +115,10 @@ def open_lake(root_session: SparkSession, folder: Path, bronze: FolderBronze) ->
     folder.mkdir(exist_ok=True)
     # A catalog takes the settings of the session that is active when it is first used.
     spark.sql("show namespaces in lake").collect()
+    bronze = bronze or FolderBronze(folder / "bronze")
     return Lake(JobContext(spark, bronze, calendar.get(), SystemClock()), bronze, folder)
 
 
 @pytest.fixture
 def lake(root_session: SparkSession, tmp_path: Path) -> Lake:
-    return open_lake(root_session, tmp_path, FolderBronze(tmp_path / "bronze"))
+    return open_lake(root_session, tmp_path)

@@ -66,6 +66,7 @@ def test_events_arrive_typed_with_their_session_and_transport(lake: Lake) -> Non
     assert odd["conditions"] == ["1"]
 
 
+@pytest.mark.cluster
 def test_a_symbol_and_a_session_survive_partitioning(lake: Lake) -> None:
     symbols = ["AAPL", "BRK.B", "^GSPC", "MSFT"]
     sessions = ["2012-12-31", "2013-01-02", "2013-02-28"]
@@ -79,6 +80,7 @@ def test_a_symbol_and_a_session_survive_partitioning(lake: Lake) -> None:
     assert {(row["symbol"], row["session_date"]) for row in rows} == expected
 
 
+@pytest.mark.cluster
 def test_the_session_is_that_of_the_event_not_of_its_arrival(lake: Lake) -> None:
     evening = datetime(2013, 2, 28, 0, 30, tzinfo=UTC)  # 19:30 of the 27th in New York
     weekend = datetime(2013, 3, 2, 15, tzinfo=UTC)

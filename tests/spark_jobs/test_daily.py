@@ -120,6 +120,7 @@ def test_a_sound_bar_is_not_unseated_by_an_unsound_restatement(lake: Lake) -> No
     assert rows(lake, "daily_close") == [(Decimal("441.4"),)]
 
 
+@pytest.mark.cluster
 def test_a_backfill_of_a_past_date_equals_the_original_run(lake: Lake) -> None:
     lake.send_batch([bar(day, volume=str(n)) for n, day in enumerate(DAYS)])
     lake.compact()

@@ -9,6 +9,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from ingestion.clock import SystemClock
 from spark_jobs import metrics
 from spark_jobs.report import JobSummary
+from spark_jobs.upkeep import Files, State
+from spark_jobs.upkeep_report import Summary, TableUpkeep
 
 
 def samples(path: Path) -> dict[tuple[str, ...], float]:
@@ -54,3 +56,22 @@ def test_the_job_that_fails_says_so_and_the_one_before_it_has_succeeded(tmp_path
     found = [samples(path) for path in sorted(tmp_path.glob("*.prom"))]
     assert [one.get(("succeeded", name)) for one, name in zip(found, jobs, strict=False)] == [1, 0]
     assert len(found) == 2
+
+
+def test_upkeep_tells_what_it_did_to_each_table(tmp_path: Path) -> None:
+    before = State(Files(9, 900), Files(1, 10), records=7, snapshots=5)
+    upkeep = TableUpkeep(before, Files(20, 2000), rewritten=Files(4, 40), expired_snapshots=3)
+    upkeep.expired, upkeep.orphans = Files(1, 100), Files(2, 11)
+    summary = Summary(True, {"silver.bars": upkeep, "silver.trades": upkeep}, seconds=2.5)
+
+    with metrics.told(tmp_path, ["maintain"], SystemClock()) as tell:
+        tell(summary)
+
+    found = samples(tmp_path / "maintain.prom")
+    assert found[("duration_seconds", "maintain")] == 2.5
+    assert found[("upkeep_applied", "maintain")] == 1
+    names = ["data_files", "data_bytes", "stored_bytes", "snapshots", "rewritten_files"]
+    names += ["expired_snapshots", "orphan_files", "freed_bytes"]
+    for table in summary.tables:
+        told = [found[(f"upkeep_{name}", "maintain", table)] for name in names]
+        assert told == [9, 900, 2000, 5, 4, 3, 2, 111]

@@ -100,6 +100,7 @@ def same(mine: Any, theirs: Any) -> bool:
     return abs(float(mine) - float(theirs)) <= TOLERANCE * abs(float(theirs))
 
 
+@pytest.mark.cluster
 def test_windows_equal_brute_force_in_every_shape_late_data_included(lake: Lake) -> None:
     late = [Tick(OPEN + minutes(100.2), 9_000, "441.5", "250")]
     half = busy(2, HALF_DAY, HALF_CLOSE, 200, 90.0)

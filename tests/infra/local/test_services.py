@@ -9,7 +9,7 @@ import pytest
 
 from infra.local.layout import Layout
 from infra.local.services import health, service
-from ingestion.settings import KafkaSettings, ProjectSettings, StoreSettings
+from ingestion.settings import KafkaSettings, LakeSettings, ProjectSettings, StoreSettings
 
 
 class StartingMinio(BaseHTTPRequestHandler):
@@ -39,5 +39,7 @@ def test_a_minio_that_serves_no_request_yet_is_not_healthy(port: int, tmp_path: 
     keys = {"root_access_key": "root", "root_secret_key": "x" * 20}
     store = StoreSettings(kind="minio", port=port, **keys)
     project = ProjectSettings(state_dir=tmp_path)
-    layout = Layout(project, KafkaSettings(), store, tmp_path / "env", tools=tmp_path)
+    layout = Layout(
+        project, KafkaSettings(), store, LakeSettings(), tmp_path / "env", tools=tmp_path
+    )
     assert health(service("store", layout)) == "answers with status 503"

@@ -34,7 +34,8 @@ def table(catalog: Catalog) -> Table:
 
 def taken(found: lake.News, before: Ledger = NOTHING) -> Ledger:
     """Return the ledger after all of ``found`` has been loaded."""
-    snapshots = {added.snapshot_id for added in found.files} | ({found.head} - {None})
+    added = {added.snapshot_id for added in found.files if not added.is_base}
+    snapshots = added | ({found.head} - {None})
     return Ledger(
         {},
         before.files | {added.file for added in found.files},
@@ -42,8 +43,57 @@ def taken(found: lake.News, before: Ledger = NOTHING) -> Ledger:
     )
 
 
+def head(table: Table) -> int:
+    found = table.current_snapshot()
+    assert found is not None
+    return found.snapshot_id
+
+
+def expire(table: Table, snapshots: list[int]) -> None:
+    table.maintenance.expire_snapshots().by_ids(snapshots).commit()
+    table.refresh()
+
+
+@pytest.fixture
+def rewritten(table: Table) -> Table:
+    """Two commits, their rows in another file since, all of it expired; then one commit more."""
+    table.append(bars("AAPL"))
+    table.append(bars("IBM"))
+    table.overwrite(bars("AAPL", "IBM"))
+    old = [s.snapshot_id for s in table.snapshots() if s.snapshot_id != head(table)]
+    expire(table, old)
+    table.append(bars("MSFT"))
+    return table
+
+
+def test_a_first_load_takes_what_expired_snapshots_had_added(rewritten: Table) -> None:
+    found = lake.news(rewritten, NOTHING)
+
+    assert [(added.records, added.is_base) for added in found.files] == [(2, True), (1, False)]
+    assert found.since == found.files[0].snapshot_id != found.head == head(rewritten)
+    assert lake.news(rewritten, taken(found)) == lake.News([], None, found.head)
+
+
+def test_a_first_load_that_was_interrupted_goes_on(rewritten: Table) -> None:
+    base, last = lake.news(rewritten, NOTHING).files
+    begun = Ledger({}, frozenset({base.file}), frozenset())
+    rewritten.append(bars("JPM"))
+
+    found = lake.news(rewritten, begun)
+
+    assert found.files[0] == last
+    assert [added.records for added in found.files] == [1, 1]
+
+
+def test_a_first_load_whose_files_are_gone_says_so(rewritten: Table) -> None:
+    begun = Ledger({}, frozenset({"s3://lake/rewritten-since.parquet"}), frozenset())
+
+    with pytest.raises(LoadError, match="1 of its files are no longer in snapshot"):
+        lake.news(rewritten, begun)
+
+
 def test_an_empty_table_is_no_news(table: Table) -> None:
-    assert lake.news(table, NOTHING) == lake.News([], None)
+    assert lake.news(table, NOTHING) == lake.News([], None, None)
 
 
 def test_snapshots_come_oldest_first_with_their_record_counts(table: Table) -> None:
@@ -59,13 +109,15 @@ def test_snapshots_come_oldest_first_with_their_record_counts(table: Table) -> N
 def test_only_what_came_after_the_last_load_is_news(table: Table) -> None:
     table.append(bars("AAPL"))
     ledger = taken(lake.news(table, NOTHING))
-    assert lake.news(table, ledger) == lake.News([], None)
+    first = head(table)
+    assert lake.news(table, ledger) == lake.News([], None, first)
 
     table.append(bars("IBM"))
     found = lake.news(table, ledger)
 
     assert [added.records for added in found.files] == [1]
-    assert lake.news(table, taken(found, ledger)) == lake.News([], None)
+    assert found.since == first
+    assert lake.news(table, taken(found, ledger)) == lake.News([], None, head(table))
 
 
 def test_a_batch_that_ended_inside_a_snapshot_goes_on_there(table: Table) -> None:
@@ -87,10 +139,12 @@ def test_rewritten_rows_are_refused_and_compaction_is_no_news(
     with pytest.raises(LoadError, match="expected appended rows only, found snapshot"):
         lake.news(table, ledger)
 
-    head = table.current_snapshot()
-    replaced = Snapshot(**dict(head) | {"summary": Summary(Operation.REPLACE)})
+    now = table.current_snapshot()
+    replaced = Snapshot(**dict(now) | {"summary": Summary(Operation.REPLACE)})
     monkeypatch.setattr(table, "current_snapshot", lambda: replaced)
-    assert lake.news(table, ledger) == lake.News([], replaced.snapshot_id)
+    assert lake.news(table, ledger) == lake.News(
+        [], replaced.snapshot_id, replaced.parent_snapshot_id
+    )
 
 
 def test_a_lost_history_is_an_error_and_not_a_second_load(table: Table) -> None:

@@ -1,0 +1,147 @@
+"""A standalone cluster of real processes: same rows as here, also when a worker dies on the way."""
+
+import os
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from datetime import timedelta
+from ipaddress import ip_address
+from pathlib import Path
+
+import psutil
+import pytest
+from pyspark.sql import SparkSession
+
+from infra.local import processes, spark
+from infra.local.services import CLUSTER
+from infra.setup import credentials
+from ingestion.errors import LakeError
+from ingestion.settings import ROOT, LakeSettings, ProjectSettings, StoreSettings
+from spark_jobs import session
+from spark_jobs.schemas import METRICS, TABLES
+from tests.conftest import RunningStack, StackFactory
+from tests.spark_jobs.conftest import Lake, open_lake
+from tests.spark_jobs.messages import OPEN, action, bar, trade
+
+_OWN = ("compacted_at", "computed_at")
+
+
+@pytest.fixture
+def cluster(stack_factory: StackFactory) -> Iterator[RunningStack]:
+    running = stack_factory.make("cluster", CLUSTER, LAKE_EXECUTOR_MEMORY="512m")
+    yield running
+    running.stack.down()
+
+
+def master(running: RunningStack) -> str:
+    return f"spark://127.0.0.1:{running.layout.lake.cluster_port}"
+
+
+def send(lake: Lake) -> None:
+    """Records of every kind, duplicates, conflicts and rejects among them."""
+    values = [bar(), bar("2013-02-27"), bar(), action(), bar(open="x")]
+    lake.send_batch([*values, bar() | {"data": bar(close="1")["data"]}])
+    for partition in range(2):
+        numbers = range(partition * 300, partition * 300 + 300)
+        times = [OPEN + timedelta(seconds=61 * (n % 300)) for n in numbers]
+        trades = [trade(n, at, price=f"4{n % 97}.25") for n, at in zip(numbers, times, strict=True)]
+        lake.send_trades([*trades, trades[0]], partition=partition)
+
+
+def content(lake: Lake) -> dict[str, Counter[tuple[str, ...]]]:
+    found = {}
+    for table in TABLES:
+        names = [name for name in table.columns if name not in _OWN]
+        rows = lake.rows(table).select(*names).collect()
+        found[table.name] = Counter(tuple(str(value) for value in row) for row in rows)
+    return found
+
+
+def of_cluster(running: RunningStack, name: str) -> list[psutil.Process]:
+    found = processes.of_stack(running.state_dir)
+    return [process for process in found if name in " ".join(process.cmdline())]
+
+
+def kill_a_worker_that_works(running: RunningStack) -> None:
+    executor = of_cluster(running, "CoarseGrainedExecutorBackend")[0]
+    worker = executor.parent()
+    assert worker is not None
+    assert "worker.Worker" in " ".join(worker.cmdline())
+    for process in (worker, *executor.children(recursive=True), executor):
+        process.kill()
+
+
+def test_a_job_outlives_a_worker_and_its_rows_are_the_same(
+    cluster: RunningStack, root_session: SparkSession, lake: Lake, tmp_path: Path
+) -> None:
+    assert spark.state(cluster.layout)["aliveworkers"] == 2
+    send(lake)
+    there = tmp_path / "there"
+    there.mkdir()
+    (there / "bronze").symlink_to(lake.bronze.root)
+    job = subprocess.Popen(
+        [sys.executable, "-m", "tests.spark_jobs.worker_loss", str(there), master(cluster)],
+        cwd=ROOT,
+        env=os.environ | cluster.environment | {"PYTHONPATH": str(ROOT)},
+    )
+    try:
+        lake.compact()
+        lake.daily()
+        lake.windows()
+        while not (there / "staged").exists():
+            assert job.poll() is None, f"the job ended with {job.returncode}"
+            time.sleep(0.05)
+        executors = of_cluster(cluster, "CoarseGrainedExecutorBackend")
+        assert len(executors) == 2, "both workers work"
+        nobody_sees_secrets_or_reaches_it(cluster, job.pid)
+        kill_a_worker_that_works(cluster)
+        (there / "go").touch()
+        assert job.wait(300) == 0
+    finally:
+        job.kill()
+        job.wait()
+
+    found = content(open_lake(root_session, there))
+    assert all(found[table.name] for table in METRICS)
+    assert len(found["trades"]) == 600
+    assert found == content(lake)
+
+    done = cluster.run("infra.local", "cluster", "stop")
+    assert done.returncode == 0, done.stderr
+    assert processes.of_stack(cluster.state_dir) == []
+
+
+def nobody_sees_secrets_or_reaches_it(running: RunningStack, job: int) -> None:
+    values = credentials.values(running.env_file)
+    secrets = [values[name] for name in credentials.credentials()]
+    family = [psutil.Process(job), *psutil.Process(job).children(recursive=True)]
+    everybody = [*family, *processes.of_stack(running.state_dir)]
+    listening = {
+        connection.laddr.ip.removeprefix("::ffff:")
+        for process in everybody
+        for connection in process.net_connections(kind="inet")
+        if connection.status == psutil.CONN_LISTEN
+    }
+    assert listening
+    assert all(ip_address(address).is_loopback for address in listening), listening
+    shown = "\n".join(" ".join(process.cmdline()) for process in everybody)
+    assert "SparkSubmit" in shown
+    assert "master.Master" in shown
+    assert not [secret for secret in secrets if secret in shown]
+    assert (running.layout.run / spark.PROPERTIES).stat().st_mode & 0o077 == 0
+
+
+def test_a_master_that_is_not_there_is_one_line(tmp_path: Path) -> None:
+    plan = session.SessionPlan(
+        ProjectSettings(state_dir=tmp_path),
+        StoreSettings(),
+        LakeSettings(),
+        master="spark://127.0.0.1:1",
+        warehouse=f"file://{tmp_path}",
+    )
+    with pytest.raises(
+        LakeError, match=r"no Spark master answers at spark://127\.0\.0\.1:1; `make"
+    ):
+        session.start(plan)
