@@ -129,7 +129,7 @@ class Sampler:
         self._store = Store(settings, client(settings, _PATIENCE))
         self._kafka = Kafka(settings.kafka(), _KAFKA_S)
         self._say = say
-        self._places: list[Partition] = []
+        self._places: set[Partition] = set()
         self._ends: dict[Partition, tuple[str, int]] = {}
         self._lister: Callable[[str, str], Iterator[Version]] | None = None
         self._next_whole = 0.0
@@ -169,7 +169,9 @@ class Sampler:
     def _find_places(self) -> bool:
         """Ask which partitions there are; return whether Kafka told."""
         try:
-            self._places = self._kafka.partitions(TOPICS)
+            # A topic deleted since the last sample: its commits are still there, and reach what
+            # was landed of it meanwhile. So a generation is looked at for as long as we watch.
+            self._places |= set(self._kafka.partitions(TOPICS))
         except AuditError:
             return False
         self.watch.shown |= {place.topic for place in self._places}
@@ -195,7 +197,7 @@ class Sampler:
         return list(self._listed("", ""))  # whole or not at all: a part would show keys as gone
 
     def _new(self) -> Iterable[Version]:
-        last, places = self.watch.sightings.last, self._places or self.watch.sightings.places()
+        last, places = self.watch.sightings.last, {*self._places, *self.watch.sightings.places()}
         return list(chain.from_iterable(self._listed(_prefix(p), last(p)) for p in places))
 
     def _listed(self, prefix: str, after: str) -> Iterator[Version]:

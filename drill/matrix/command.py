@@ -37,7 +37,7 @@ def run(
             "must then be red.",
         ),
     ] = "",
-    soak_minutes: Annotated[float, typer.Option(min=0, help="How long row 31 lasts.")] = 10.0,
+    soak_minutes: Annotated[float, typer.Option(min=0, help="How long row 31 lasts.")] = 20.0,
     outage_seconds: Annotated[
         float, typer.Option(min=1, help="How long all brokers are down in row 8.")
     ] = 20.0,

@@ -42,7 +42,7 @@ class Options:
     broken: str = ""
     outage_s: float = 20.0
     store_outage_s: float = 60.0
-    soak_minutes: float = 10.0
+    soak_minutes: float = 20.0
     seed: int = 0
 
 

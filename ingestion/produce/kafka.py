@@ -32,6 +32,10 @@ _TUNING: Config = {
     # A batch that fails for good stops the client at once. Without it the next batch of the same
     # partition is already on its way, and what is sent again comes behind it: out of order.
     "enable.gapless.guarantee": True,
+    # With more on their way, the batch behind one that a fallen leader refused is out of sequence:
+    # librdkafka then starts a new epoch for all partitions, and what another of them had written
+    # without an answer is written there again (confluentinc/librdkafka#4953).
+    "max.in.flight.requests.per.connection": 1,
     "linger.ms": 20,
     "batch.size": 1_000_000,
     "batch.num.messages": 50_000,

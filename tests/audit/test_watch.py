@@ -218,6 +218,23 @@ def test_a_commit_ahead_of_the_store_is_named_once_with_its_first_time(
 
 
 @pytest.mark.integration
+def test_a_topic_created_anew_may_have_the_commit_of_what_was_landed_just_before(
+    world: World, sampler: Sampler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    extra = world.object(BATCH, 0, 10, 11, [10])
+    now = [
+        place._replace(generation=OLD) if place.topic == BATCH else place
+        for place in sampler._kafka.partitions(TOPICS)
+    ]
+    with commit_ahead(world):
+        world.put(extra)
+        monkeypatch.setattr(sampler._kafka, "partitions", lambda _: now)
+        sampler.sample()
+    world.erase(extra.key)
+    assert sampler.watch.commits.violations == 0
+
+
+@pytest.mark.integration
 def test_the_command_reports_and_exits_by_what_it_saw(world: World, tmp_path: Path) -> None:
     world.commit(BATCH, 1, 4)
     report = tmp_path / "watch.json"
