@@ -20,7 +20,7 @@ from infra.setup import credentials
 from ingestion.errors import LakeError
 from ingestion.settings import ROOT, LakeSettings, ProjectSettings, StoreSettings
 from spark_jobs import session
-from spark_jobs.schemas import METRICS, TABLES
+from spark_jobs.schemas import COMPACTED, METRICS
 from tests.conftest import RunningStack, StackFactory
 from tests.spark_jobs.conftest import Lake, open_lake
 from tests.spark_jobs.messages import OPEN, action, bar, trade
@@ -52,7 +52,7 @@ def send(lake: Lake) -> None:
 
 def content(lake: Lake) -> dict[str, Counter[tuple[str, ...]]]:
     found = {}
-    for table in TABLES:
+    for table in (*COMPACTED, *METRICS):
         names = [name for name in table.columns if name not in _OWN]
         rows = lake.rows(table).select(*names).collect()
         found[table.name] = Counter(tuple(str(value) for value in row) for row in rows)
@@ -88,8 +88,10 @@ def test_a_job_outlives_a_worker_and_its_rows_are_the_same(
     )
     try:
         lake.compact()
+        lake.bars()
         lake.daily()
         lake.windows()
+        lake.anomalies()
         while not (there / "staged").exists():
             assert job.poll() is None, f"the job ended with {job.returncode}"
             time.sleep(0.05)

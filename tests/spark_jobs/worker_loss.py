@@ -13,7 +13,7 @@ from ingestion.clock import SystemClock
 from ingestion.settings import LakeSettings, ProjectSettings, StoreSettings
 from spark_jobs import commit, session
 from spark_jobs.context import JobContext
-from spark_jobs.jobs import compact, daily_metrics, window_metrics
+from spark_jobs.jobs import anomalies, bars, compact, daily_metrics, window_metrics
 from spark_jobs.jobs.revise import Range
 from tests.spark_jobs.compactor import wait_for
 from tests.spark_jobs.folder_bronze import FolderBronze
@@ -47,8 +47,8 @@ def main(state: Path, master: str) -> None:
         spark.conf.set("spark.sql.shuffle.partitions", "2")
         context = JobContext(spark, FolderBronze(state / "bronze"), calendar.get(), SystemClock())
         compact.run(context)
-        daily_metrics.run(context, Range())
-        window_metrics.run(context, Range())
+        for job in (bars, daily_metrics, window_metrics, anomalies):
+            job.run(context, Range())
 
 
 if __name__ == "__main__":
