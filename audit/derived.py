@@ -14,6 +14,7 @@ _BARS, _ACTIONS = "silver.silver_bars", "silver.silver_corporate_actions"
 _DAILY_BARS, _QUOTES = "silver.silver_daily_bars", "silver.silver_quotes"
 _METRICS = "common.daily_stock_metrics_raw"
 _WINDOWS = "common.realtime_stock_analytics_raw"
+_TRADE_BARS, _ANOMALIES = "common.trade_bars_raw", "common.anomalies_raw"
 _INSTRUMENTS, _SESSIONS = "reference.instruments", "reference.sessions"
 
 
@@ -32,6 +33,18 @@ class Derived(NamedTuple):
 
 _DAY = "instrument_id || ' ' || session_date::varchar"
 _EACH_BAR = f"select {_DAY} from {_DAILY_BARS}"  # noqa: S608 - constants
+_TRADE_BAR = (
+    "concat_ws(' ', symbol, source, session_date::date::varchar, {}, segment,"
+    " start_at::timestamp::varchar)"
+)
+_ANOMALY = "concat_ws(' ', symbol, source, session_date::date::varchar, rule, subject)"
+# What an instrument that is known, and a session, has; the rest is shown to nobody.
+_KNOWN = f"""
+    semi join {_SESSIONS} as s on r.session_date = s.session_date
+    semi join {_INSTRUMENTS} as i on r.symbol = i.symbol and r.session_date >= i.valid_from
+        and r.session_date <= coalesce(i.valid_to, date '9999-12-31')
+    where r.loaded_at < {{built}}
+"""
 
 SILVER = (
     Derived(
@@ -47,6 +60,13 @@ SILVER = (
         _DAY,
         (_ACTIONS,),
         f"select instrument_id || ' ' || ex_date::varchar from {_ACTIONS} where is_current",  # noqa: S608
+    ),
+    Derived(
+        "silver.trade_bars",
+        "silver.silver_trade_bars",
+        _TRADE_BAR.format("bar_interval"),
+        (_TRADE_BARS, _INSTRUMENTS, _SESSIONS),
+        f"""select {_TRADE_BAR.format('"interval"')} from {_TRADE_BARS} as r {_KNOWN}""",  # noqa: S608
     ),
 )
 GOLD = (
@@ -65,12 +85,16 @@ GOLD = (
         "gold.realtime_stock_analytics",
         "symbol || ' ' || window_1h_end::timestamp::varchar",
         (_WINDOWS, _INSTRUMENTS, _SESSIONS),
+        f"select symbol || ' ' || window_end_at::timestamp::varchar from {_WINDOWS} as r {_KNOWN}",  # noqa: S608
+    ),
+    Derived(
+        "gold.anomalies",
+        "gold.gold_anomalies",
+        _ANOMALY,
+        (_ANOMALIES, _INSTRUMENTS, _SESSIONS),
         f"""
-        select w.symbol || ' ' || w.window_end_at::timestamp::varchar from {_WINDOWS} as w
-        semi join {_SESSIONS} as s on w.session_date = s.session_date
-        semi join {_INSTRUMENTS} as i on w.symbol = i.symbol and w.session_date >= i.valid_from
-            and w.session_date <= coalesce(i.valid_to, date '9999-12-31')
-        where w.loaded_at < {{built}}
+        select {_ANOMALY} from {_ANOMALIES} as r {_KNOWN}
+        group by all having arg_max(value is null, revision) = false
         """,  # noqa: S608
     ),
     Derived("gold.marts", "gold.gold_daily_metrics", _DAY, (_DAILY_BARS,), _EACH_BAR),

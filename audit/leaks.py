@@ -12,7 +12,7 @@ from audit.names import KNOWN
 from audit.objects import inflate
 
 _NAME, _INVARIANT = "secrets", "no secret of the settings is in logs or objects (I12)"
-_ENDINGS = ("_PASSWORD", "_SECRET_KEY")
+_ENDINGS = ("_PASSWORD", "_SECRET_KEY", "_SECRET")
 # What is shorter is found by chance, and is no secret.
 _SHORTEST = 8
 _BLOCK = 1 << 20

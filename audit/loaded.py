@@ -23,6 +23,14 @@ METRICS = {
         "common.realtime_stock_analytics_raw",
         ("symbol", "source", "window_end_at", "revision"),
     ),
+    "metrics.trade_bars": (
+        "common.trade_bars_raw",
+        ("symbol", "source", "interval", "segment", "session_date", "start_at", "revision"),
+    ),
+    "metrics.anomalies": (
+        "common.anomalies_raw",
+        ("symbol", "source", "session_date", "rule", "subject", "revision"),
+    ),
 }
 
 
@@ -171,4 +179,4 @@ def _text(column: str) -> str:
     """Return a column as text; the lake's timestamps carry a zone, the warehouse's are UTC."""
     if column.endswith("_at"):
         return f"coalesce(strftime(make_timestamp(epoch_us({column})), '%Y-%m-%dT%H:%M:%SZ'), '?')"
-    return f"coalesce({column}::varchar, '?')"
+    return f"""coalesce("{column}"::varchar, '?')"""

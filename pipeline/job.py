@@ -8,7 +8,7 @@ from pipeline.stages import Stage
 Report = Mapping[str, Any]
 
 # All that Spark does shares one session: starting one costs as much as the work of a small day.
-LAKE_JOBS = ("compact", "daily-metrics", "window-metrics")
+LAKE_JOBS = ("compact", "bars", "daily-metrics", "window-metrics", "anomalies")
 
 
 def produce_bars(*options: str) -> Stage:

@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime, timedelta
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 from rich.console import Console
@@ -20,7 +21,7 @@ from ingestion import calendar, logs, pins
 from ingestion.clock import SystemClock
 from ingestion.errors import SettingsError, TapehouseError
 from ingestion.settings import KafkaSettings, LakeSettings, ProjectSettings, StoreSettings
-from spark_jobs import failures, jvm, kafka, metrics, session, warmup
+from spark_jobs import at_once, failures, jvm, kafka, metrics, session, warmup
 from spark_jobs.bronze import S3Bronze
 from spark_jobs.context import JobContext
 from spark_jobs.jobs import anomalies as anomalies_job
@@ -62,6 +63,8 @@ _JOBS: dict[Job, Work] = {
     Job.WINDOWS: window_metrics.run,
     Job.MAINTAIN: lambda context, _: maintain_job.run(context, Upkeep(), _pins()),
 }
+
+_METRICS: Final = {Job.BARS, Job.ANOMALIES, Job.DAILY, Job.WINDOWS}
 
 Day = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"])]
 Report = Annotated[Path | None, typer.Option(help="Write the counts here, as JSON.")]
@@ -182,7 +185,7 @@ def run(
     master: Master = None,
     debug: Debug = False,
 ) -> None:
-    """Run several jobs in one session, in the order given."""
+    """Run several jobs in one session, in the order given; metrics after each other at once."""
     _run(jobs, _range(start, end), report, master, debug)
 
 
@@ -208,7 +211,7 @@ def _run(
     debug: bool,
     work: Mapping[Job, Work] = _JOBS,
 ) -> None:
-    _tell(_summaries([work[job] for job in jobs], sessions, master, debug), jobs, report, debug)
+    _tell(_summaries(jobs, work, sessions, master, debug), jobs, report, debug)
 
 
 def _tell(summaries: Iterator[Told], jobs: Sequence[str], report: Path | None, debug: bool) -> None:
@@ -233,11 +236,27 @@ def _tell(summaries: Iterator[Told], jobs: Sequence[str], report: Path | None, d
 
 
 def _summaries(
-    jobs: list[Work], sessions: Range, master: str | None, debug: bool
+    jobs: Sequence[Job],
+    work: Mapping[Job, Work],
+    sessions: Range,
+    master: str | None,
+    debug: bool,
 ) -> Iterator[Told]:
     with _context(master, debug) as context:
-        for job in jobs:
-            yield job(context, sessions)
+        for together in _rounds(jobs):
+            yield from at_once.run([partial(work[job], context, sessions) for job in together])
+
+
+def _rounds(jobs: Sequence[Job]) -> Iterator[list[Job]]:
+    """Cut a list of jobs into those that may run at once: metrics do not read each other."""
+    found: list[Job] = []
+    for job in jobs:
+        if found and (not {job, found[-1]} <= _METRICS or job in found):
+            yield found
+            found = []
+        found.append(job)
+    if found:
+        yield found
 
 
 def _streamed(trigger_s: float | None, master: str | None, debug: bool) -> Iterator[Told]:

@@ -14,11 +14,13 @@ from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
 from ingestion.errors import CommitConflictError
-from spark_jobs.schemas import CATALOG
+from spark_jobs.schemas import CATALOG, Table
 
 MAIN: Final = "main"
 # A run that died leaves its branch; `maintain` drops it after this time.
 _BRANCH_AGE_MS: Final = 24 * 3600 * 1000
+# As a table's partitioning says it, and as Iceberg's builder calls it.
+_TRANSFORMS: Final = {"": "identity", "years": "year"}
 _CONFLICTS: Final = (
     "org.apache.iceberg.exceptions.CommitFailedException",
     "Cannot fast-forward",
@@ -41,6 +43,28 @@ def catalog(spark: SparkSession) -> JavaObject:
     """Return Iceberg's own catalog behind Spark's."""
     loader = iceberg(spark).spark.Spark3Util
     return loader.loadIcebergCatalog(spark._jsparkSession, CATALOG)
+
+
+def create_table(spark: SparkSession, table: Table, properties: Mapping[str, str]) -> None:
+    """Create a table with its order and a first, empty snapshot, in one commit.
+
+    A branch needs a snapshot to grow from, and fast-forward one to compare with.
+    """
+    library, types = iceberg(spark), java(spark).org.apache.spark.sql.types
+    schema = library.spark.SparkSchemaUtil.convert(types.StructType.fromDDL(table.ddl))
+    transform, _, column = table.partitioning.rstrip(")").rpartition("(")
+    spec = getattr(library.PartitionSpec.builderFor(schema), _TRANSFORMS[transform])(column)
+    order = library.SortOrder.builderFor(schema)
+    for name in table.sort:
+        order.asc(name)
+    identifier = library.catalog.TableIdentifier.parse(f"{table.namespace}.{table.name}")
+    builder = catalog(spark).buildTable(identifier, schema).withPartitionSpec(spec.build())
+    builder = builder.withSortOrder(order.build())
+    for name, value in properties.items():
+        builder.withProperty(name, value)
+    created = builder.createTransaction()
+    created.newAppend().commit()
+    created.commitTransaction()
 
 
 def view_columns(spark: SparkSession, name: str) -> list[str]:

@@ -8,7 +8,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
 from ingestion.errors import CommitConflictError
-from spark_jobs.iceberg import LakeTable, catalog, iceberg, view_columns
+from spark_jobs.iceberg import LakeTable, catalog, create_table, iceberg, view_columns
 from spark_jobs.schemas import (
     CATALOG,
     METRIC_KEYS,
@@ -21,6 +21,8 @@ _PROPERTIES = {
     "format-version": "2",
     "write.parquet.compression-codec": "zstd",
     "write.target-file-size-bytes": str(128 * 2**20),
+    # By partition: a file per partition, not one per task and partition.
+    "write.distribution-mode": "hash",
     "write.metadata.delete-after-commit.enabled": "true",
     "write.metadata.previous-versions-max": "50",
     "commit.retry.num-retries": "10",
@@ -30,7 +32,7 @@ _ATTEMPTS = 5
 
 
 def ensure(spark: SparkSession, wanted: Iterable[Table] = TABLES) -> None:
-    """Create what is missing of the tables, columns, order, first snapshot and latest views."""
+    """Create what is missing of the tables, columns and latest views."""
     tables = tuple(wanted)
     for attempt in range(_ATTEMPTS):
         try:
@@ -80,11 +82,9 @@ def latest(table: Table) -> str:
 
 
 def exists(spark: SparkSession, table: Table) -> bool:
-    """Return whether a table is there, whole."""
+    """Return whether a table is there."""
     name = iceberg(spark).catalog.TableIdentifier.parse(f"{table.namespace}.{table.name}")
-    # The first snapshot comes last: a creation that died half-way is finished.
-    there = catalog(spark).tableExists(name)
-    return bool(there) and LakeTable(spark, table.identifier).head() is not None
+    return bool(catalog(spark).tableExists(name))
 
 
 def _add_columns(spark: SparkSession, table: Table) -> None:
@@ -108,17 +108,6 @@ def _latest(table: Table) -> str:
 
 
 def _create(spark: SparkSession, table: Table) -> None:
-    properties = ", ".join(f"'{name}'='{value}'" for name, value in _PROPERTIES.items())
-    spark.sql(
-        f"create table if not exists {table.identifier} ({table.ddl}) using iceberg "
-        f"partitioned by ({table.partitioning}) tblproperties ({properties})"
-    )
+    create_table(spark, table, _PROPERTIES)
     if table.name in METRIC_KEYS:
         _create_view(spark, table)
-    # By partition: a file per partition, not one per task and partition.
-    order = ", ".join(f"`{name}`" for name in table.sort)
-    spark.sql(
-        f"alter table {table.identifier} write distributed by partition locally ordered by {order}"
-    )
-    # A branch needs a snapshot to grow from, and fast-forward one to compare with.
-    LakeTable(spark, table.identifier).append_nothing({})

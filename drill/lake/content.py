@@ -13,7 +13,10 @@ from pyiceberg.table import Table
 from ingestion.settings import StoreSettings
 
 COMPACTED: Final = ("silver.bars", "silver.corporate_actions", "silver.trades", "silver.rejects")
-METRICS: Final = ("metrics.daily_stock_metrics", "metrics.realtime_stock_analytics")
+METRICS: Final = (
+    *("metrics.daily_stock_metrics", "metrics.realtime_stock_analytics"),
+    *("metrics.trade_bars", "metrics.anomalies"),
+)
 # When a job ran is its own; all else two lakes of one bronze share.
 _OWN: Final = {"compacted_at", "computed_at"}
 _POSITIONS: Final = "tapehouse.positions"

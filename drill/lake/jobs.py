@@ -11,6 +11,8 @@ from typing import IO, Any, Final
 from ingestion.errors import StackError
 from ingestion.settings import ROOT
 
+# What makes a metric of what compaction has made, in the order of the main job.
+METRIC_JOBS: Final = ("bars", "daily", "windows", "anomalies")
 _END_S: Final = 60.0
 
 

@@ -19,27 +19,41 @@ _OPENS: Final = (
 _SYMBOLS: Final = ("AAPL", "IBM", "MSFT")
 TRADES: Final = 30
 BARS: Final = 3
+# Of the round before: a trade that is corrected, one that is taken back.
+_CHANGED: Final = (("correct", 1), ("cancel", 2))
 
 Record = tuple[str, str, bytes]
 
 
 def of_round(number: int) -> list[Record]:
-    """Return (topic, key, value): new trades and bars, copies of old and new ones, a bad one."""
+    """Return (topic, key, value): trades, bars, changes of old trades, copies, and a bad record."""
     trades = [_trade(number * TRADES + i) for i in range(TRADES)]
+    before = (number - 1) * TRADES
+    changes = [_change(before + i, action) for action, i in _CHANGED] if number else []
     bars = [_bar(number, symbol) for symbol in _SYMBOLS[:BARS]]
     copies = [trades[0], bars[0], *([_trade(0)] if number else [])]
     bad = ("stock-market-realtime", "AAPL", f'{{"schema":"trade.v1","round":{number}}}'.encode())
-    return [*trades, *bars, *copies, bad]
+    return [*trades, *bars, *changes, *copies, bad]
 
 
 def _trade(number: int) -> Record:
+    return _trade_record(number, f"t{number}", f"{100 + number % 50}.{number % 100:02}", "new")
+
+
+def _change(number: int, action: str) -> Record:
+    return _trade_record(number, f"c{number}", "99.5", action, _identity(f"t{number}"))
+
+
+def _trade_record(
+    number: int, name: str, price: str, action: str, changes: str | None = None
+) -> Record:
     at = _OPENS[number % 2] + timedelta(seconds=7 * number % 20_000)
-    symbol = _SYMBOLS[number % 3]
     data: dict[str, Any] = {
-        **{"price": f"{100 + number % 50}.{number % 100:02}", "size": str(1 + number % 9)},
-        **{"exchange": "Q", "conditions": [], "seq": number, "action": "new", "ref": None},
+        **{"price": price, "size": str(1 + number % 9), "exchange": "Q", "conditions": []},
+        **{"seq": number, "action": action, "ref": changes},
     }
-    return _record("stock-market-realtime", "trade.v1", "simulator", symbol, at, data, f"t{number}")
+    symbol = _SYMBOLS[number % len(_SYMBOLS)]
+    return _record("stock-market-realtime", "trade.v1", "simulator", symbol, at, data, name)
 
 
 def _bar(number: int, symbol: str) -> Record:
@@ -65,11 +79,15 @@ def _record(
     name: str,
 ) -> Record:
     value = {
-        **{"schema": schema, "event_id": str(uuid.uuid5(uuid.NAMESPACE_OID, name))},
+        **{"schema": schema, "event_id": _identity(name)},
         **{"source": source, "simulated": True, "symbol": symbol, "event_time": _iso(at)},
         **{"fetched_at": _iso(at + timedelta(seconds=1)), "run_id": "drill", "data": data},
     }
     return topic, symbol, json.dumps(value, separators=(",", ":")).encode()
+
+
+def _identity(name: str) -> str:
+    return str(uuid.uuid5(uuid.NAMESPACE_OID, name))
 
 
 def _iso(moment: datetime) -> str:

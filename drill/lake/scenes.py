@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-from drill.lake.jobs import Jobs
+from drill.lake.jobs import METRIC_JOBS, Jobs
 from drill.lake.stage import Stage, WrongError
 from drill.lake.waiting import wait_for
 
@@ -18,6 +18,14 @@ _IN_COMPACT: Final = (
 _IN_UPKEEP: Final = (
     *(("after-tags", 1), ("in-rewrite", 1), ("after-rewrite", 1)),
     *(("after-expiry", 1), ("after-deletion", 1), ("before-orphans", 2)),
+)
+# One table, one commit; the four metrics go the same way, so that two of them come to each step.
+_IN_METRIC: Final = (
+    *(("after-branch", 1), ("after-append", 1), ("before-publish", 1), ("after-publish", 1)),
+)
+_DIES_IN: Final = (
+    *((job, *where) for job in ("bars", "anomalies") for where in _IN_METRIC),
+    *(("daily", "after-append", 1), ("windows", "before-publish", 1)),
 )
 # A partition is worth a rewrite from five small files on.
 _FILES_FIRST: Final = 5
@@ -60,6 +68,16 @@ def _killed_under_upkeep(stage: Stage) -> Iterator[str]:
     stage.jobs.run("compact")
 
 
+def _killed_metric(job: str, point: str, nth: int, stage: Stage) -> Iterator[str]:
+    """A metric job dies; the next one of its kind completes it, the others find nothing amiss."""
+    stage.next_round()
+    stage.jobs.run("compact")
+    yield f"killed at {stage.start('victim').dies(job, point, nth)}"
+    for each in METRIC_JOBS:
+        stage.jobs.run(each)
+    yield stage.compare(with_metrics=True)
+
+
 def _race(rounds: int, stage: Stage) -> Iterator[str]:
     """Two compactors stand before their first fast-forward; in some rounds upkeep runs then."""
     both = [stage.start(name) for name in _COMPACTORS]
@@ -92,11 +110,11 @@ def _settled(both: list[Jobs], number: int) -> int:
 
 def _metrics(stage: Stage) -> Iterator[str]:
     """After all that: metrics that have covered expired snapshots equal those of the other lake."""
-    for job in ("daily", "windows"):
+    for job in METRIC_JOBS:
         stage.jobs.run(job)
     yield stage.compare(with_metrics=True)
     stage.next_round()
-    for job in ("compact", "maintain", "daily", "windows"):
+    for job in ("compact", "maintain", *METRIC_JOBS):
         stage.jobs.run(job)
     yield stage.compare(with_metrics=True)
 
@@ -111,6 +129,10 @@ def scenes(rounds: int) -> list[Scene]:
         *(
             Scene(f"maintain killed {point} {nth}", partial(_killed_upkeep, point, nth))
             for point, nth in _IN_UPKEEP
+        ),
+        *(
+            Scene(f"{job} killed {point} {nth}", partial(_killed_metric, job, point, nth))
+            for job, point, nth in _DIES_IN
         ),
         Scene("compact killed, then upkeep", _killed_under_upkeep),
         Scene(f"two compactors, {rounds} rounds", partial(_race, rounds)),

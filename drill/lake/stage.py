@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from drill.lake.content import COMPACTED, METRICS, Lake, differences
-from drill.lake.jobs import Jobs
+from drill.lake.jobs import METRIC_JOBS, Jobs
 from drill.lake.records import rounds, send
 from infra.local import scratch
 from infra.local.layout import Layout
@@ -63,13 +63,15 @@ class Stage:
         Raises:
             WrongError: they differ.
         """
-        orders = ("compact", "daily", "windows") if with_metrics else ("compact",)
+        orders = ("compact", *METRIC_JOBS) if with_metrics else ("compact",)
         for job in orders:
             self._reference.run(job)
         names = (*COMPACTED, *METRICS) if with_metrics else COMPACTED
         mine, sure = (lake.rows(names) for lake in self._lakes)
         if said := differences(mine, sure):
             raise WrongError("; ".join(said))
+        if empty := sorted(name for name, rows in sure.items() if name in METRICS and not rows):
+            raise WrongError(f"expected rows in every metric, found none in {', '.join(empty)}")
         positions, expected = (lake.positions() for lake in self._lakes)
         if positions != expected:
             raise WrongError(f"expected positions {expected}, found {positions}")

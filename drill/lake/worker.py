@@ -20,7 +20,7 @@ from ingestion.settings import LakeSettings, ProjectSettings, StoreSettings
 from spark_jobs import failures, session
 from spark_jobs.bronze import S3Bronze
 from spark_jobs.context import JobContext
-from spark_jobs.jobs import compact, daily_metrics, maintain, window_metrics
+from spark_jobs.jobs import anomalies, bars, compact, daily_metrics, maintain, window_metrics
 from spark_jobs.jobs.revise import Range
 
 # Upkeep as short as nobody takes it without force: all that may go, goes now.
@@ -28,8 +28,10 @@ UPKEEP: Final = maintain.Options(True, timedelta(0), timedelta(0), force=True)
 _JOBS: Final = {
     "compact": lambda context: compact.run(context).as_dict(),
     "maintain": lambda context: maintain.run(context, UPKEEP, {}).as_dict(),
+    "bars": lambda context: bars.run(context, Range()).as_dict(),
     "daily": lambda context: daily_metrics.run(context, Range()).as_dict(),
     "windows": lambda context: window_metrics.run(context, Range()).as_dict(),
+    "anomalies": lambda context: anomalies.run(context, Range()).as_dict(),
 }
 
 

@@ -180,3 +180,49 @@ alter table common.realtime_stock_analytics_raw add column if not exists ma_5_pe
 alter table common.realtime_stock_analytics_raw add column if not exists ma_15_periods double;
 alter table common.realtime_stock_analytics_raw add column if not exists ma_30_periods double;
 alter table common.realtime_stock_analytics_raw add column if not exists is_final boolean;
+
+create table if not exists common.trade_bars_raw (
+    symbol varchar,
+    source varchar,
+    interval varchar,
+    segment varchar,
+    open decimal(18, 6),
+    high decimal(18, 6),
+    low decimal(18, 6),
+    close decimal(18, 6),
+    volume decimal(28, 6),
+    vwap double,
+    n_trades bigint,
+    simulated boolean,
+    is_final boolean,
+    session_date date,
+    start_at timestamp,
+    end_at timestamp,
+    revision integer,
+    as_of timestamp,
+    computed_at timestamp,
+    file varchar not null,
+    snapshot_id bigint not null,
+    loaded_at timestamp not null,
+    batch_id bigint not null
+);
+
+create table if not exists common.anomalies_raw (
+    symbol varchar,
+    source varchar,
+    rule varchar,
+    subject varchar,
+    detail varchar,
+    value double,
+    threshold double,
+    simulated boolean,
+    session_date date,
+    event_at timestamp,
+    revision integer,
+    as_of timestamp,
+    computed_at timestamp,
+    file varchar not null,
+    snapshot_id bigint not null,
+    loaded_at timestamp not null,
+    batch_id bigint not null
+);

@@ -23,6 +23,8 @@ LAKE_TARGETS = {
     "silver.rejects": "common.rejects_raw",
     "metrics.daily_stock_metrics": "common.daily_stock_metrics_raw",
     "metrics.realtime_stock_analytics": "common.realtime_stock_analytics_raw",
+    "metrics.trade_bars": "common.trade_bars_raw",
+    "metrics.anomalies": "common.anomalies_raw",
 }
 
 

@@ -26,10 +26,14 @@ def test_secrets_are_those_of_our_settings_that_are_long_enough_to_be_some() -> 
     values = {
         "KAFKA_ADMIN_PASSWORD": "12345678",
         "STORE_ROOT_SECRET_KEY": "short",
+        "LAKE_CLUSTER_SECRET": "abcdefgh",
         "A_PASSWORD": "12345678",
     }
     values |= {"KAFKA_ADMIN_USERNAME": "an administrator"}
-    assert of_settings(values) == {"KAFKA_ADMIN_PASSWORD": b"12345678"}
+    assert of_settings(values) == {
+        "KAFKA_ADMIN_PASSWORD": b"12345678",
+        "LAKE_CLUSTER_SECRET": b"abcdefgh",
+    }
 
 
 @pytest.mark.integration

@@ -254,6 +254,8 @@ MART_KEYS: dict[str, list[Named]] = {
     "dim_session": ["XNYS 2013-03-01"],
 }
 
+TRADE_BAR = "AAPL recorded 1m regular 2013-03-01 2013-03-01T21:00:00Z"
+
 PLANTS: list[tuple[str, Plant, dict[str, list[Named]]]] = [
     (
         "object deleted",
@@ -403,6 +405,35 @@ PLANTS: list[tuple[str, Plant, dict[str, list[Named]]]] = [
         "window removed from gold",
         sql("delete from gold.realtime_stock_analytics"),
         {"gold.windows": ["AAPL 2013-03-01 21:00:00"]},
+    ),
+    (
+        "bar of trades loaded twice",
+        sql("insert into common.trade_bars_raw from common.trade_bars_raw where revision = 2"),
+        {"warehouse.metrics": [f"{TRADE_BAR} 2: 1 in the lake, 2 loaded"]},
+    ),
+    (
+        "anomaly not loaded",
+        sql("delete from common.anomalies_raw where subject = 'stands'"),
+        {
+            "warehouse.metrics": [
+                "AAPL recorded 2013-03-01 trade_price stands 1: 1 in the lake, 0 loaded"
+            ]
+        },
+    ),
+    (
+        "bar of trades removed from silver",
+        sql("delete from silver.silver_trade_bars"),
+        {"silver.trade_bars": ["AAPL recorded 2013-03-01 1m regular 2013-03-01 21:00:00"]},
+    ),
+    (
+        "withdrawn anomaly shown",
+        sql("update gold.gold_anomalies set subject = 'gone'"),
+        {
+            "gold.anomalies": [
+                "AAPL recorded 2013-03-01 trade_price gone",
+                "AAPL recorded 2013-03-01 trade_price stands",
+            ]
+        },
     ),
     *(
         (

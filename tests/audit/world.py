@@ -106,6 +106,19 @@ SCHEMAS = {
         "ma_15m": pa.float64(),
         "revision": pa.int32(),
     },
+    "metrics.trade_bars": {
+        **dict.fromkeys(("symbol", "source", "interval", "segment"), _TEXT),
+        "session_date": pa.date32(),
+        "start_at": _TIME,
+        "n_trades": pa.int64(),
+        "revision": pa.int32(),
+    },
+    "metrics.anomalies": {
+        **dict.fromkeys(("symbol", "source", "rule", "subject"), _TEXT),
+        "session_date": pa.date32(),
+        "value": pa.float64(),
+        "revision": pa.int32(),
+    },
 }
 RAW = {
     "silver.bars": "common.bars_raw",
@@ -113,6 +126,8 @@ RAW = {
     "silver.rejects": "common.rejects_raw",
     "metrics.daily_stock_metrics": "common.daily_stock_metrics_raw",
     "metrics.realtime_stock_analytics": "common.realtime_stock_analytics_raw",
+    "metrics.trade_bars": "common.trade_bars_raw",
+    "metrics.anomalies": "common.anomalies_raw",
 }
 
 _DAY = "instrument_id, 'AAPL' as symbol, session_date"
@@ -129,7 +144,11 @@ DERIVED = {
         "select distinct instrument_id, ex_date as session_date"
         " from silver.silver_corporate_actions"
     ),
+    "silver.silver_trade_bars": (
+        "select *, interval as bar_interval from common.trade_bars_raw where revision = 2"
+    ),
     "gold.daily_stock_metrics": "select * from common.daily_stock_metrics_raw where revision = 2",
+    "gold.gold_anomalies": "select * from common.anomalies_raw where subject = 'stands'",
     "gold.realtime_stock_analytics": (
         "select *, window_end_at as window_1h_end from common.realtime_stock_analytics_raw"
     ),
@@ -416,6 +435,13 @@ class World:
         key = {"symbol": "AAPL", "source": "recorded", "session_date": date(2013, 3, 1)}
         if name.endswith("analytics"):
             return [key | {"window_end_at": NOW, "ma_15m": 1.5, "revision": 1}]
+        if name.endswith("trade_bars"):
+            bar = key | {"interval": "1m", "segment": "regular", "start_at": NOW, "n_trades": 1}
+            return [bar | {"revision": revision} for revision in (1, 2)]
+        if name.endswith("anomalies"):
+            flag = key | {"rule": "trade_price", "revision": 1, "value": 30.0}
+            gone = {"subject": "gone", "revision": 2, "value": None}
+            return [flag | {"subject": subject} for subject in ("stands", "gone")] + [flag | gone]
         close = {"daily_close": Decimal("430.47"), "simulated": False, "computed_at": NOW}
         bar = {"bar_event_id": event_id(0, 0)}
         return [key | close | bar | {"revision": revision} for revision in (1, 2)]

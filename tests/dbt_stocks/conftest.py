@@ -13,7 +13,18 @@ from typing import Any
 import pytest
 
 from ingestion.settings import ROOT
-from tests.dbt_stocks.raw import XNYS, RawWarehouse, action, at, bar, naive, quote, window
+from tests.dbt_stocks.raw import (
+    XNYS,
+    RawWarehouse,
+    action,
+    anomaly,
+    at,
+    bar,
+    naive,
+    quote,
+    trade_bars,
+    window,
+)
 
 FRIDAY, MONDAY = date(2013, 2, 22), date(2013, 2, 25)
 HALF_DAY = date(2012, 11, 23)
@@ -100,6 +111,10 @@ def first_batch(raw: RawWarehouse) -> None:
         ]
     )
     raw.windows(window("AAPL", end) for end in minutes(MONDAY, 1, 5) + minutes(MONDAY, 1, 10))
+    [opened] = minutes(MONDAY, 1, 0)
+    for symbol in ("AAPL", "GOOG", "ZZZZ"):
+        raw.trade_bars(trade_bars(symbol, opened))
+        raw.anomalies(anomaly(symbol, opened, subject) for subject in ("stays", "goes"))
 
 
 def second_batch(raw: RawWarehouse) -> None:
@@ -122,6 +137,10 @@ def second_batch(raw: RawWarehouse) -> None:
         ]
     )
     raw.windows([window("AAPL", minutes(MONDAY, 1, 10)[0], revision=2, ma_15m=11.0)])
+    [opened] = minutes(MONDAY, 1, 0)
+    raw.trade_bars(trade_bars("AAPL", opened, n_trades=4, revision=2))
+    raw.trade_bars(trade_bars("GOOG", opened, n_trades=0, revision=2))
+    raw.anomalies([anomaly("AAPL", opened, "goes", value=None, revision=2)])
 
 
 @pytest.fixture(scope="session")

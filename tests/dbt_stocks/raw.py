@@ -110,6 +110,12 @@ class RawWarehouse:
     def windows(self, rows: Iterable[dict[str, Any]]) -> None:
         self.insert("common.realtime_stock_analytics_raw", [self._loaded() | row for row in rows])
 
+    def trade_bars(self, rows: Iterable[dict[str, Any]]) -> None:
+        self.insert("common.trade_bars_raw", [self._loaded() | row for row in rows])
+
+    def anomalies(self, rows: Iterable[dict[str, Any]]) -> None:
+        self.insert("common.anomalies_raw", [self._loaded() | row for row in rows])
+
     def _transport(self, topic: str) -> dict[str, Any]:
         offset = self.offsets.get(topic, 0)
         self.offsets[topic] = offset + 1
@@ -281,3 +287,52 @@ def window(symbol: str, end: datetime, revision: int = 1, **changes: Any) -> dic
         "as_of": end + timedelta(seconds=1),
         "computed_at": LANDED_AT,
     } | changes
+
+
+def trade_bars(
+    symbol: str, start: datetime, n_trades: int = 3, revision: int = 1
+) -> list[dict[str, Any]]:
+    """Return the bars of every interval that one minute of trades makes; ``start`` is naive UTC."""
+    widths = {"1m": 1, "5m": 5, "15m": 15, "1h": 60, "1d": 390}
+    prices = {"open": "10", "high": "12", "low": "9", "close": "11"}
+    row = {
+        "symbol": symbol,
+        "source": "simulator",
+        "segment": "regular",
+        **{name: Decimal(text) if n_trades else None for name, text in prices.items()},
+        "volume": Decimal(100 * n_trades),
+        "vwap": 10.5 if n_trades else None,
+        "n_trades": n_trades,
+        "simulated": True,
+        "is_final": revision > 1,
+        "session_date": start.date(),
+        "start_at": start,
+        "revision": revision,
+        "as_of": start + timedelta(seconds=61),
+        "computed_at": LANDED_AT,
+    }
+    return [
+        row | {"interval": name, "end_at": start + timedelta(minutes=width)}
+        for name, width in widths.items()
+    ]
+
+
+def anomaly(
+    symbol: str, moment: datetime, subject: str, value: float | None = 30.0, revision: int = 1
+) -> dict[str, Any]:
+    """Return a trade's price far from the others; without a value: no longer."""
+    return {
+        "symbol": symbol,
+        "source": "simulator",
+        "rule": "trade_price",
+        "subject": subject,
+        "detail": "median 10.0",
+        "value": value,
+        "threshold": 25.0,
+        "simulated": True,
+        "session_date": moment.date(),
+        "event_at": moment,
+        "revision": revision,
+        "as_of": moment + timedelta(seconds=1),
+        "computed_at": LANDED_AT,
+    }

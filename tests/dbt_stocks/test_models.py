@@ -4,6 +4,7 @@ from collections import Counter
 from datetime import timedelta
 from pathlib import Path
 
+from ingestion.settings import ROOT
 from tests.dbt_stocks.conftest import (
     EVENING,
     HALF_DAY,
@@ -168,6 +169,30 @@ def test_windows_show_their_last_revision(two_batches: Project) -> None:
     assert rows == [(1, 10.0, 10.0, False, True), (2, 11.0, 10.0, True, True)]
 
 
+def test_bars_of_trades_show_their_last_revision(two_batches: Project) -> None:
+    rows = two_batches.raw.query(
+        "select symbol, instrument_id, bar_interval, n_trades, open_price, revision from "
+        "silver.silver_trade_bars where bar_interval in ('1m', '1d') order by all"
+    )
+
+    assert rows == [
+        *(("AAPL", "apple", interval, 4, 10, 2) for interval in ("1d", "1m")),
+        *(("GOOG", "alphabet-class-a", interval, 0, None, 2) for interval in ("1d", "1m")),
+    ]
+
+
+def test_an_anomaly_is_shown_until_it_is_taken_back(two_batches: Project) -> None:
+    rows = two_batches.raw.query(
+        "select symbol, subject, value, value_unit, is_final from gold.gold_anomalies order by all"
+    )
+
+    assert rows == [
+        ("AAPL", "stays", 30.0, "robust z-score", True),
+        ("GOOG", "goes", 30.0, "robust z-score", True),
+        ("GOOG", "stays", 30.0, "robust z-score", True),
+    ]
+
+
 def test_the_build_s_now_is_the_latest_fetch(two_batches: Project) -> None:
     builds = dict(two_batches.raw.query("select build_id, cast(as_of as varchar) from ops.builds"))
 
@@ -180,7 +205,8 @@ def test_every_row_of_gold_carries_the_published_build(two_batches: Project) -> 
         "select table_name from duckdb_tables() where schema_name = 'gold'"
     )
 
-    assert len(marts) == 8
+    models = (ROOT / "dbt_stocks/models/gold").rglob("*.sql")
+    assert {mart for (mart,) in marts} == {path.stem for path in models}
     for (mart,) in marts:
         found = two_batches.raw.query(f"select distinct build_id from gold.{mart}")
         assert found == [("second",)], mart
@@ -188,6 +214,7 @@ def test_every_row_of_gold_carries_the_published_build(two_batches: Project) -> 
 
 TABLES = (
     "verdicts.silver_quotes_judged", "verdicts.silver_bars_judged",
+    "silver.silver_trade_bars", "silver.silver_anomalies", "gold_candidate.gold_anomalies",
     "gold_candidate.daily_stock_metrics", "gold_candidate.realtime_stock_analytics",
     "gold_candidate.gold_daily_metrics", "gold_candidate.gold_candlestick",
     "gold_candidate.gold_kpi", "gold_candidate.gold_treechart",

@@ -19,7 +19,7 @@ from ingestion.settings import LakeSettings, ProjectSettings, StoreSettings
 from spark_jobs import session
 from spark_jobs.context import JobContext
 from spark_jobs.iceberg import LakeTable
-from spark_jobs.jobs import bars, compact, daily_metrics, window_metrics
+from spark_jobs.jobs import anomalies, bars, compact, daily_metrics, window_metrics
 from spark_jobs.jobs.revise import Range
 from spark_jobs.report import JobSummary
 from spark_jobs.schemas import Table
@@ -57,6 +57,9 @@ class Lake:
 
     def windows(self, sessions: Range = Range()) -> JobSummary:  # noqa: B008 - frozen
         return window_metrics.run(self.context, sessions)
+
+    def anomalies(self, sessions: Range = Range()) -> JobSummary:  # noqa: B008 - frozen
+        return anomalies.run(self.context, sessions)
 
     def send_batch(self, values: list, start: int = 0, partition: int = 0) -> int:
         return self.bronze.send(BATCH, values, start=start, partition=partition)

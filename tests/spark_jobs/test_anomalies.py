@@ -8,8 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from spark_jobs.jobs import anomalies as job
-from spark_jobs.jobs.revise import Range
 from spark_jobs.schemas import ANOMALIES
 from spark_jobs.transforms.scores import Trailing
 from tests.spark_jobs.conftest import Lake
@@ -83,7 +81,7 @@ def test_each_rule_flags_what_it_is_for_and_nothing_else(lake: Lake) -> None:
     )
     lake.compact()
 
-    summary = job.run(lake.context, Range())
+    summary = lake.anomalies()
 
     found = flags(lake)
     assert found.keys() == {
@@ -101,21 +99,21 @@ def test_each_rule_flags_what_it_is_for_and_nothing_else(lake: Lake) -> None:
     score, threshold = found["trade_price", "PRICE", odd["event_id"]]
     assert (score, threshold) == (pytest.approx((1000 - 10.01) / (1.4826 * 0.01)), 25)
     assert summary.written[ANOMALIES.name] == len(found)
-    assert job.run(lake.context, Range()).commits == 0
+    assert lake.anomalies().commits == 0
 
 
 def test_an_anomaly_comes_and_goes_with_what_it_is_about(lake: Lake) -> None:
     odd = trade(500, OPEN + minutes(300), "1000", "1")
     sent = lake.send_trades([*calm("AAPL", 445), odd])
     lake.compact()
-    job.run(lake.context, Range())
+    lake.anomalies()
     mine = ("trade_price", "AAPL", odd["event_id"])
     assert flags(lake).keys() == {mine}
 
     # Bars alone are news, for their own session and for the one after.
     told = lake.send_batch([bar(DAY), bar(BEFORE, close="200", low="190")])
     lake.compact()
-    job.run(lake.context, Range())
+    lake.anomalies()
     out = ("trade_range", "AAPL", odd["event_id"])
     jump = ("session_jump", "AAPL", DAY)
     assert flags(lake).keys() == {mine, out, jump}
@@ -124,7 +122,7 @@ def test_an_anomaly_comes_and_goes_with_what_it_is_about(lake: Lake) -> None:
     lake.send_trades([bust], start=sent)
     lake.send_batch([action(DAY, ratio="0.5")], start=told)
     lake.compact()
-    job.run(lake.context, Range())
+    lake.anomalies()
 
     assert flags(lake) == {}
     rows = lake.rows(ANOMALIES).where("value is null").collect()

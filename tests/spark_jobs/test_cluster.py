@@ -6,6 +6,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from ipaddress import ip_address
 from pathlib import Path
@@ -20,10 +21,11 @@ from infra.setup import credentials
 from ingestion.errors import LakeError
 from ingestion.settings import ROOT, LakeSettings, ProjectSettings, StoreSettings
 from spark_jobs import session
-from spark_jobs.schemas import METRICS, TABLES
+from spark_jobs.schemas import COMPACTED, METRICS, TRADES
 from tests.conftest import RunningStack, StackFactory
 from tests.spark_jobs.conftest import Lake, open_lake
 from tests.spark_jobs.messages import OPEN, action, bar, trade
+from tests.spark_jobs.worker_loss import JOBS
 
 _OWN = ("compacted_at", "computed_at")
 
@@ -52,7 +54,7 @@ def send(lake: Lake) -> None:
 
 def content(lake: Lake) -> dict[str, Counter[tuple[str, ...]]]:
     found = {}
-    for table in TABLES:
+    for table in (*COMPACTED, *METRICS):
         names = [name for name in table.columns if name not in _OWN]
         rows = lake.rows(table).select(*names).collect()
         found[table.name] = Counter(tuple(str(value) for value in row) for row in rows)
@@ -73,44 +75,72 @@ def kill_a_worker_that_works(running: RunningStack) -> None:
         process.kill()
 
 
-def test_a_job_outlives_a_worker_and_its_rows_are_the_same(
-    cluster: RunningStack, root_session: SparkSession, lake: Lake, tmp_path: Path
-) -> None:
-    assert spark.state(cluster.layout)["aliveworkers"] == 2
-    send(lake)
-    there = tmp_path / "there"
-    there.mkdir()
-    (there / "bronze").symlink_to(lake.bronze.root)
-    job = subprocess.Popen(
-        [sys.executable, "-m", "tests.spark_jobs.worker_loss", str(there), master(cluster)],
+@contextmanager
+def job_on(cluster: RunningStack, there: Path, *jobs: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Run jobs there, and give the process when the first has rows on a branch."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.spark_jobs.worker_loss", str(there), master(cluster), *jobs],
         cwd=ROOT,
         env=os.environ | cluster.environment | {"PYTHONPATH": str(ROOT)},
     )
     try:
-        lake.compact()
-        lake.daily()
-        lake.windows()
         while not (there / "staged").exists():
-            assert job.poll() is None, f"the job ended with {job.returncode}"
+            assert process.poll() is None, f"the job ended with {process.returncode}"
             time.sleep(0.05)
-        executors = of_cluster(cluster, "CoarseGrainedExecutorBackend")
-        assert len(executors) == 2, "both workers work"
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture
+def there(lake: Lake, tmp_path: Path) -> Path:
+    """Another lake over the bronze of ``lake``."""
+    folder = tmp_path / "there"
+    folder.mkdir()
+    (folder / "bronze").symlink_to(lake.bronze.root)
+    return folder
+
+
+def test_a_job_on_a_cluster_finds_code_and_store_there_and_shows_nobody_a_secret(
+    cluster: RunningStack, root_session: SparkSession, lake: Lake, there: Path
+) -> None:
+    assert spark.state(cluster.layout)["aliveworkers"] == 2
+    send(lake)
+    with job_on(cluster, there, "compact") as job:
         nobody_sees_secrets_or_reaches_it(cluster, job.pid)
-        kill_a_worker_that_works(cluster)
         (there / "go").touch()
         assert job.wait(300) == 0
-    finally:
-        job.kill()
-        job.wait()
+
+    found = open_lake(root_session, there)
+    assert found.rows(TRADES).select("event_id").distinct().count() == 600
+    done = cluster.run("infra.local", "cluster", "stop")
+    assert done.returncode == 0, done.stderr
+    assert processes.of_stack(cluster.state_dir) == []
+
+
+@pytest.mark.cluster
+@pytest.mark.skipif("SPARK_TEST_CLUSTER" not in os.environ, reason="a minute: `make test-cluster`")
+def test_jobs_outlive_a_worker_and_their_rows_are_the_same(
+    cluster: RunningStack, root_session: SparkSession, lake: Lake, there: Path
+) -> None:
+    send(lake)
+    with job_on(cluster, there, *JOBS) as job:
+        executors = of_cluster(cluster, "CoarseGrainedExecutorBackend")
+        assert len(executors) == 2, "both workers work"
+        kill_a_worker_that_works(cluster)
+        (there / "go").touch()
+        lake.compact()
+        lake.bars()
+        lake.daily()
+        lake.windows()
+        lake.anomalies()
+        assert job.wait(300) == 0
 
     found = content(open_lake(root_session, there))
     assert all(found[table.name] for table in METRICS)
     assert len(found["trades"]) == 600
     assert found == content(lake)
-
-    done = cluster.run("infra.local", "cluster", "stop")
-    assert done.returncode == 0, done.stderr
-    assert processes.of_stack(cluster.state_dir) == []
 
 
 def nobody_sees_secrets_or_reaches_it(running: RunningStack, job: int) -> None:

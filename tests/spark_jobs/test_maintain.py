@@ -21,7 +21,7 @@ from ingestion.settings import ROOT
 from spark_jobs import __main__ as command
 from spark_jobs import history, positions, tables
 from spark_jobs.iceberg import LakeTable
-from spark_jobs.jobs import maintain, revise
+from spark_jobs.jobs import maintain, news
 from spark_jobs.jobs.maintain import Options
 from spark_jobs.positions import Chain
 from spark_jobs.schemas import BARS, POSITIONS, REJECTS, TRADES, Table
@@ -55,6 +55,7 @@ def scatter(lake: Lake, commits: int, start: int = 0, table: Table = TRADES) -> 
     tables.ensure(lake.spark, (table,))
     known = {"session_date": "date'2013-02-28'", "event_at": "timestamp'2013-02-28 15:00:00'"}
     known |= {"price": "cast(1 as decimal(18,6))", "as_of": "timestamp'2013-03-01 00:00:00'"}
+    known |= {"source": "'s'", "fetched_at": "timestamp'2013-02-28 15:00:01'"}
     for number in range(start, start + commits):
         given = known | {"event_id": f"'{number}'", "symbol": f"'S{-number}'"}
         columns = [
@@ -150,16 +151,18 @@ def test_metrics_that_lag_read_only_what_is_new_to_them(
     scatter(lake, 2, start=4, table=BARS)
     table = UpkeepTable(lake.spark, BARS.identifier)
     keep(lake)
-    touched: list[int] = []
-    read = revise._touched
+    found: list[news.News | None] = []
+    read = news.gained
 
-    def noted(context: Any, metric: Any, since: int, head: int | None) -> Any:
-        touched.append(since)
-        return read(context, metric, since, head)
+    def noted(*arguments: Any) -> news.News | None:
+        found.append(read(*arguments))
+        return found[-1]
 
-    monkeypatch.setattr(revise, "_touched", noted)
+    monkeypatch.setattr(news, "gained", noted)
     assert lake.daily().read == 6
-    assert len(touched) == 1, "else all sessions are computed anew"
+    [gained] = found
+    assert gained is not None, "else all sessions are computed anew"
+    assert gained.days == {OPEN.date()}
     kept = table.state().snapshots
     assert keep(lake).tables["silver.bars"].expired_snapshots > 0, "they have caught up"
     assert table.state().snapshots < kept

@@ -1,10 +1,11 @@
-"""All jobs on a given master, as a process of its own that waits in the middle of the first.
+"""Jobs on a given master, as a process of its own that waits in the middle of the first.
 
-Usage: worker_loss.py STATE MASTER. Touches ``STATE/staged`` when the first table's rows are on
-their branch, and goes on when ``STATE/go`` is there.
+Usage: worker_loss.py STATE MASTER JOB... Touches ``STATE/staged`` when the first table's rows are
+on their branch, and goes on when ``STATE/go`` is there.
 """
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,21 @@ from ingestion.clock import SystemClock
 from ingestion.settings import LakeSettings, ProjectSettings, StoreSettings
 from spark_jobs import commit, session
 from spark_jobs.context import JobContext
-from spark_jobs.jobs import compact, daily_metrics, window_metrics
+from spark_jobs.jobs import anomalies, bars, compact, daily_metrics, window_metrics
 from spark_jobs.jobs.revise import Range
 from tests.spark_jobs.compactor import wait_for
 from tests.spark_jobs.folder_bronze import FolderBronze
 
+JOBS = {
+    "compact": compact.run,
+    "bars": partial(bars.run, sessions=Range()),
+    "daily": partial(daily_metrics.run, sessions=Range()),
+    "windows": partial(window_metrics.run, sessions=Range()),
+    "anomalies": partial(anomalies.run, sessions=Range()),
+}
 
-def main(state: Path, master: str) -> None:
+
+def main(state: Path, master: str, jobs: list[str]) -> None:
     lake = LakeSettings.load()
     plan = session.SessionPlan(
         ProjectSettings(state_dir=state),
@@ -46,10 +55,9 @@ def main(state: Path, master: str) -> None:
     with session.running(plan) as spark:
         spark.conf.set("spark.sql.shuffle.partitions", "2")
         context = JobContext(spark, FolderBronze(state / "bronze"), calendar.get(), SystemClock())
-        compact.run(context)
-        daily_metrics.run(context, Range())
-        window_metrics.run(context, Range())
+        for name in jobs:
+            JOBS[name](context)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2])
+    main(Path(sys.argv[1]), sys.argv[2], sys.argv[3:])

@@ -1,13 +1,14 @@
 """The parts of the lake's drill that could make it green for nothing."""
 
 import io
+import json
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from drill.lake import breaks, command
+from drill.lake import breaks, command, worker
 from drill.lake.breaks import Point
 from drill.lake.command import Outcome
 from drill.lake.content import differences
@@ -29,7 +30,11 @@ def test_a_round_has_new_events_copies_and_a_bad_record() -> None:
     assert len(values) - len(set(values)) == 2, "copies within the round"
     assert len({value for _, _, value in second} & set(values)) == 1, "a copy of an earlier one"
     assert {topic for topic, _, _ in first} == {"stock-market-batch", "stock-market-realtime"}
-    assert verdicts(1) == {None: TRADES + BARS + 3, "contract": 1}
+    changed = [json.loads(value)["data"] for _, _, value in second if b'"ref":"' in value]
+    assert [data["action"] for data in changed] == ["correct", "cancel"]
+    there = {json.loads(value).get("event_id") for value in values}
+    assert {data["ref"] for data in changed} <= there, "trades of the round before"
+    assert verdicts(1) == {None: TRADES + BARS + len(changed) + 3, "contract": 1}
 
 
 class Steps:
@@ -64,6 +69,8 @@ def test_every_point_is_a_step_that_there_is() -> None:
         name for scene in scenes(1) for name in breaks.POINTS if f"killed {name} " in scene.name
     }
     assert names == set(breaks.POINTS)
+    jobs = {scene.name.split()[0] for scene in scenes(1) if " killed " in scene.name}
+    assert jobs == worker._JOBS.keys()
 
 
 def test_lakes_differ_by_what_they_have_more_and_less_of() -> None:

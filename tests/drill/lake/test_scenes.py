@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from drill.lake.jobs import METRIC_JOBS
 from drill.lake.scenes import scenes
 from drill.lake.stage import WrongError
 
@@ -75,6 +76,14 @@ def test_a_killed_upkeep_had_something_to_rewrite_and_is_done_again(tmp_path: Pa
     ]
 
 
+def test_a_killed_metric_is_followed_by_all_of_them_and_compared(tmp_path: Path) -> None:
+    stage = NotedStage(tmp_path)
+    told = play("anomalies killed after-append 1", stage)
+    assert told == ["killed at after-append 1", "same"]
+    assert stage.notes[:3] == ["round", "steady compact", "victim anomalies dies"]
+    assert stage.notes[3:] == [*(f"steady {job}" for job in METRIC_JOBS), "compare all"]
+
+
 def test_the_race_has_upkeep_while_both_stand_there(tmp_path: Path) -> None:
     stage = NotedStage(tmp_path)
     told = play("two compactors, 6 rounds", stage, rounds=6)
@@ -94,5 +103,6 @@ def test_a_race_that_nobody_lost_is_red(tmp_path: Path) -> None:
 def test_metrics_are_compared_before_and_after_an_upkeep(tmp_path: Path) -> None:
     stage = NotedStage(tmp_path)
     assert play("metrics after all that", stage) == ["same", "same"]
-    assert stage.notes[2] == stage.notes[-1] == "compare all"
-    assert "steady maintain" in stage.notes[3:-1]
+    every = [f"steady {job}" for job in METRIC_JOBS]
+    upkeep = ["round", "steady compact", "steady maintain"]
+    assert stage.notes == [*every, "compare all", *upkeep, *every, "compare all"]
