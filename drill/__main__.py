@@ -10,6 +10,7 @@ from drill.matrix.command import run
 from drill.matrix.lander import lander
 from drill.matrix.load import load
 from drill.simulation.command import simulate
+from drill.stream import command as stream
 from ingestion import cli
 from ingestion.errors import TapehouseError
 
@@ -18,6 +19,7 @@ app.command()(simulate)
 app.command()(run)
 app.command("hour")(hour.play)
 app.command("lake")(lake.play)
+app.command("stream")(stream.play)
 app.command(hidden=True)(lander)
 app.command(hidden=True)(load)
 

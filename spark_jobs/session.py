@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
+from py4j.protocol import Py4JError
 from pyspark import SparkConf, SparkContext
 from pyspark.errors import PySparkRuntimeError
 from pyspark.sql import SparkSession
@@ -63,7 +64,7 @@ def start(plan: SessionPlan) -> SparkSession:
 
     Raises:
         SettingsError: a jar or a credential is missing.
-        LakeError: the JVM did not start, or no master answers.
+        LakeError: the JVM did not start, no master answers, or it does not take us in.
     """
     _require_jars(jvm.JARS)
     keys = plan.store.keys("lake") if plan.uses_store() else None
@@ -81,6 +82,13 @@ def start(plan: SessionPlan) -> SparkSession:
     except PySparkRuntimeError as error:
         found = error.getCondition()
         raise LakeError(f"Spark's JVM did not start ({found}); see {stderr}") from error
+    except Py4JError as error:
+        if not plan.is_standalone():
+            raise
+        raise LakeError(
+            f"the Spark master at {plan.where()} does not take this session in; is its secret in "
+            f"LAKE_CLUSTER_SECRET? See {log}"
+        ) from error
     _pass_secrets(spark, plan, keys)
     return spark
 

@@ -1,7 +1,8 @@
 """Times compaction: bronze to the lake, against the same job in DuckDB and in Polars.
 
 All read the same files and are interleaved run by run. A run counts only if it kept and refused
-what was made, by reason. Rows of a cluster and of the stream have their place in `_rows`.
+what was made, by reason. Then the stream, over a Kafka and a store. Rows of a cluster have their
+place in `_rows`.
 """
 
 import statistics
@@ -17,7 +18,7 @@ from rich.console import Console
 
 from benchmarks.land import report
 from benchmarks.land.measure import Run
-from benchmarks.spark import contenders, data, history
+from benchmarks.spark import contenders, data, history, stream
 from ingestion.clock import SystemClock, rfc3339
 from ingestion.errors import TapehouseError
 from ingestion.settings import ProjectSettings
@@ -77,7 +78,7 @@ def _rows(
                     f"{name}: {[round(run.seconds, 2) for run in some]} s", highlight=False
                 )
             found += _related(measured, history.EMPTY, "times_empty")
-    return found
+    return found + stream.rows(wanted, runs, console)
 
 
 def _contenders(bronze: Path, made: data.Made, console: Console) -> dict[str, Measure]:
@@ -141,9 +142,13 @@ def _show(found: Sequence[Mapping[str, Any]], console: Console, path: Path) -> N
             "times": f"{row['times']} x {row['related_to']}",
         }
         for row in found
+        if not stream.is_mine(row)
     ]
     title = "Bronze to the lake: medians of the runs; memory is the highest of the runs"
-    Screen(console, 0).table(title, shown)
+    if shown:
+        Screen(console, 0).table(title, shown)
+    if mine := stream.shown([row for row in found if stream.is_mine(row)]):
+        Screen(console, 0).table("Kafka to the lake's stream", mine)
     console.print(f"written to {path}", highlight=False)
 
 

@@ -52,7 +52,7 @@ def write(root: Path, trades: int, objects: int, sessions: int = 4) -> Made:
     The trades lie in the last ``sessions`` sessions to `LAST_SESSION`, in their order.
     """
     made = Made()
-    opens = _opens(sessions)
+    opens = opens_of(sessions)
     for partition in range(PARTITIONS):
         draw = np.random.default_rng((7, partition))
         values = _values(partition, trades // PARTITIONS, opens, draw)
@@ -63,12 +63,28 @@ def write(root: Path, trades: int, objects: int, sessions: int = 4) -> Made:
 def append(root: Path, trades: int, seed: int) -> Made:
     """Write one more object, of the first partition: trades of the last session."""
     made = Made()
-    values = _values(0, trades, _opens(1), np.random.default_rng((seed, 0)))
+    values = _values(0, trades, opens_of(1), np.random.default_rng((seed, 0)))
     land(root, REALTIME, 0, _records(values, made), 2 * trades)
     return made
 
 
-def _opens(sessions: int) -> list[datetime]:
+def trades(partition: int, count: int) -> Iterator[tuple[bytes, bytes]]:
+    """Make the key and value of trades of one partition in the last session, in their order."""
+    return _values(partition, count, opens_of(1), np.random.default_rng((7, partition)))
+
+
+def trade(place: int, number: int, at: bytes) -> tuple[bytes, bytes]:
+    """Make the key and value of one trade of a symbol, by the symbol's place; ``at`` is its time.
+
+    It is fetched at once. The price is one of seven, the size one of nine.
+    """
+    name, event_id = b"SYM%03d" % place, _uuid(b"%016x%016x" % (place, number))
+    price, size = divmod(10_000 + 100 * place + number % 7, 100), 1 + number % 9
+    return name, _VALUE % (event_id, name, at, at, *price, size, _CONDITIONS[0], number)
+
+
+def opens_of(sessions: int) -> list[datetime]:
+    """Return when the last sessions open."""
     found = calendar.get().sessions(end=LAST_SESSION)[-sessions:]
     return [session.open_at for session in found]
 

@@ -49,6 +49,17 @@ class Lake:
         with closing(SqlCatalog("lake", **self._properties)) as catalog:
             return {name: _position(catalog.load_table(name)) for name in COMPACTED}
 
+    def plain(self, name: str) -> list[dict[str, Any]]:
+        """Return a table's rows."""
+        with closing(SqlCatalog("lake", **self._properties)) as catalog:
+            found: list[dict[str, Any]] = catalog.load_table(name).scan().to_arrow().to_pylist()
+            return found
+
+    def told(self, name: str, about: str) -> list[str]:
+        """Return what a table's commits carry under a property, the newest first."""
+        with closing(SqlCatalog("lake", **self._properties)) as catalog:
+            return [*_ancestry(catalog.load_table(name), about)]
+
 
 def _rows(table: Table) -> Rows:
     columns = [field.name for field in table.schema().fields if field.name not in _OWN]
@@ -58,16 +69,16 @@ def _rows(table: Table) -> Rows:
 
 
 def _position(table: Table) -> dict[str, Any]:
-    for text in _ancestry(table):
+    for text in _ancestry(table, _POSITIONS):
         return dict(json.loads(text))
     return {}
 
 
-def _ancestry(table: Table) -> Iterator[str]:
+def _ancestry(table: Table, about: str) -> Iterator[str]:
     snapshot = table.current_snapshot()
     while snapshot is not None:
-        if snapshot.summary and _POSITIONS in snapshot.summary.additional_properties:
-            yield snapshot.summary.additional_properties[_POSITIONS]
+        if snapshot.summary and about in snapshot.summary.additional_properties:
+            yield snapshot.summary.additional_properties[about]
         parent = snapshot.parent_snapshot_id
         snapshot = table.snapshot_by_id(parent) if parent is not None else None
 

@@ -1,8 +1,6 @@
 """A stack, two lakes over one bronze, and the comparison of the one with the other."""
 
 import json
-import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,11 +11,10 @@ from typing import Any, Final
 from drill.lake.content import COMPACTED, METRICS, Lake, differences
 from drill.lake.jobs import METRIC_JOBS, Jobs
 from drill.lake.records import rounds, send
-from infra.local import scratch
+from drill.stack import own_stack
 from infra.local.layout import Layout
-from infra.local.stack import Stack
 from ingestion.errors import StackError
-from ingestion.settings import ROOT, known
+from ingestion.settings import ROOT
 
 _SURE: Final = "reference"
 
@@ -115,17 +112,9 @@ class Stage:
 @contextmanager
 def opened(folder: Path) -> Iterator[Stage]:
     """A stage on a Kafka and a store of its own, which end with the block."""
-    shutil.rmtree(folder, ignore_errors=True)
-    for name in known() & os.environ.keys():
-        del os.environ[name]  # an exported setting would take the place of the stack's own
-    os.environ.update(scratch.prepare(folder))
-    stack = Stack(Layout.load())
-    stack.up(("kafka", "store"))
-    stage = None
-    try:
-        stage = Stage(stack.layout)
-        yield stage
-    finally:
-        if stage is not None:
+    with own_stack(folder) as layout:
+        stage = Stage(layout)
+        try:
+            yield stage
+        finally:
             stage.end()
-        stack.down()

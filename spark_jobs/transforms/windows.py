@@ -128,6 +128,8 @@ def _window_parts(name: str, width: int) -> list[Column]:
         "n": F.coalesce(F.sum(F.when(inside, F.col("n"))), F.lit(0)),
         "rn": F.coalesce(F.sum(F.when(inside, F.col("rn"))), F.lit(0)),
         "mean": F.first(F.col(f"mean_{name}")),
+        "low": F.min(F.when(inside, F.col("low"))),
+        "high": F.max(F.when(inside, F.col("high"))),
         "ss": F.sum(F.when(inside, F.col("ss") + F.col("n") * away * away)),
         "rss": F.sum(F.when(inside, F.col("rss") + F.col("rn") * raway * raway)),
         "volume": F.coalesce(F.sum(F.when(inside, F.col("volume"))), F.lit(0)).cast(VOLUME_SUM),
@@ -168,11 +170,14 @@ def _window_columns(name: str, width: int) -> list[Column]:
     start = F.greatest(F.col("end") - F.lit(width), F.lit(0))
     length = (F.least("end", "n_minutes") - start).cast("double")
     volume, level = F.col(f"volume_{name}"), F.col("level").cast("double")
+    # Of one and the same price a mean of floats is not always that price.
+    is_flat = F.col(f"low_{name}") == F.col(f"high_{name}")
+    spread = F.when(is_flat, 0.0).otherwise(F.col(f"ss_{name}"))
     found = {
         f"window_{name}_start_at": _after_open(start),
         f"ma_{name}": level + F.col(f"mean_{name}"),
-        f"volatility_{name}": _deviation(f"ss_{name}", f"n_{name}"),
-        f"return_volatility_{name}": _deviation(f"rss_{name}", f"rn_{name}"),
+        f"volatility_{name}": _deviation(spread, f"n_{name}"),
+        f"return_volatility_{name}": _deviation(F.col(f"rss_{name}"), f"rn_{name}"),
         f"vwap_{name}": level + F.try_divide(F.col(f"value_{name}"), volume.cast("double")),
         f"volume_sum_{name}": volume,
         f"n_obs_{name}": F.col(f"n_{name}"),
@@ -182,10 +187,10 @@ def _window_columns(name: str, width: int) -> list[Column]:
     return [column.alias(alias) for alias, column in found.items()]
 
 
-def _deviation(squares: str, count: str) -> Column:
+def _deviation(squares: Column, count: str) -> Column:
     """Return the sample standard deviation; NULL below two observations."""
     n = F.col(count)
-    return F.when(n > 1, F.sqrt(F.col(squares) / (n - 1).cast("double")))
+    return F.when(n > 1, F.sqrt(squares / (n - 1).cast("double")))
 
 
 def _after_open(minutes: Column) -> Column:

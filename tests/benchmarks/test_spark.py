@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -10,8 +11,10 @@ import pytest
 
 from benchmarks.land.measure import Run
 from benchmarks.spark import __main__ as command
-from benchmarks.spark import contenders, data
+from benchmarks.spark import backlog, contenders, data, seen, stream
 from benchmarks.spark.folder import FolderBronze
+from ingestion.clock import rfc3339
+from ingestion.contracts import envelope
 from ingestion.contracts.topics import REALTIME
 from ingestion.errors import TapehouseError
 from ingestion.settings import ROOT
@@ -28,6 +31,43 @@ def bronze(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, data.Made]:
 def test_a_made_trade_is_written_as_our_producers_write_it() -> None:
     made, ours = data.example()
     assert made == ours
+
+
+def test_a_trade_of_the_stream_is_one_that_the_contract_takes() -> None:
+    at = datetime(2013, 2, 28, 19, 30, 0, 1000, UTC)
+    key, value = data.trade(7, 12, rfc3339(at).encode())
+    again = data.trade(8, 12, rfc3339(at).encode())[1]
+    message, other = (envelope.decode(one) for one in (value, again))
+    assert (key, message.symbol, message.event_time) == (b"SYM007", "SYM007", rfc3339(at))
+    assert message.event_id != other.event_id
+
+
+def test_a_trade_is_seen_with_the_first_revision_that_has_its_fetch() -> None:
+    at = datetime(2013, 2, 28, 19, 30, tzinfo=UTC)
+    trades = [seen.Trade("A", at + timedelta(seconds=n), 100.0 + n) for n in range(3)]
+    written = [
+        *(("A", 1, at - timedelta(seconds=9)), ("A", 2, at + timedelta(seconds=1))),
+        *(("A", 3, at + timedelta(seconds=1)), ("A", 4, at + timedelta(seconds=2))),
+        ("B", 1, at + timedelta(hours=1)),
+    ]
+    # Revision 4 was overlooked: who sees 5 sees its rows.
+    found = seen.waits(trades, written, {1: 99.0, 2: 104.0, 3: 106.0, 5: 109.0})
+    assert found == [3.0, 4.0, 7.0]
+    with pytest.raises(TapehouseError, match="never seen"):
+        seen.waits(trades, written, {1: 99.0, 2: 104.0})
+    with pytest.raises(TapehouseError, match="never seen"):
+        seen.waits(trades, written[:2], {1: 99.0, 2: 104.0})
+
+
+def test_the_stream_s_rows_have_a_table_of_their_own() -> None:
+    rate = backlog.row([Run(100, 2.0, 1.0, 2**20), Run(100, 1.0, 2.0, 2**21)])
+    assert (rate["median"], rate["runs"], rate["cpu_us_per_record"]) == (75, [50, 100], 15000.0)
+    late = seen.row("5s", [float(n) for n in range(100)])
+    assert (late["p50"], late["p95"], late["longest"]) == (50.0, 95.0, 99.0)
+    assert all(map(stream.is_mine, (rate, late)))
+    assert not stream.is_mine({"row": command.SPARK})
+    shown = stream.shown([rate, late])
+    assert shown[0].keys() == shown[1].keys()
 
 
 def test_objects_are_chains_that_hold_what_was_made(bronze: tuple[Path, data.Made]) -> None:

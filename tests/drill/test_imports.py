@@ -68,3 +68,22 @@ def test_the_hour_s_judge_shares_no_code_with_anybody() -> None:
     found = {name for part in parts for name in imported(part) if name.split(".")[0] in OURS}
 
     assert found == {"drill.hour.facts", "drill.hour.truth"}
+
+
+def test_what_the_stream_is_judged_by_shares_no_code_with_anybody() -> None:
+    names = ("brute_force", "odd", "expected", "judge", "content")
+    parts = [ROOT / "drill" / "stream" / f"{name}.py" for name in names]
+    found = {name for part in parts for name in imported(part) if name.split(".")[0] in OURS}
+
+    assert found
+    assert {name for name in found if not name.startswith("drill.stream")} == set()
+    inside = {name.removeprefix("drill.stream.") for name in found}
+    assert inside <= {"drill.stream", *names}
+
+
+def test_the_stream_s_drill_runs_jobs_as_processes_and_never_imports_them() -> None:
+    files = sorted((ROOT / "drill" / "stream").glob("*.py"))
+    ours = {name for file in files for name in imported(file) if name.split(".")[0] in OURS}
+
+    assert files
+    assert not [n for n in ours if n.split(".")[0] in ("spark_jobs", "audit", "pipeline")]

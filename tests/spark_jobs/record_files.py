@@ -34,19 +34,25 @@ class RecordFiles:
         folder.mkdir()
 
     def send(self, values: list[Any], partition: int = 0) -> None:
-        """Add a batch; a value is an object, or bytes as they are, or None."""
-        start = self._next.get(partition, 0)
-        self._next[partition] = start + len(values)
+        """Add a batch of one partition; see ``send_all``."""
+        self.send_all([(partition, value) for value in values])
+
+    def send_all(self, records: list[tuple[int, Any]]) -> None:
+        """Add a batch: partitions, and values: an object, or bytes as they are, or None."""
+        offsets = []
+        for partition, _ in records:
+            offsets.append(self._next.get(partition, 0))
+            self._next[partition] = offsets[-1] + 1
         bodies = [
             value if value is None or isinstance(value, bytes) else json.dumps(value).encode()
-            for value in values
+            for _, value in records
         ]
         columns = [
             bodies,
-            [REALTIME] * len(values),
-            [partition] * len(values),
-            [*range(start, start + len(values))],
-            [_T0] * len(values),
+            [REALTIME] * len(records),
+            [partition for partition, _ in records],
+            offsets,
+            [_T0] * len(records),
         ]
         number = len(list(self._folder.iterdir()))
         path = self._folder / f"{number:05d}.parquet"

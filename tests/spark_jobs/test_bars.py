@@ -7,10 +7,10 @@ from typing import Any
 import pandas as pd
 from pyspark.sql import Row
 
+from drill.stream import brute_force
+from drill.stream.brute_force import Bar
 from spark_jobs.jobs.revise import Range
 from spark_jobs.schemas import TRADE_BARS, WINDOW_METRICS
-from tests.spark_jobs import brute_force
-from tests.spark_jobs.brute_force import Bar
 from tests.spark_jobs.conftest import Lake
 from tests.spark_jobs.messages import OPEN, iso, trade
 
@@ -312,7 +312,7 @@ def test_changes_stamped_in_later_sessions_reach_their_trade_in_any_order(lake: 
 
 def _assert_windows(mine: pd.DataFrame, messages: list[Message], bars: dict[Key, Bar]) -> None:
     ticks = [item.tick for item in brute_force.standing(messages)]
-    theirs = brute_force.windows(ticks, OPEN, CLOSE)
+    theirs = pd.DataFrame(brute_force.windows(ticks, OPEN, CLOSE))
     ends = [end.to_pydatetime() for end in theirs["window_end_at"]]
     for n in (5, 15, 30):
         theirs[f"ma_{n}_periods"] = brute_force.period_means(bars, ends, n)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from pydantic import SecretStr
 from pyspark.sql import SparkSession
 
 from infra.local import processes, spark
@@ -161,6 +162,36 @@ def nobody_sees_secrets_or_reaches_it(running: RunningStack, job: int) -> None:
     assert "master.Master" in shown
     assert not [secret for secret in secrets if secret in shown]
     assert (running.layout.run / spark.PROPERTIES).stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.cluster
+@pytest.mark.skipif("SPARK_TEST_CLUSTER" not in os.environ, reason="a minute: `make test-cluster`")
+def test_the_cluster_takes_nobody_in_without_its_secret(
+    a_cluster: tuple[str, SecretStr | None], tmp_path: Path
+) -> None:
+    there, _ = a_cluster
+    asked = {
+        name: stranger(tmp_path / name, there, *given)
+        for name, given in (("wrong", ("x" * 40,)), ("none", ()))
+    }
+    for name, process in asked.items():
+        out, error = process.communicate(timeout=300)
+        assert (process.returncode, out) == (1, ""), (name, error)
+        assert error.startswith(f"error: the Spark master at {there} does not take this session in")
+        assert "LAKE_CLUSTER_SECRET" in error
+        assert error.count("\n") == 1, (name, error)
+
+
+def stranger(state: Path, there: str, *secret: str) -> "subprocess.Popen[str]":
+    state.mkdir()
+    return subprocess.Popen(
+        [sys.executable, "-m", "tests.spark_jobs.stranger", str(state), there],
+        cwd=ROOT,
+        env=os.environ | dict(zip(["LAKE_CLUSTER_SECRET"], secret, strict=False)),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
 
 
 def test_a_master_that_is_not_there_is_one_line(tmp_path: Path) -> None:

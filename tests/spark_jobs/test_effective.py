@@ -8,10 +8,10 @@ from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
 
+from drill.stream import brute_force
 from spark_jobs.schemas import TRADES
 from spark_jobs.transforms.effective import effective
 from spark_jobs.transforms.roots import roots
-from tests.spark_jobs import brute_force
 from tests.spark_jobs.messages import OPEN, event_id, iso, trade
 
 Message = dict[str, Any]

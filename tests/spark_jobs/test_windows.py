@@ -7,10 +7,10 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from drill.stream import brute_force
+from drill.stream.brute_force import Tick
 from spark_jobs.jobs.revise import Range
 from spark_jobs.schemas import WINDOW_METRICS
-from tests.spark_jobs import brute_force
-from tests.spark_jobs.brute_force import Tick
 from tests.spark_jobs.conftest import Lake
 from tests.spark_jobs.messages import OPEN, trade
 
@@ -60,6 +60,10 @@ SHAPES: dict[str, list[Tick]] = {
         Tick(OPEN + minutes(10 + i / 7), i, f"{1_000_000 + (i % 3) / 100:.2f}", "1")
         for i in range(60)
     ],
+    # One price for a quarter of an hour, and another before it in the same hour.
+    "FLAT": [
+        Tick(OPEN + minutes(n), n, "30.01" if n < 20 else "30.08", "1") for n in range(18, 38)
+    ],
     "BUSY": busy(1, OPEN, CLOSE, 1500, 440.0),
 }
 
@@ -72,6 +76,10 @@ def send(lake: Lake, ticks: dict[str, list[Tick]], start: int = 0) -> int:
     ]
     random.Random(5).shuffle(values)
     return lake.send_trades(values, start=start)
+
+
+def windows(ticks: list[Tick], open_at: datetime, close_at: datetime) -> pd.DataFrame:
+    return pd.DataFrame(brute_force.windows(ticks, open_at, close_at))
 
 
 def measured(lake: Lake, symbol: str, day: date) -> pd.DataFrame:
@@ -111,11 +119,9 @@ def test_windows_equal_brute_force_in_every_shape_late_data_included(lake: Lake)
 
     assert summary.written[WINDOW_METRICS.name] == 78 * len(SHAPES) + 42
     for symbol, ticks in SHAPES.items():
-        expected = brute_force.windows(ticks, OPEN, CLOSE)
+        expected = windows(ticks, OPEN, CLOSE)
         assert_equal(measured(lake, symbol, OPEN.date()), expected)
-    assert_equal(
-        measured(lake, "HALF", HALF_DAY.date()), brute_force.windows(half, HALF_DAY, HALF_CLOSE)
-    )
+    assert_equal(measured(lake, "HALF", HALF_DAY.date()), windows(half, HALF_DAY, HALF_CLOSE))
 
     assert lake.windows().commits == 0
     assert lake.windows(Range(date(2012, 1, 1), date(2013, 12, 31))).commits == 0
@@ -124,7 +130,7 @@ def test_windows_equal_brute_force_in_every_shape_late_data_included(lake: Lake)
     lake.compact()
     again = lake.windows()
 
-    expected = brute_force.windows([*SHAPES["BUSY"], *late], OPEN, CLOSE)
+    expected = windows([*SHAPES["BUSY"], *late], OPEN, CLOSE)
     assert_equal(measured(lake, "BUSY", OPEN.date()), expected)
     # One hour of 5-minute ends holds the late trade; the return after it lies in the same hour.
     assert again.written[WINDOW_METRICS.name] in (12, 13)

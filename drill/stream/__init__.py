@@ -1,0 +1,1 @@
+"""Every fault of the simulator through batch and stream, the stream killed; by brute force."""
