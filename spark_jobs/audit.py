@@ -13,11 +13,12 @@ from spark_jobs import commit
 from spark_jobs.bronze import BronzeObject
 from spark_jobs.positions import Chain
 from spark_jobs.schemas import REJECTS
+from spark_jobs.tally import Count
 
 _CHAIN: Final = {"topic": "string", "generation": "string", "partition": "int"}
 
 
-def check_read(objects: list[BronzeObject], counts: list[Row]) -> None:
+def check_read(objects: list[BronzeObject], counts: list[Count]) -> None:
     """Compare what was read, counted per object, with what the objects' metadata says.
 
     Raises:
@@ -31,7 +32,7 @@ def check_read(objects: list[BronzeObject], counts: list[Row]) -> None:
         _check_object(item, found.get(place))
 
 
-def _check_object(item: BronzeObject, row: Row | None) -> None:
+def _check_object(item: BronzeObject, row: Count | None) -> None:
     lines = row["lines"] if row else 0
     if lines != item.count:
         raise LakeError(f"{item.key}: its metadata counts {item.count} records, read {lines}")
@@ -49,7 +50,7 @@ def _check_object(item: BronzeObject, row: Row | None) -> None:
         raise LakeError(f"{item.key}: {span} leave its interval [{item.start}, {item.next})")
 
 
-def check_branches(spark: SparkSession, staged: list[commit.Staged], counts: list[Row]) -> None:
+def check_branches(spark: SparkSession, staged: list[commit.Staged], counts: list[Count]) -> None:
     """Read the branches back: the rows per chain that were counted, and each event once.
 
     Raises:
@@ -67,7 +68,7 @@ def check_branches(spark: SparkSession, staged: list[commit.Staged], counts: lis
         _require_unique(spark, [item for item in staged if item.spec.name in doubled])
 
 
-def _expected(staged: list[commit.Staged], counts: list[Row]) -> Counter[tuple[str, Chain]]:
+def _expected(staged: list[commit.Staged], counts: list[Count]) -> Counter[tuple[str, Chain]]:
     expected: Counter[tuple[str, Chain]] = Counter()
     for item in staged:
         for row in counts:
@@ -107,5 +108,5 @@ def _has_identity(item: commit.Staged) -> Column:
     return F.col(_identity(item)[-1]).isNotNull()
 
 
-def _chain(row: Row) -> Chain:
+def _chain(row: Row | Count) -> Chain:
     return Chain(*(row[name] for name in _CHAIN))

@@ -1,131 +1,98 @@
-"""A commit's rows with where each belongs, and what is counted of them.
+"""A commit's lines with where each belongs.
 
-Rows are decoded once and kept, without their raw lines: of the few that are refused, key, headers
-and line are looked up in bronze again when they are written.
+Objects are decoded once, to pages, which are kept. The few lines that are no events, and the events
+whose event_id may be there already, are looked up in bronze again and looked at one by one.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date
 from functools import reduce
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
-from pyspark.sql import Column, DataFrame, Row
+import pandas as pd
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
-from spark_jobs import tables
+from ingestion.errors import LakeError
+from spark_jobs import tables, tally
 from spark_jobs.bronze import BronzeObject
 from spark_jobs.context import JobContext
 from spark_jobs.model import Model
-from spark_jobs.positions import Chain
-from spark_jobs.schemas import REJECTS, Table
+from spark_jobs.schemas import REJECTS
+from spark_jobs.tally import Count, Tally
 from spark_jobs.targets import Target
 from spark_jobs.transforms import conform, dedupe, parse
-from spark_jobs.transforms.objects import NO_OFFSETS, Evidence, Offsets, offsets
+from spark_jobs.transforms.objects import Numbers, Place, Wanted
+from spark_jobs.transforms.pages import Calendar, Hits, Merger, Pager
 from spark_jobs.transforms.sessions import in_sessions
 
 REASONS: Final = (
     *("invalid_json", "not_an_object", "contract", "unknown_schema", "wrong_topic"),
     *("no_session", "number_range", "duplicate", "conflict"),
 )
-_EVIDENCE: Final = ("key", "headers", "raw")
 
 
 @dataclass(frozen=True)
 class Classified:
-    """The rows of some bronze objects; ``destination`` names each one's table.
+    """The lines of some bronze objects.
 
-    Nearly all are ``plain``: events whose event_id is new and alone. ``odd`` are all others.
+    ``pages`` hold all events, ``odd`` the lines that were looked at alone, with their verdicts;
+    ``facts`` are ``tally.FACTS`` of the latter.
     """
 
     context: JobContext
     objects: list[BronzeObject]
     served: list[Target]
-    plain: DataFrame
-    odd: DataFrame
+    pages: DataFrame
+    odd: DataFrame | None
+    told: Tally
+    facts: pd.DataFrame
 
-    def counts(self) -> list[Row]:
+    def counts(self) -> list[Count]:
         """Count per object: lines, offsets, rows by table (beyond its position) and by reason."""
-        destination = F.col(dedupe.DESTINATION)
-        per_table = [
-            F.count_if((destination == target.spec.name) & target.beyond()).alias(target.spec.name)
-            for target in self.served
-        ]
-        refused = (destination == REJECTS.name) & self.served[-1].beyond()
-        per_reason = [
-            F.count_if(refused & (F.col("reason") == reason)).alias(f"reason_{reason}")
-            for reason in REASONS
-        ]
-        again = F.col(dedupe.IN_TABLE) & _any_new(self.served)
-        return (
-            self.plain.unionByName(self.odd)
-            .groupBy("topic", "generation", "partition", "object_start")
-            .agg(
-                F.count("*").alias("lines"),
-                F.count_if("is_repeated").alias("repeated"),
-                F.min("offset").alias("first"),
-                F.max("offset").alias("last"),
-                F.count_if(again).alias("appended_before"),
-                *per_table,
-                *per_reason,
-            )
-            .collect()
-        )
+        return tally.counts(self.told, self.facts)
 
     def of(self, target: Target) -> DataFrame:
         """Return what is to be appended to a table."""
-        chosen = (F.col(dedupe.DESTINATION) == target.spec.name) & target.beyond()
-        if target.spec == REJECTS:
-            rows = self._with_evidence(self.odd.where(chosen))
-        else:
-            rows = self.plain.unionByName(self.odd).where(chosen)
-        return rows.withColumn("compacted_at", F.lit(self.context.clock.now()))
+        now = F.lit(self.context.clock.now())
+        return self._rows(target).withColumn("compacted_at", now)
 
-    def _with_evidence(self, refused: DataFrame) -> DataFrame:
-        wanted = _wanted(refused)
-        if not wanted:
-            return refused
-        chosen = [item for item in self.objects if _holds_one(item, wanted)]
-        source = parse.objects(self.context.spark, _uris(self.context, chosen))
-        found = parse.evidence(source, Evidence(wanted))
-        joined = refused.join(
-            found.withColumnsRenamed({name: f"found_{name}" for name in _EVIDENCE}),
-            list(dedupe.IDENTITY),
-            "left",
-        )
-        shown = {name: F.coalesce(name, f"found_{name}") for name in _EVIDENCE}
-        # A record that was sent again needs no copy of itself.
-        shown["raw"] = F.when(F.col("reason") != "duplicate", shown["raw"])
-        return joined.withColumns(shown)
+    def _rows(self, target: Target) -> DataFrame:
+        if target.spec != REJECTS:
+            merger = Merger(target.spec, tally.dropped(self.facts))
+            tasks = self.context.spark.sparkContext.defaultParallelism
+            return parse.merged(self.pages, merger, tasks)
+        assert self.odd is not None  # noqa: S101 - rejects were counted among them
+        return self.odd.where((F.col(dedupe.DESTINATION) == REJECTS.name) & target.beyond())
 
 
 @contextmanager
 def classified(
     context: JobContext, served: list[Target], objects: list[BronzeObject]
 ) -> Iterator[Classified]:
-    """Decode objects and decide where each row belongs; what is kept for that goes at the end."""
+    """Decode objects and decide where each line belongs; what is kept for that goes at the end.
+
+    Raises:
+        LakeError: a line is another one when it is read again.
+    """
     model = context.model.of_topics({item.chain.topic for item in objects})
     with _kept() as kept:
-        conformed = _conformed(context, objects, model).cache()
-        kept.append(conformed)
-        known = _known(context, served, conformed)
-        hashes = dedupe.doubtful_hashes(
-            conformed, [dedupe.known_hashes(spec, rows) for spec, rows in known]
-        ).cache()
-        kept.append(hashes)
-        doubtful = hashes if hashes.count() else None
-        others = dedupe.odd(conformed, doubtful).cache()
-        kept.append(others)
-        odd = dedupe.settled(dedupe.refused(others))
-        if doubtful is not None:
-            events = [dedupe.known_events(spec, rows, doubtful, model) for spec, rows in known]
-            verdicts = dedupe.classify(dedupe.events(others), events, model).cache()
-            kept.append(verdicts)
-            odd = odd.unionByName(verdicts)
-        plain = dedupe.settled(dedupe.plain(conformed, doubtful))
-        yield Classified(context, objects, served, plain, odd)
+        pages = _keep(kept, _pages(context, served, objects, model))
+        told = Tally.of(pages)
+        known = _known(context, served, told)
+        hits = {name: _hits(rows, told.hashes()) for name, rows in known.items()}
+        doubtful = told.doubtful(np.concatenate([np.empty(0, np.int64), *hits.values()]))
+        found = {name: rows for name, rows in known.items() if len(hits[name])}
+        wanted = tally.both(told.refused(), doubtful)
+        odd = None
+        if wanted:
+            rows = _keep(kept, _rows(context, objects, model, wanted))
+            odd = _keep(kept, _judged(rows, found, model) if doubtful else _refused(rows))
+        facts = _facts(odd, served)
+        _require(facts, doubtful)
+        yield Classified(context, objects, served, pages, odd, told, facts)
 
 
 @contextmanager
@@ -138,11 +105,27 @@ def _kept() -> Iterator[list[DataFrame]]:
             rows.unpersist()
 
 
-def _conformed(context: JobContext, objects: list[BronzeObject], kept: Model) -> DataFrame:
-    uris = _uris(context, [item for item in objects if item.count])
-    empty = context.spark.createDataFrame([], "path string, content binary")
-    source = parse.objects(context.spark, uris) if uris else empty
-    parsed = parse.parse(source, context.model, kept)
+def _keep(kept: list[DataFrame], rows: DataFrame) -> DataFrame:
+    kept.append(rows.cache())
+    return rows
+
+
+def _pages(
+    context: JobContext, served: list[Target], objects: list[BronzeObject], model: Model
+) -> DataFrame:
+    dates = [session.session_date for session in context.calendar.sessions()]
+    covered = {target.spec.name: dict(target.covered) for target in served}
+    pager = Pager(context.model, model, Calendar.of(dates, context.calendar.zone), covered)
+    chosen = [item for item in objects if item.count]
+    return parse.pages(parse.objects(context.spark, _uris(context, chosen)), pager)
+
+
+def _rows(
+    context: JobContext, objects: list[BronzeObject], model: Model, wanted: Wanted
+) -> DataFrame:
+    chosen = [item for item in objects if Place(item.chain, item.start) in wanted]
+    source = parse.objects(context.spark, _uris(context, chosen))
+    parsed = parse.parse(source, context.model, model, wanted)
     return conform.conform(parsed, context.sessions(), str(context.calendar.zone))
 
 
@@ -150,44 +133,65 @@ def _uris(context: JobContext, objects: list[BronzeObject]) -> list[str]:
     return [context.bronze.uri(item.key) for item in objects]
 
 
-def _known(
-    context: JobContext, served: list[Target], conformed: DataFrame
-) -> list[tuple[Table, DataFrame]]:
+def _known(context: JobContext, served: list[Target], told: Tally) -> dict[str, DataFrame]:
     """Return the event tables' rows in the sessions that the batch touches."""
-    events = [target for target in served if target.spec != REJECTS]
-    full = [target for target in events if target.table.total_records()]
-    touched = _touched(conformed) if full else {}
-    return [
-        (t.spec, tables.at(context.spark, t.spec, t.base).where(in_sessions(touched[t.spec.name])))
-        for t in full
-        if t.spec.name in touched
+    touched = told.touched()
+    return {
+        t.spec.name: tables.at(context.spark, t.spec, t.base).where(
+            in_sessions(touched[t.spec.name])
+        )
+        for t in served
+        if t.spec.name in touched and t.table.total_records()
+    }
+
+
+def _hits(known: DataFrame, hashes: Numbers) -> Numbers:
+    found = parse.hits(known, Hits(hashes)).toArrow().column("hash")
+    return np.unique(found.to_numpy())
+
+
+def _refused(rows: DataFrame) -> DataFrame:
+    return dedupe.settled(dedupe.refused(rows)).withColumn("was_event", F.lit(False))
+
+
+def _judged(rows: DataFrame, known: dict[str, DataFrame], model: Model) -> DataFrame:
+    events = dedupe.events(rows)
+    hashes = dedupe.hashes(events)
+    named = {table.name: table for table in model.events}
+    compared = [
+        dedupe.known_events(named[name], some, hashes, model) for name, some in known.items()
     ]
+    verdicts = dedupe.classify(events, compared, model).withColumns(
+        {
+            "was_event": F.lit(True),
+            # A record that was sent again needs no copy of itself.
+            "raw": F.when(F.col("reason").eqNullSafe("duplicate"), None).otherwise(F.col("raw")),
+        }
+    )
+    return _refused(rows).unionByName(verdicts)
 
 
-def _touched(conformed: DataFrame) -> dict[str, list[date]]:
-    events = dedupe.events(conformed)
-    rows = events.groupBy("kind").agg(F.collect_set("session_date").alias("days")).collect()
-    return {row["kind"]: sorted(row["days"]) for row in rows}
+def _facts(odd: DataFrame | None, served: list[Target]) -> pd.DataFrame:
+    if odd is None:
+        return tally.no_facts()
+    told = odd.withColumns(
+        {
+            "is_fresh": _is_beyond("kind", served),
+            "is_beyond": _is_beyond(dedupe.DESTINATION, served),
+        }
+    )
+    # An offset may have more digits than a float.
+    return told.select(*tally.FACTS).toArrow().to_pandas(integer_object_nulls=True)
 
 
-def _any_new(served: list[Target]) -> Column:
-    """Say whether a row lies beyond the position of the event table that it goes to."""
-    destination = F.col(dedupe.DESTINATION)
-    new = [(destination == t.spec.name) & t.beyond() for t in served if t.spec != REJECTS]
-    return reduce(lambda left, right: left | right, new)
+def _is_beyond(column: str, served: list[Target]) -> Column:
+    """Say whether a row lies beyond the position of the table that a column names."""
+    beyond = [(F.col(column) == target.spec.name) & target.beyond() for target in served]
+    return F.coalesce(reduce(lambda left, right: left | right, beyond), F.lit(False))
 
 
-def _wanted(refused: DataFrame) -> dict[Chain, Offsets]:
-    lacking = refused.where(F.col("raw").isNull()).select(*dedupe.IDENTITY)
-    found: dict[Chain, Offsets] = {}
-    frame = lacking.toPandas()
-    for name, rows in frame.groupby(["topic", "generation", "partition"]):
-        chain: Any = name
-        found[Chain(*chain)] = offsets(rows["offset"])
-    return found
-
-
-def _holds_one(item: BronzeObject, wanted: dict[Chain, Offsets]) -> bool:
-    mine = wanted.get(item.chain, NO_OFFSETS)
-    first = np.searchsorted(mine, item.start)
-    return bool(first < len(mine) and mine[first] < item.next)
+def _require(facts: pd.DataFrame, doubtful: Wanted) -> None:
+    """Every doubtful event has its verdict: one that has none would be appended unseen."""
+    expected, found = sum(map(len, doubtful.values())), int(facts["was_event"].sum())
+    if found != expected:
+        raise LakeError(f"expected {expected} events to be compared, found {found}")

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Final
 
 import structlog
 from py4j.protocol import Py4JError
@@ -12,6 +13,9 @@ from pyspark.sql import DataFrame, SparkSession
 from ingestion.errors import LakeError
 from spark_jobs.iceberg import LakeTable, conflicts
 from spark_jobs.schemas import Table
+
+# Spark neither sends nor sorts them again; the writer refuses a partition that comes twice.
+_AS_THEY_COME: Final = {"use-table-distribution-and-ordering": "false", "fanout-enabled": "false"}
 
 _log = structlog.get_logger(component="commit")
 
@@ -64,10 +68,13 @@ def stage(
     branch: str,
     rows: DataFrame | None,
     properties: Mapping[str, str],
+    *,
+    laid_out: bool = False,
 ) -> Staged:
     """Commit rows (None: an empty commit) with snapshot properties to a new branch off ``base``.
 
-    ``base`` is the snapshot of main that the rows were computed against.
+    ``base`` is the snapshot of main that the rows were computed against. Rows that are ``laid_out``
+    come as the table wants them: by partition, each in one task, and in the table's order.
 
     Raises:
         CommitConflictError: other writers were in the way too often.
@@ -76,7 +83,8 @@ def stage(
     if rows is None:
         table.append_nothing(properties, branch)
     else:
-        _append(spec, branch, rows, properties)
+        options = _AS_THEY_COME if laid_out else {}
+        _append(spec, branch, rows, options | _of_snapshot(properties))
     table.refresh()
     return Staged(spec, table, base, branch, *table.added(branch))
 
@@ -90,9 +98,11 @@ def written(spark: SparkSession, staged: Staged) -> DataFrame:
     )
 
 
-def _append(spec: Table, branch: str, rows: DataFrame, properties: Mapping[str, str]) -> None:
+def _append(spec: Table, branch: str, rows: DataFrame, options: Mapping[str, str]) -> None:
     writer = rows.select(*spec.columns).writeTo(f"{spec.identifier}.branch_{branch}")
-    for name, value in properties.items():
-        writer = writer.option(f"snapshot-property.{name}", value)
     with conflicts(spec.identifier):
-        writer.append()
+        writer.options(**options).append()
+
+
+def _of_snapshot(properties: Mapping[str, str]) -> dict[str, str]:
+    return {f"snapshot-property.{name}": value for name, value in properties.items()}

@@ -16,8 +16,8 @@ _LOG_CONFIG: Final = Path(__file__).with_name("log4j2.properties")
 
 # Jobs of seconds: the optimising compiler costs more than it saves (66 s of CPU with it, 36 s
 # without, for 62,000 records through all three jobs), and so do a parallel collector's threads. It
-# still does for 600,000 records through compact (28 s of the JVM's CPU without, 36 s with it, 33 s
-# where it takes only what runs ten times as often); it begins to pay at millions.
+# still did for 600,000 records through compact before rows travelled as pages (28 s of the JVM's
+# CPU without, 36 s with it, 33 s where it took only what runs ten times as often).
 _QUICK: Final = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
 
 

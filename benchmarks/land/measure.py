@@ -51,16 +51,18 @@ def watch(
     processes: Sequence["subprocess.Popen[bytes]"],
     is_over: Callable[[], bool] = lambda: False,
     begin: Callable[[], None] = lambda: None,
+    helpers: Sequence[int] = (),
 ) -> list[Sample]:
     """Sample until all have ended or ``is_over``; then end what is left.
 
     ``begin`` is called after the first sample: what was used before it can be told from the rest.
+    ``helpers`` are other processes' ids: what they and their children use is the first one's.
 
     Raises:
         TapehouseError: they take too long.
     """
     try:
-        members = [family(process.pid) for process in processes]
+        members = _members(processes, helpers)
         samples, began = [_sample(members)], time.monotonic()
         begin()
         while not is_over() and any(process.poll() is None for process in processes):
@@ -68,7 +70,7 @@ def watch(
                 raise TapehouseError(f"not over after {_TIMEOUT_S:.0f} s")
             time.sleep(_PERIOD_S)
             if len(samples) % 20 == 0:  # looking for children reads every process of the machine
-                members = [family(process.pid) for process in processes]
+                members = _members(processes, helpers)
             samples.append(_sample(members))
     finally:
         for process in processes:
@@ -101,6 +103,14 @@ def end(process: "subprocess.Popen[bytes]") -> None:
     except subprocess.TimeoutExpired:  # Connect may wait for ever for its own tasks
         process.kill()
         process.wait()
+
+
+def _members(
+    processes: Sequence["subprocess.Popen[bytes]"], helpers: Sequence[int]
+) -> list[list[psutil.Process]]:
+    first, *others = [family(process.pid) for process in processes]
+    helping = (member for pid in helpers for member in family(pid))
+    return [list(dict.fromkeys([*first, *helping])), *others]
 
 
 def _sample(members: Sequence[Sequence[psutil.Process]]) -> Sample:

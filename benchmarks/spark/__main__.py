@@ -1,8 +1,7 @@
 """Times compaction: bronze to the lake, against the same job in DuckDB and in Polars.
 
 All read the same files and are interleaved run by run. A run counts only if it kept and refused
-what was made, by reason. Then the stream, over a Kafka and a store. Rows of a cluster have their
-place in `_rows`.
+what was made, by reason. Then the stream, over a Kafka and a store.
 """
 
 import statistics
@@ -19,6 +18,7 @@ from rich.console import Console
 from benchmarks.land import report
 from benchmarks.land.measure import Run
 from benchmarks.spark import contenders, data, history, stream
+from benchmarks.spark.contenders import Steps
 from ingestion.clock import SystemClock, rfc3339
 from ingestion.errors import TapehouseError
 from ingestion.settings import ProjectSettings
@@ -26,6 +26,7 @@ from pipeline.screen import Screen
 
 SPARK: Final = "compact (Spark)"
 OPTIMISED: Final = "compact (Spark, optimising compiler)"
+ON_CLUSTER: Final = "compact (Spark on a cluster of two workers)"
 DUCKDB: Final = "the same in DuckDB"
 POLARS: Final = "the same in Polars"
 OBJECTS: Final = 40
@@ -65,12 +66,16 @@ def _rows(
 ) -> list[dict[str, Any]]:
     found = []
     with contenders.scratch() as home:
-        bulk = {name for name in (SPARK, OPTIMISED, DUCKDB, POLARS) if wanted(name)}
+        names = (SPARK, OPTIMISED, ON_CLUSTER, DUCKDB, POLARS)
+        bulk = {name for name in names if wanted(name)}
         if bulk:
             bronze = home / "bronze"
             made = data.write(bronze, trades, OBJECTS)
-            measures = {n: m for n, m in _contenders(bronze, made, console).items() if n in bulk}
-            found += _related(_interleaved(measures, runs, console), DUCKDB, "times_duckdb")
+            steps: dict[str, Steps] = {name: {} for name in names}
+            measures = _contenders(bronze, made, steps, console)
+            measures = {name: measure for name, measure in measures.items() if name in bulk}
+            rows = _related(_interleaved(measures, runs, console), DUCKDB, "times_duckdb")
+            found += [row | {"steps_s": _medians(steps[row["row"]])} for row in rows]
         if any(map(wanted, history.ROWS)):
             measured = history.measure(home, runs)
             for name, some in measured.items():
@@ -81,10 +86,14 @@ def _rows(
     return found + stream.rows(wanted, runs, console)
 
 
-def _contenders(bronze: Path, made: data.Made, console: Console) -> dict[str, Measure]:
+def _contenders(
+    bronze: Path, made: data.Made, steps: Mapping[str, Steps], console: Console
+) -> dict[str, Measure]:
+    optimised = steps[OPTIMISED], "-XX:TieredStopAtLevel=4"
     found: dict[str, Measure] = {
-        SPARK: partial(contenders.spark, bronze, made),
-        OPTIMISED: partial(contenders.spark, bronze, made, "-XX:TieredStopAtLevel=4"),
+        SPARK: partial(contenders.spark, bronze, made, steps[SPARK]),
+        OPTIMISED: partial(contenders.spark, bronze, made, *optimised),
+        ON_CLUSTER: partial(contenders.on_cluster, bronze, made, steps[ON_CLUSTER]),
         DUCKDB: partial(contenders.duckdb, bronze, made),
     }
     if find_spec("polars"):
@@ -128,6 +137,10 @@ def _related(measured: Mapping[str, Sequence[Run]], base: str, field: str) -> li
     return rows
 
 
+def _medians(steps: Steps) -> dict[str, float]:
+    return {name: round(statistics.median(seconds), 2) for name, seconds in steps.items()}
+
+
 def _median(runs: Sequence[Run], what: str) -> float:
     return float(statistics.median(getattr(run, what) for run in runs))
 
@@ -145,10 +158,18 @@ def _show(found: Sequence[Mapping[str, Any]], console: Console, path: Path) -> N
         if not stream.is_mine(row)
     ]
     title = "Bronze to the lake: medians of the runs; memory is the highest of the runs"
+    screen = Screen(console, 0)
     if shown:
-        Screen(console, 0).table(title, shown)
+        screen.table(title, shown)
+    parts = [row for row in found if row.get("steps_s")]
+    if parts:
+        names = dict.fromkeys(name for row in parts for name in row["steps_s"])
+        screen.table(
+            "Where the seconds go: medians; the rest is listing bronze and preparing jobs",
+            [{"step": n, **{row["row"]: row["steps_s"].get(n) for row in parts}} for n in names],
+        )
     if mine := stream.shown([row for row in found if stream.is_mine(row)]):
-        Screen(console, 0).table("Kafka to the lake's stream", mine)
+        screen.table("Kafka to the lake's stream", mine)
     console.print(f"written to {path}", highlight=False)
 
 

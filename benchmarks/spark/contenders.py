@@ -16,9 +16,16 @@ from benchmarks import stack
 from benchmarks.land import measure
 from benchmarks.land.measure import Run, Sample
 from benchmarks.spark.data import Made
+from infra.local import processes
+from infra.local.layout import Layout
+from infra.local.ports import HOST
+from infra.local.services import CLUSTER
 from ingestion.errors import TapehouseError
 from ingestion.settings import ROOT
 from spark_jobs.schemas import TRADES
+
+# The seconds of each step of a compaction, a run at a time.
+Steps = dict[str, list[float]]
 
 _THREADS: Final = psutil.cpu_count() or 1
 
@@ -46,25 +53,49 @@ def polars(bronze: Path, made: Made) -> Run:
         return _checked(samples, said[0], made)
 
 
-def spark(bronze: Path, made: Made, java_options: str = "") -> Run:
-    """Measure the compaction job on an empty lake, from after the session's start."""
+def spark(bronze: Path, made: Made, steps: Steps, java_options: str = "") -> Run:
+    """Measure the compaction job on an empty lake, from after the session's start.
+
+    The seconds of each of its steps go to ``steps``.
+    """
     with scratch() as home, stack.in_force({"LAKE_JAVA_OPTIONS": java_options}):
-        lakes = [{"bronze": str(bronze), "state": str(home / "lake")}]
-        samples, said = jobs(lakes, home)
-        return _checked(samples, _kept(said[0]), made)
+        return _compaction(bronze, made, home, steps)
+
+
+def on_cluster(bronze: Path, made: Made, steps: Steps) -> Run:
+    """Measure the same on a cluster of two workers on this machine, with all its processes."""
+    with scratch() as home, stack.temporary(*CLUSTER) as (_, environment):
+        with stack.in_force(environment):
+            layout = Layout.load()
+        master = {"LAKE_MASTER": f"spark://{HOST}:{layout.lake.cluster_port}"}
+        with stack.in_force({**environment, **master}):
+            helpers = [process.pid for process in processes.of_stack(layout.state)]
+            return _compaction(bronze, made, home, steps, helpers)
+
+
+def _compaction(
+    bronze: Path, made: Made, home: Path, steps: Steps, helpers: Sequence[int] = ()
+) -> Run:
+    lakes = [{"bronze": str(bronze), "state": str(home / "lake")}]
+    samples, [said] = jobs(lakes, home, helpers)
+    for name, seconds in said["steps"].items():
+        steps.setdefault(name, []).append(seconds)
+    return _checked(samples, _kept(said), made)
 
 
 def jobs(
-    lakes: Sequence[Mapping[str, Any]], home: Path
+    lakes: Sequence[Mapping[str, Any]], home: Path, helpers: Sequence[int] = ()
 ) -> tuple[list[Sample], list[dict[str, Any]]]:
     """Run jobs over lakes in one session (`ours`); return samples, and what each job said."""
-    return watched("benchmarks.spark.ours", [json.dumps(lakes)], home)
+    return watched("benchmarks.spark.ours", [json.dumps(lakes)], home, helpers)
 
 
 def watched(
-    module: str, words: Sequence[str], home: Path
+    module: str, words: Sequence[str], home: Path, helpers: Sequence[int] = ()
 ) -> tuple[list[Sample], list[dict[str, Any]]]:
     """Run a module to its end; return samples of it, and the lines of JSON that it printed.
+
+    ``helpers`` are processes that work for it.
 
     Raises:
         TapehouseError: it failed.
@@ -75,7 +106,7 @@ def watched(
             [sys.executable, "-m", module, *words],
             cwd=ROOT, env=os.environ, stdout=subprocess.PIPE, stderr=errors,
         )  # fmt: skip
-        samples = measure.watch([process])
+        samples = measure.watch([process], helpers=helpers)
     measure.require_success(process, log)
     return samples, [json.loads(line) for line in process.stdout or ()]
 

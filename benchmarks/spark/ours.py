@@ -3,7 +3,7 @@
 Usage: ours.py LAKES, JSON: a list of {"bronze": folder, "state": folder}, which may say how many
 "objects" of each partition there are, "max_records" of a commit, and "jobs" (only compact where it
 does not). They are served one after the other in one session, whose start counts for none. Prints
-a line of JSON for each job: when it began and ended, and its summary.
+a line of JSON for each job: when it began and ended, its summary, and the seconds of each step.
 """
 
 import json
@@ -15,9 +15,12 @@ from typing import Any, Final
 
 from pyspark.sql import SparkSession
 
+from benchmarks.spark import steps
 from benchmarks.spark.folder import FolderBronze
+from infra.local.services import CLUSTER
 from ingestion import calendar, logs
 from ingestion.clock import SystemClock
+from ingestion.errors import TapehouseError
 from ingestion.settings import LakeSettings, ProjectSettings, StoreSettings
 from spark_jobs import session
 from spark_jobs.context import JobContext
@@ -25,6 +28,7 @@ from spark_jobs.jobs import compact, daily_metrics
 from spark_jobs.jobs.revise import Range
 from spark_jobs.report import JobSummary
 
+_START_S: Final = 60.0
 _MAX_RECORDS: Final = compact.MAX_RECORDS
 _JOBS: Final[dict[str, Callable[[JobContext], JobSummary]]] = {
     "compact": compact.run,
@@ -43,16 +47,29 @@ def main(lakes: list[dict[str, Any]]) -> None:
         warehouse=f"file://{state}/warehouse",
     )
     with session.running(plan) as spark:
+        _wait_for_executors(spark, plan)
         for lake in lakes:
             bronze = FolderBronze(Path(lake["bronze"]), lake.get("objects"))
             context = _context(spark, bronze, Path(lake["state"]))
             compact.MAX_RECORDS = lake.get("max_records", _MAX_RECORDS)  # type: ignore[misc]
             for job in lake.get("jobs", ["compact"]):
                 begin = time.time()
-                summary = _JOBS[job](context)
-                said = {"begin": begin, "end": time.time(), **summary.as_dict()}
+                with steps.timed() as spent:
+                    summary = _JOBS[job](context)
+                said = {"begin": begin, "end": time.time(), "steps": spent, **summary.as_dict()}
                 sys.stdout.write(json.dumps(said) + "\n")
                 sys.stdout.flush()
+
+
+def _wait_for_executors(spark: SparkSession, plan: session.SessionPlan) -> None:
+    """Wait until a cluster's executors are there: their start is the session's, not a job's."""
+    tracker = spark.sparkContext._jsc.sc().statusTracker()
+    others = len(CLUSTER) - 1 if plan.is_standalone() else 0
+    deadline = time.monotonic() + _START_S
+    while len(tracker.getExecutorInfos()) <= others:
+        if time.monotonic() > deadline:
+            raise TapehouseError(f"expected {others} executors within {_START_S} s")
+        time.sleep(0.05)
 
 
 def _context(spark: SparkSession, bronze: FolderBronze, state: Path) -> JobContext:

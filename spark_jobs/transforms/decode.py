@@ -58,6 +58,7 @@ class Verdict(NamedTuple):
 
 
 lines: Final = msgspec.json.Decoder(Line)
+_NO_LINE: Final = (UnicodeDecodeError, msgspec.MsgspecError, RecursionError)
 
 
 class Judge:
@@ -88,7 +89,7 @@ class Judge:
         """Return what a line holds: columns of ``layout`` that are not NULL."""
         try:
             record = lines.decode(line.decode())
-        except (UnicodeDecodeError, msgspec.MsgspecError, RecursionError) as error:
+        except _NO_LINE as error:
             why = f"not a bronze line: {error}"[:_DETAIL_LENGTH]
             return {"raw": text(line), "reason": "invalid_json", "detail": why}
         place = {"offset": record.offset, "kafka_timestamp": kafka_time(record.timestamp)}
@@ -96,8 +97,7 @@ class Judge:
         found = self.fields(verdict)
         if "reason" not in found:
             return place | found
-        head = {"key": record.shown_key(), "headers": bytes(record.headers).decode()}
-        return place | head | {"raw": text(line)} | found
+        return place | _shown(record, line) | found
 
     def judge(self, record: Line, topic: str) -> Verdict:
         """Return the message in a line, or the reason why it is none."""
@@ -175,6 +175,19 @@ def kafka_time(milliseconds: int) -> int | None:
 def text(line: bytes) -> str:
     """Return a line as text, whatever its bytes."""
     return line.decode(errors="replace")
+
+
+def evidence(line: bytes) -> dict[str, str | None]:
+    """Return key, headers and text of a line; only the text of one that is no bronze line."""
+    try:
+        return _shown(lines.decode(line.decode()), line)
+    except _NO_LINE:
+        return {"key": None, "headers": None, "raw": text(line)}
+
+
+def _shown(record: Line, line: bytes) -> dict[str, str | None]:
+    headers = bytes(record.headers).decode()
+    return {"key": record.shown_key(), "headers": headers, "raw": text(line)}
 
 
 def _refused(verdict: Verdict) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """One row per event: the first kept, the others told apart as duplicates and conflicts.
 
-Nearly every event_id is new and alone. Who is not is found by hashes, eight bytes a row; only
-these rows, the doubtful ones, are sorted and compared as a whole.
+Nearly every event_id is new and alone (``tally``). Only the others, the doubtful ones, come here:
+they are sorted and compared as a whole.
 """
 
 from functools import reduce
@@ -20,24 +20,9 @@ HASH: Final = "event_hash"
 _ORDER: Final = ("kafka_timestamp", "topic", "partition", "offset", "generation")
 
 
-def known_hashes(table: Table, rows: DataFrame) -> DataFrame:
-    """Return the hashes of a table's events."""
-    return rows.select(F.xxhash64(F.lit(table.name), "event_id").alias(HASH))
-
-
-def doubtful_hashes(conformed: DataFrame, known: list[DataFrame]) -> DataFrame:
-    """Return the hashes of events that are in the batch twice, or in their table already.
-
-    Args:
-        conformed: the output of ``conform``.
-        known: for each table with rows in the touched sessions, ``known_hashes`` of them.
-    """
-    batch = events(conformed).select(_hash(), F.lit(1).alias("sent"))
-    united = reduce(
-        DataFrame.unionByName, (rows.withColumn("sent", F.lit(0)) for rows in known), batch
-    )
-    counted = united.groupBy(HASH).agg(F.sum("sent").alias("sent"), F.count("*").alias("rows"))
-    return counted.where((F.col("sent") > 0) & (F.col("rows") > 1)).select(HASH)
+def hashes(events: DataFrame) -> DataFrame:
+    """Return the hashes by which ``known_events`` are found."""
+    return events.select(F.xxhash64("kind", "event_id").alias(HASH))
 
 
 def events(rows: DataFrame) -> DataFrame:
@@ -48,23 +33,6 @@ def events(rows: DataFrame) -> DataFrame:
 def refused(rows: DataFrame) -> DataFrame:
     """Return the other rows."""
     return rows.where(F.col("reason").isNotNull())
-
-
-def plain(conformed: DataFrame, hashes: DataFrame | None) -> DataFrame:
-    """Return the events whose hash is none of the doubtful ones, if there are any."""
-    if hashes is None:
-        return events(conformed)
-    return events(conformed).withColumn(HASH, _hash()).join(hashes, HASH, "left_anti").drop(HASH)
-
-
-def odd(conformed: DataFrame, hashes: DataFrame | None) -> DataFrame:
-    """Return the rows that ``plain`` leaves out."""
-    if hashes is None:
-        return refused(conformed)
-    marked = conformed.withColumn(HASH, F.when(F.col("reason").isNull(), _hash()))
-    joined = marked.join(hashes.withColumn("is_doubtful", F.lit(True)), HASH, "left").drop(HASH)
-    chosen = F.col("is_doubtful") | F.col("reason").isNotNull()
-    return joined.where(chosen).drop("is_doubtful")
 
 
 def settled(rows: DataFrame) -> DataFrame:
@@ -119,10 +87,6 @@ def classify(doubtful: DataFrame, known: list[DataFrame], model: Model) -> DataF
 
 def _destination() -> Column:
     return F.when(F.col("reason").isNull(), F.col("kind")).otherwise(REJECTS.name)
-
-
-def _hash() -> Column:
-    return F.xxhash64("kind", "event_id").alias(HASH)
 
 
 def _verdict() -> dict[str, Column]:

@@ -6,6 +6,7 @@ from typing import Any, Final, TypeAlias
 import pyarrow as pa
 
 from spark_jobs.model import Model
+from spark_jobs.schemas import Table
 
 # The stubs have a class for each type of values; here it may be any of them.
 Array: TypeAlias = Any
@@ -19,7 +20,6 @@ HEAD: Final[dict[str, pa.DataType]] = {
     "object_start": pa.int64(),
     "offset": pa.int64(),
     "kafka_timestamp": INSTANT,
-    "is_repeated": pa.bool_(),
     "kind": TEXT,
     "reason": TEXT,
     "detail": TEXT,
@@ -31,11 +31,17 @@ HEAD: Final[dict[str, pa.DataType]] = {
 _TYPES: Final[dict[str, pa.DataType]] = {
     "string": TEXT,
     "boolean": pa.bool_(),
+    "int": pa.int32(),
     "bigint": pa.int64(),
     "date": pa.date32(),
     "timestamp": INSTANT,
     "array<string>": pa.list_(TEXT),
 }
+
+
+def table_schema(table: Table) -> pa.Schema:
+    """Return a table's columns."""
+    return pa.schema([(name, arrow_type(kind)) for name, kind in table.columns.items()])
 
 
 def schema(model: Model) -> pa.Schema:

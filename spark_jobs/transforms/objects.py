@@ -1,4 +1,4 @@
-"""Bronze objects to rows, in Spark's Python workers: bytes to lines to Arrow batches.
+"""Bronze objects to columns, in Spark's Python workers: bytes to lines to Arrow's arrays.
 
 An object comes whole, as the store has it (some megabytes, compressed), and is taken apart here:
 no line of it passes through the JVM, or through a Python object of its own where it has one of the
@@ -10,7 +10,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -24,24 +23,16 @@ from spark_jobs.transforms.decode import Judge
 from spark_jobs.transforms.layout import Array
 from spark_jobs.transforms.shapes import Shape, shapes
 
-EVIDENCE: Final = pa.schema(
-    [
-        *((name, layout.HEAD[name]) for name in ("topic", "generation", "partition", "offset")),
-        *((name, layout.HEAD[name]) for name in ("key", "headers", "raw")),
-    ]
-)
 # Lines that are in memory at once, a few times over while they become columns.
 _CHUNK_BYTES: Final = 4 * 2**20
 _NEWLINE: Final = 0x0A
 _PATH: Final = re.compile(r"/([^/]+)/g=([^/]+)/p=(\d+)/(\d+)[^/]*$")
-_OFFSET: Final = r'^\{"offset":(?P<offset>[0-9]{1,18}),'
 
-Offsets = npt.NDArray[np.int64]
-NO_OFFSETS: Final[Offsets] = np.empty(0, np.int64)
+Numbers = npt.NDArray[np.int64]
 
 
 class Place(NamedTuple):
-    """The chain that an object belongs to, and the first offset of its interval."""
+    """An object: the chain that it belongs to, and the first offset of its interval."""
 
     chain: Chain
     start: int
@@ -54,53 +45,60 @@ class Place(NamedTuple):
             raise ValueError(f"expected <topic>/g=<id>/p=<partition>/<object>, found {path!r}")
         return cls(Chain(match[1], match[2], int(match[3])), int(match[4]))
 
+    def columns(self) -> dict[str, Any]:
+        """Return it in the columns of ``layout``."""
+        return {**self.chain._asdict(), "object_start": self.start}
+
+
+# Of which objects which lines, by their numbers (from 0, ascending).
+Wanted = Mapping[Place, Numbers]
+
+
+class Lines(NamedTuple):
+    """Some of an object's lines, with their numbers in it, as columns of ``layout``."""
+
+    place: Place
+    numbers: Numbers
+    lines: Array
+    columns: dict[str, Array]
+
 
 @dataclass(frozen=True)
 class Decoder:
     """Objects (path, content) to rows of ``layout``, one for each line.
 
-    ``kept`` is the part of the model whose columns come out: that of the objects' topics.
+    ``kept`` is the part of the model whose columns come out: that of the objects' topics. Where
+    lines are ``wanted``, only these come out, each with its key, headers and raw line.
     """
 
     model: Model
     kept: Model
+    wanted: Wanted | None = None
 
     def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """Decode what Spark hands over."""
-        judge, expected = Judge(self.model), layout.schema(self.kept)
-        known: dict[str, list[Shape]] = {}
-        for path, content in _objects(batches):
-            place = Place.of(path)
-            topic = place.chain.topic
-            if topic not in known:
-                known[topic] = shapes(self.model, topic)
-            seen = _Seen()
-            for lines in chunks(content):
-                for columns in _columns(lines, known[topic], judge, topic):
-                    offsets = columns["offset"]
-                    columns |= {"is_repeated": seen.again(offsets), **_here(place, len(offsets))}
-                    yield layout.batch(columns, expected)
+        expected = layout.schema(self.kept)
+        for found in decoded(batches, self.model, self.wanted):
+            shown = _evidence(found.lines) if self.wanted is not None else {}
+            here = _repeated(found.place.columns(), len(found.numbers))
+            yield layout.batch({**found.columns, **shown, **here}, expected)
 
 
-@dataclass(frozen=True)
-class Evidence:
-    """Objects (path, content) to key, headers and raw line of the offsets that are wanted."""
-
-    wanted: Mapping[Chain, Offsets]
-
-    def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        """Look the lines up in what Spark hands over."""
-        for path, content in _objects(batches):
-            chain = Place.of(path).chain
-            offsets = self.wanted.get(chain, NO_OFFSETS)
-            for lines in chunks(content):
-                rows = [_evidence(record, raw, chain) for record, raw in _lines_at(lines, offsets)]
-                yield pa.RecordBatch.from_pylist(rows, EVIDENCE)
-
-
-def offsets(values: Iterable[int]) -> Offsets:
-    """Return offsets as they are compared: in order."""
-    return np.sort(np.fromiter(values, np.int64))
+def decoded(
+    batches: Iterable[pa.RecordBatch], model: Model, wanted: Wanted | None = None
+) -> Iterator[Lines]:
+    """Yield the lines of objects (path, content), or those that are wanted of them."""
+    judge = Judge(model)
+    known: dict[str, list[Shape]] = {}
+    for path, content in _objects(batches):
+        place = Place.of(path)
+        topic = place.chain.topic
+        if topic not in known:
+            known[topic] = shapes(model, topic)
+        here = None if wanted is None else wanted[place]
+        for numbers, lines in _numbered(content, here):
+            for those, found, columns in _columns(lines, known[topic], judge, topic):
+                yield Lines(place, numbers[those], found, columns)
 
 
 def chunks(content: bytes) -> Iterator[Array]:
@@ -132,76 +130,45 @@ def _objects(batches: Iterable[pa.RecordBatch]) -> Iterator[tuple[str, bytes]]:
             yield path.as_py(), content.as_py()
 
 
+def _numbered(content: bytes, wanted: Numbers | None) -> Iterator[tuple[Numbers, Array]]:
+    first = 0
+    for lines in chunks(content):
+        numbers = np.arange(first, first + len(lines))
+        if wanted is None:
+            yield numbers, lines
+        else:
+            here = wanted[slice(*np.searchsorted(wanted, (first, first + len(lines))))]
+            if len(here):
+                yield here, lines.take(pa.array(here - first))
+        first += len(lines)
+
+
 def _columns(
     lines: Array, known: list[Shape], judge: Judge, topic: str
-) -> Iterator[dict[str, Array]]:
-    """Yield the lines' columns, those of one shape at a time, then those of all other lines."""
+) -> Iterator[tuple[Numbers, Array, dict[str, Array]]]:
+    """Yield lines, which ones, and their columns: of one shape at a time, then all others."""
+    left = np.arange(len(lines))
     for shape in known:
         matches = shape.matches(lines)
-        found = lines.filter(matches)
-        if len(found):
-            lines = lines.filter(pc.invert(matches))
-            yield shape.columns(found)
-    if len(lines):
-        yield judge.columns(lines, topic)
+        have_it = matches.to_numpy(zero_copy_only=False)
+        if have_it.all():
+            yield left, lines, shape.columns(lines)
+            return
+        if have_it.any():
+            found = lines.filter(matches)
+            yield left[have_it], found, shape.columns(found)
+            lines, left = lines.filter(pc.invert(matches)), left[~have_it]
+    yield left, lines, judge.columns(lines, topic)
 
 
-def _here(place: Place, count: int) -> dict[str, Array]:
-    here = {**place.chain._asdict(), "object_start": place.start}
-    scalars: dict[str, Any] = {n: pa.scalar(here[n], layout.HEAD[n]) for n in here}
+def _repeated(values: Mapping[str, Any], count: int) -> dict[str, Array]:
+    scalars: dict[str, Any] = {n: pa.scalar(v, layout.HEAD[n]) for n, v in values.items()}
     return {name: pa.repeat(scalar, count) for name, scalar in scalars.items()}
 
 
-class _Seen:
-    """The offsets of one object's lines so far."""
-
-    def __init__(self) -> None:
-        self._offsets = NO_OFFSETS
-
-    def again(self, values: Array) -> Array:
-        """Tell which of the next lines repeat an offset; one without offset does not."""
-        is_there = values.is_valid().to_numpy(zero_copy_only=False)
-        found = np.zeros(len(values), np.bool_)
-        found[is_there] = self._again(values.drop_null().to_numpy())
-        return pa.array(found)
-
-    def _again(self, offsets: Offsets) -> npt.NDArray[np.bool_]:
-        repeated = np.ones(len(offsets), np.bool_)
-        repeated[np.unique(offsets, return_index=True)[1]] = False
-        known, self._offsets = self._offsets, np.concatenate([self._offsets, offsets])
-        # Offsets ascend in what the lander writes: then there is nothing to compare.
-        if len(known) and len(offsets) and offsets.min() <= known.max():
-            repeated |= np.isin(offsets, known)
-        return repeated
-
-
-def _lines_at(lines: Array, offsets: Offsets) -> Iterator[tuple[decode.Line, str]]:
-    """Yield the lines with these offsets, which ascend."""
-    found = pc.struct_field(pc.extract_regex(lines, pattern=_OFFSET), "offset")
-    numbers = found.cast(layout.TEXT).cast(pa.int64())
-    near = offsets[slice(*np.searchsorted(offsets, _span(numbers)))]
-    # What begins otherwise is looked at one by one.
-    chosen = pc.or_(pc.is_in(numbers, value_set=pa.array(near)), pc.is_null(numbers))
-    for line in lines.filter(chosen).to_pylist():
-        body = line.removesuffix(b"\n")
-        try:
-            record = decode.lines.decode(body)
-        except msgspec.MsgspecError:  # no bronze line: it has no offset to be wanted by
-            continue
-        if record.offset in offsets:
-            yield record, decode.text(body)
-
-
-def _span(numbers: Array) -> tuple[int, int]:
-    known = numbers.drop_null().to_numpy()
-    return (known.min(), known.max() + 1) if len(known) else (0, 0)
-
-
-def _evidence(record: decode.Line, raw: str, chain: Chain) -> dict[str, Any]:
+def _evidence(lines: Array) -> dict[str, Array]:
+    rows = [decode.evidence(line.removesuffix(b"\n")) for line in lines.to_pylist()]
     return {
-        **chain._asdict(),
-        "offset": record.offset,
-        "key": record.shown_key(),
-        "headers": bytes(record.headers).decode(),
-        "raw": raw,
+        name: pa.array([row[name] for row in rows], layout.TEXT)
+        for name in ("key", "headers", "raw")
     }

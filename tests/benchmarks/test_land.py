@@ -65,6 +65,20 @@ def test_work_begins_after_the_first_sample() -> None:
     assert samples[0].at <= began[0] < samples[1].at
 
 
+def test_what_helpers_use_is_the_first_process_s_and_counted_once() -> None:
+    helper = subprocess.Popen([sys.executable, "-c", BUSY])
+    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(0.5)"])
+    try:
+        both = measure.watch([process], helpers=[helper.pid, helper.pid])
+    finally:
+        measure.end(helper)
+    alone = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(0.5)"])
+    without = measure.watch([alone])
+
+    assert max(sample.cpu_s for sample in both) > 2 * max(sample.cpu_s for sample in without)
+    assert max(sample.rss for sample in both) < 3 * max(sample.rss for sample in without)
+
+
 def test_a_process_is_ended_where_the_work_cannot_begin() -> None:
     process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
 

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import time
 from datetime import UTC, datetime, timedelta
 from importlib.util import find_spec
 from pathlib import Path
@@ -11,13 +12,15 @@ import pytest
 
 from benchmarks.land.measure import Run
 from benchmarks.spark import __main__ as command
-from benchmarks.spark import backlog, contenders, data, seen, stream
+from benchmarks.spark import backlog, contenders, data, seen, steps, stream
 from benchmarks.spark.folder import FolderBronze
 from ingestion.clock import rfc3339
 from ingestion.contracts import envelope
 from ingestion.contracts.topics import REALTIME
 from ingestion.errors import TapehouseError
 from ingestion.settings import ROOT
+from spark_jobs import commit
+from spark_jobs.tally import Tally
 
 TRADES = 64_000
 
@@ -123,3 +126,21 @@ def test_rows_are_related_to_the_median_of_their_base() -> None:
     rows = {row["row"]: row for row in command._related(runs, command.DUCKDB, "times_duckdb")}
     assert (rows[command.SPARK]["median"], rows[command.SPARK]["times"]) == (9.0, 3.0)
     assert (rows[command.DUCKDB]["times"], rows[command.DUCKDB]["peak_rss_mib"]) == (1.0, 2)
+
+
+def test_the_steps_of_a_compaction_are_timed_and_left_as_they_were(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(commit.Staged, "publish", lambda self: (time.sleep(0.02), self)[1])
+    monkeypatch.setattr(Tally, "of", classmethod(lambda cls, pages: (cls, pages)))
+    before = [vars(owner)[step] for owner, step in steps.STEPS.values()]
+
+    with steps.timed() as spent:
+        assert commit.Staged.publish("it") == "it"  # type: ignore[func-returns-value, arg-type]
+        assert Tally.of("pages") == (Tally, "pages")  # type: ignore[comparison-overlap, arg-type]
+        with pytest.raises(TypeError):
+            commit.stage()  # type: ignore[call-arg]
+
+    assert spent["moving main"] >= 0.02
+    assert set(spent) == {"moving main", "objects to pages", "pages to sorted files"}
+    assert [vars(owner)[step] for owner, step in steps.STEPS.values()] == before

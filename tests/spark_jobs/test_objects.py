@@ -5,6 +5,7 @@ import random
 from collections import Counter
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
 import zstandard
@@ -15,7 +16,7 @@ from spark_jobs.model import MODEL
 from spark_jobs.positions import Chain
 from spark_jobs.transforms import layout, objects
 from spark_jobs.transforms.decode import Judge
-from spark_jobs.transforms.objects import Decoder, Evidence
+from spark_jobs.transforms.objects import Decoder, Place
 from spark_jobs.transforms.shapes import shapes
 from tests.spark_jobs.folder_bronze import GENERATION, line, value_line
 from tests.spark_jobs.messages import action, bar, trade
@@ -54,7 +55,7 @@ def one_by_one(topic: str, body: bytes) -> dict[str, Any]:
     arrays = [pa.array([row.get(field.name)], field.type) for field in SCHEMA]
     found = pa.RecordBatch.from_arrays(arrays, schema=SCHEMA).to_pylist()[0]
     place = {"topic": topic, "generation": GENERATION, "partition": 3, "object_start": 0}
-    return found | place | {"is_repeated": False}
+    return found | place
 
 
 def canonical(value: dict[str, Any]) -> bytes:
@@ -99,9 +100,7 @@ def test_a_line_with_one_byte_changed_is_judged_as_it_is_alone(value: dict[str, 
 
     # Enough of both kinds: digits and letters of free fields may change, the rest may not.
     assert 20 < len(in_shape) < len(lines) / 2
-    assert [row | {"is_repeated": False} for row in found] == [
-        one_by_one(topic, body) for body in in_shape
-    ]
+    assert found == [one_by_one(topic, body) for body in in_shape]
     assert not [row for row in found if row["reason"]]
 
 
@@ -139,25 +138,10 @@ def test_every_line_of_a_large_object_is_there_once(monkeypatch: pytest.MonkeyPa
     found = decoded(REALTIME, shuffled)
 
     assert Counter(row["offset"] for row in found) == Counter(range(240))
-    assert not [row for row in found if row["is_repeated"]]
     assert {row["offset"]: row["seq"] for row in found if not row["reason"]} == {
         **{n: n for n in range(200)},
         **{n: n for n in range(200, 240) if n % 7 == 0},
     }
-
-
-def test_an_offset_that_comes_again_is_told_wherever_it_is(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(objects, "_CHUNK_BYTES", 1_500)
-    lines = [value_line(n, canonical(trade(n))) for n in range(20)]
-    lines.insert(2, value_line(1, canonical(trade(30))))
-    lines += [line(3, b""), b"{broken", b"{broken", b""]
-
-    found = decoded(REALTIME, lines)
-
-    assert Counter(row["offset"] for row in found if row["is_repeated"]) == {1: 1, 3: 1}
-    assert len(found) == len(lines)
 
 
 def test_a_last_line_without_newline_is_a_line() -> None:
@@ -170,24 +154,30 @@ def test_no_line_gives_no_row() -> None:
     assert list(Decoder(MODEL, MODEL)([batch(REALTIME, b"")])) == []
 
 
-def test_evidence_is_key_headers_and_line_of_what_was_asked_for() -> None:
-    lines = [value_line(n, trade(n), key=f"K{n}") for n in range(50)]
-    spaced = lines[7].replace(b'{"offset":7', b'{ "offset":7')
-    lines[7] = spaced
-    lines += [b"{broken", line(60, b',"value_b64":"AA=="').replace(b'"key"', b'"key_b64"')]
-    chain = Chain(REALTIME, GENERATION, 3)
-    wanted = {chain: [7, 49, 60, 99], Chain(REALTIME, "other", 3): [1]}
+def test_wanted_lines_come_with_key_headers_and_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(objects, "_CHUNK_BYTES", 3_000)
+    lines = [value_line(n, canonical(trade(n)), key=f"K{n}") for n in range(50)]
+    lines[7] = lines[7].replace(b'{"offset":7', b'{ "offset":7')
+    lines += [b"{broken \xff", line(60, b',"value_b64":"AA=="').replace(b'"key"', b'"key_b64"')]
+    lines.insert(20, lines[20])
+    place = Place(Chain(REALTIME, GENERATION, 3), 0)
+    numbers = [7, 20, 21, 50, 51, 52]
     blob = b"".join(item + b"\n" for item in lines)
-    evidence = Evidence({place: objects.offsets(some) for place, some in wanted.items()})
 
-    rows = [row for out in evidence([batch(REALTIME, blob)]) for row in out.to_pylist()]
+    decoder = Decoder(MODEL, MODEL, {place: np.array(numbers)})
+    rows = [row for out in decoder([batch(REALTIME, blob)]) for row in out.to_pylist()]
 
-    assert {row["offset"]: row["raw"] for row in rows} == {
-        7: spaced.decode(),
-        49: lines[49].decode(),
-        60: lines[-1].decode(),
+    assert Counter(row["raw"] for row in rows) == Counter(
+        lines[number].decode(errors="replace") for number in numbers
+    )
+    assert {row["offset"]: (row["seq"], row["key"], row["reason"]) for row in rows} == {
+        7: (7, "K7", None),
+        20: (20, "K20", None),
+        49: (49, "K49", None),
+        None: (None, None, "invalid_json"),
+        60: (None, "base64:AAPL", "invalid_json"),
     }
-    assert [row["key"] for row in rows] == ["K7", "K49", "base64:AAPL"]
     assert {row["headers"] for row in rows} == {
-        '[["schema","x"],["source","test"],["run_id","r1"]]'
+        '[["schema","x"],["source","test"],["run_id","r1"]]',
+        None,
     }
