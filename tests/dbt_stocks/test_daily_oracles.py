@@ -52,6 +52,7 @@ def built(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     run = subprocess.run(
         [str(Path(sys.executable).parent / "dbt"), "--no-use-colors", "build",
          "--select", *(f"+{mart}" for mart in MARTS), "--exclude-resource-type", "unit_test",
+         "--indirect-selection", "buildable",
          "--target-path", str(project.state / "dbt"), "--log-path", str(project.state / "dbt")],
         cwd=ROOT / "dbt_stocks",
         env=os.environ | {"WAREHOUSE_PATH": str(project.raw.path)},
