@@ -8,6 +8,7 @@ from ingestion.settings import ROOT
 from tests.dbt_stocks.conftest import (
     EVENING,
     HALF_DAY,
+    MARTS,
     MONDAY,
     Project,
     first_batch,
@@ -202,21 +203,23 @@ def test_the_build_s_now_is_the_latest_fetch(two_batches: Project) -> None:
 
 def test_every_row_of_gold_carries_the_published_build(two_batches: Project) -> None:
     marts = two_batches.raw.query(
-        "select table_name from duckdb_tables() where schema_name = 'gold'"
+        "select table_name from information_schema.tables where table_schema = 'gold'"
     )
 
-    models = (ROOT / "dbt_stocks/models/gold").rglob("*.sql")
-    assert {mart for (mart,) in marts} == {path.stem for path in models}
+    assert {mart for (mart,) in marts} == MARTS
     for (mart,) in marts:
         found = two_batches.raw.query(f"select distinct build_id from gold.{mart}")
         assert found == [("second",)], mart
 
 
 TABLES = (
+    "silver.silver_daily_bars", "silver.silver_daily_returns", "silver.silver_market_returns",
     "verdicts.silver_quotes_judged", "verdicts.silver_bars_judged",
     "silver.silver_trade_bars", "silver.silver_anomalies", "gold_candidate.gold_anomalies",
     "gold_candidate.daily_stock_metrics", "gold_candidate.realtime_stock_analytics",
     "gold_candidate.gold_daily_metrics", "gold_candidate.gold_candlestick",
+    "gold_candidate.gold_drawdown", "gold_candidate.fct_adjustment_factor",
+    "gold_candidate.fct_corporate_action", "gold_candidate.gold_daily_prices_adjusted",
     "gold_candidate.gold_kpi", "gold_candidate.gold_treechart",
 )  # fmt: skip
 
