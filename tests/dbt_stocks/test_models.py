@@ -180,7 +180,7 @@ def test_every_row_of_gold_carries_the_published_build(two_batches: Project) -> 
         "select table_name from duckdb_tables() where schema_name = 'gold'"
     )
 
-    assert len(marts) == 8
+    assert len(marts) == 9
     for (mart,) in marts:
         found = two_batches.raw.query(f"select distinct build_id from gold.{mart}")
         assert found == [("second",)], mart
@@ -191,6 +191,7 @@ TABLES = (
     "gold_candidate.daily_stock_metrics", "gold_candidate.realtime_stock_analytics",
     "gold_candidate.gold_daily_metrics", "gold_candidate.gold_candlestick",
     "gold_candidate.gold_kpi", "gold_candidate.gold_treechart",
+    "gold_candidate.gold_technical_indicators",
 )  # fmt: skip
 
 
