@@ -9,7 +9,7 @@ ARGS ?=
 PROVIDERS ?=
 SEEDS ?= 1000
 
-.PHONY: help setup ready up down status reset demo stream test doctor simulate lint bench-pipeline audit lock audit-self-test bench-land bench-produce bench-anomalies bench-spark check-sp500 drill drill-hour spark-cluster test-cluster drill-lake drill-stream
+.PHONY: help setup ready up down status reset demo stream test doctor simulate lint bench-pipeline audit lock audit-self-test bench-land bench-produce bench-anomalies bench-spark bench-dbt check-sp500 drill drill-hour spark-cluster test-cluster drill-lake drill-stream
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -86,6 +86,9 @@ bench-produce: ready ## Time the simulator to Kafka against the client's bare lo
 
 bench-spark: ready ## Time compaction against the same job in DuckDB and Polars, and one new object in a large lake
 	@$(RUN) benchmarks.spark $(ARGS)
+
+bench-dbt: ready ## Time dbt on 1.74 M real daily bars (where they are): full build with tests, one more session, against Polars
+	@$(RUN) benchmarks.dbt $(ARGS)
 
 check-sp500: ready ## Real daily bars (../shared/data/sp500_daily.parquet, where it is) through the lake: every value the same
 	@$(RUN) benchmarks.spark.sp500 $(ARGS)

@@ -4,7 +4,6 @@ from collections import Counter
 from datetime import timedelta
 from pathlib import Path
 
-from ingestion.settings import ROOT
 from tests.dbt_stocks.conftest import (
     EVENING,
     HALF_DAY,
@@ -221,6 +220,7 @@ TABLES = (
     "gold_candidate.gold_drawdown", "gold_candidate.fct_adjustment_factor",
     "gold_candidate.fct_corporate_action", "gold_candidate.gold_daily_prices_adjusted",
     "gold_candidate.gold_kpi", "gold_candidate.gold_treechart",
+    "gold_candidate.gold_technical_indicators",
 )  # fmt: skip
 
 
