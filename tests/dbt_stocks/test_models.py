@@ -180,10 +180,14 @@ def test_every_row_of_gold_carries_the_published_build(two_batches: Project) -> 
         "select table_name from duckdb_tables() where schema_name = 'gold'"
     )
 
-    assert len(marts) == 8
+    assert len(marts) == 12
+    filled = 0
     for (mart,) in marts:
         found = two_batches.raw.query(f"select distinct build_id from gold.{mart}")
-        assert found == [("second",)], mart
+        assert set(found) <= {("second",)}, mart
+        filled += len(found)
+    # Two bars of an instrument have no volatility, mover or correlation yet.
+    assert filled == 9
 
 
 TABLES = (
@@ -191,6 +195,7 @@ TABLES = (
     "gold_candidate.daily_stock_metrics", "gold_candidate.realtime_stock_analytics",
     "gold_candidate.gold_daily_metrics", "gold_candidate.gold_candlestick",
     "gold_candidate.gold_kpi", "gold_candidate.gold_treechart",
+    "gold_candidate.gold_market_breadth",
 )  # fmt: skip
 
 

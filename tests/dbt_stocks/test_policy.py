@@ -76,7 +76,7 @@ def seeds_of(manifest: Manifest) -> list[dict[str, Any]]:
 def test_every_mart_has_a_contract_and_the_columns_of_every_mart(manifest: Manifest) -> None:
     marts = models(manifest, "gold_candidate")
 
-    assert len(marts) == 8
+    assert len(marts) == 12
     for mart in marts:
         assert mart["config"]["contract"]["enforced"], mart["name"]
         assert set(mart["columns"]) >= MART_COLUMNS, mart["name"]
