@@ -78,6 +78,7 @@ GOLD = (
         """,  # noqa: S608
     ),
     Derived("gold.marts", "gold.gold_daily_metrics", _DAY, (_DAILY_BARS,), _EACH_BAR),
+    Derived("gold.marts", "gold.gold_drawdown", _DAY, (_DAILY_BARS,), _EACH_BAR),
     Derived("gold.marts", "gold.gold_treechart", _DAY, (_DAILY_BARS,), _EACH_BAR),
     Derived(
         "gold.marts",

@@ -22,6 +22,7 @@ from pathlib import Path
 
 import duckdb
 
+from dbt_stocks import views
 from ingestion.errors import BuildError
 
 KEEP = 5
@@ -124,6 +125,7 @@ def write_file(gold: Gold, schema: str, row: Sequence[object]) -> Path:
             )
         gold.db.execute("create table published.ops.builds as from ops.builds limit 0")
         gold.db.execute(f"insert into published.ops.builds {_PUBLISHED_ROW}", row)
+        views.create(gold.db, views.texts(gold.db, schema), "published.gold")
     finally:
         gold.db.execute("detach published")
     _durable(temporary)
@@ -145,6 +147,7 @@ def commit(gold: Gold, row: Sequence[object]) -> None:
             )
         for gone in set(_tables(gold, "gold")) - set(marts):
             gold.db.execute(f"drop table gold.{gone}")
+        views.create(gold.db, views.texts(gold.db, "gold_candidate"), "gold")
         gold.db.execute(f"insert or replace into ops.builds {_PUBLISHED_ROW}", row)
 
 

@@ -247,6 +247,7 @@ Named = int | str | Callable[[World], str]
 
 MART_KEYS: dict[str, list[Named]] = {
     "gold_daily_metrics": ["apple 2013-03-01"],
+    "gold_drawdown": ["apple 2013-03-01"],
     "gold_treechart": ["apple 2013-03-01"],
     "gold_candlestick": ["apple 1d 2013-03-01", "apple 1w 2013-02-25"],
     "gold_kpi": ["apple"],

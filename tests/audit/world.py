@@ -137,6 +137,7 @@ DERIVED = {
         "select *, window_end_at as window_1h_end from common.realtime_stock_analytics_raw"
     ),
     "gold.gold_daily_metrics": f"select {_DAY} from silver.silver_daily_bars",
+    "gold.gold_drawdown": f"select {_DAY} from silver.silver_daily_bars",
     "gold.gold_treechart": f"select {_DAY} from silver.silver_daily_bars",
     "gold.gold_candlestick": (
         f"select {_DAY}, unnest(['1d', '1w']) as candle_interval from silver.silver_daily_bars"

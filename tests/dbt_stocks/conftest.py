@@ -17,6 +17,7 @@ from tests.dbt_stocks.raw import XNYS, RawWarehouse, action, at, bar, naive, quo
 
 FRIDAY, MONDAY = date(2013, 2, 22), date(2013, 2, 25)
 HALF_DAY = date(2012, 11, 23)
+MARTS = {model.stem for model in (ROOT / "dbt_stocks/models/gold").rglob("*.sql")}
 EVENING = at(2013, 2, 27, 0, 30)  # still Tuesday the 26th in New York
 
 

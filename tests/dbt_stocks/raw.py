@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import pandas as pd
 import pyarrow as pa
 
 from ingestion import calendar
@@ -55,6 +56,10 @@ class RawWarehouse:
     def query(self, sql: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         with duckdb.connect(self.path, config={"autoinstall_known_extensions": False}) as db:
             return db.execute(sql, list(parameters)).fetchall()
+
+    def frame(self, sql: str) -> pd.DataFrame:
+        with duckdb.connect(self.path, config={"autoinstall_known_extensions": False}) as db:
+            return db.execute(sql).df()
 
     def value(self, sql: str, parameters: Sequence[object] = ()) -> Any:
         return self.query(sql, parameters)[0][0]

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from dbt_stocks import seeds
-from tests.dbt_stocks.conftest import Project
+from tests.dbt_stocks.conftest import MARTS, Project
 
 ROOT = Path(__file__).resolve().parents[2]
 IN_A_JOIN = re.compile(r"\bjoin\s+\{\{\s*(ref|source)\(", re.IGNORECASE)
@@ -76,7 +76,7 @@ def seeds_of(manifest: Manifest) -> list[dict[str, Any]]:
 def test_every_mart_has_a_contract_and_the_columns_of_every_mart(manifest: Manifest) -> None:
     marts = models(manifest, "gold_candidate")
 
-    assert len(marts) == 12
+    assert {mart["name"] for mart in marts} == MARTS
     for mart in marts:
         assert mart["config"]["contract"]["enforced"], mart["name"]
         assert set(mart["columns"]) >= MART_COLUMNS, mart["name"]

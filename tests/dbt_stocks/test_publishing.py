@@ -212,3 +212,26 @@ def test_a_reader_in_another_process_sees_the_next_build(gold_only: Project) -> 
 def test_nothing_published_is_said_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(BuildError, match="found no build yet"):
         GoldReader(tmp_path).build_id()
+
+
+def test_a_view_is_published_as_text_over_the_published_rows(gold_only: Project) -> None:
+    sql = "select distinct value, build_id from gold.doubled"
+    with opened(gold_only) as gold:
+        gold.db.execute("create table gold_candidate.mart_a as select 0 as value, '' as build_id")
+        gold.db.execute(
+            "create view gold_candidate.doubled as "
+            "select 2 * value as value, build_id from stocks_mds.gold_candidate.mart_a"
+        )
+        published(gold, 1)
+        published(gold, 2)
+        candidate(gold, 9)
+        inside = gold.db.execute(sql).fetchall()
+
+    with GoldReader(gold_only.gold) as reader:
+        found = reader.query(sql)
+    assert inside == [(4, "b2")], "neither the candidate's rows nor the build before"
+    assert found == [{"value": 4, "build_id": "b2"}]
+    with opened(gold_only) as gold:
+        gold.db.execute("drop view gold_candidate.doubled")
+        published(gold, 3)
+        assert publishing.views.texts(gold.db, "gold") == {}

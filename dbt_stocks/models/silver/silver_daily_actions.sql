@@ -19,7 +19,9 @@ ranked_dividends as (
                 {{ source_rank() }},
                 source,
                 as_of desc
-        ) as preference
+        ) as preference,
+        max(batch_id) over (partition by instrument_id, ex_date)
+            as known_batch_id
     from actions
     where is_current and action_type = 'dividend'
 ),
@@ -27,7 +29,8 @@ ranked_dividends as (
 dividends as (
     select
         ranked_dividends.*,
-        coalesce(factors.split_factor, 1) as split_factor
+        coalesce(factors.split_factor, 1) as split_factor,
+        coalesce(factors.batch_id, 0) as factor_batch_id
     from ranked_dividends
     left join factors
         on
@@ -46,7 +49,8 @@ chosen as (
         cast(null as decimal(18, 6)) as dividend_amount,
         simulated,
         ex_date,
-        as_of
+        as_of,
+        batch_id
     from splits
     union all
     select
@@ -55,7 +59,8 @@ chosen as (
         {{ as_traded('dividend_amount') }} as dividend_amount,
         simulated,
         ex_date,
-        as_of
+        as_of,
+        greatest(known_batch_id, factor_batch_id) as batch_id
     from dividends
 ),
 
@@ -65,7 +70,9 @@ by_reality as (
         *,
         min(case when simulated then 1 else 0 end) over (
             partition by instrument_id, ex_date
-        ) = 1 as is_all_simulated
+        ) = 1 as is_all_simulated,
+        max(batch_id) over (partition by instrument_id, ex_date)
+            as known_batch_id
     from chosen
 ),
 
@@ -77,7 +84,8 @@ per_session as (
         cast(coalesce(max(dividend_amount), 0) as decimal(18, 6))
             as dividend_amount,
         is_all_simulated as simulated,
-        max(as_of) as as_of
+        max(as_of) as as_of,
+        max(known_batch_id) as batch_id
     from by_reality
     where simulated = is_all_simulated
     group by instrument_id, ex_date, is_all_simulated

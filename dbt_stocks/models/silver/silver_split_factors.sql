@@ -12,28 +12,31 @@ splits as (select * from {{ ref('silver_splits') }}),
 adjusting_sources as (
     select
         instrument_id,
-        source
+        source,
+        min(batch_id) as first_batch_id
     from bars
-    where is_current and adjustment = 'split'
+    where adjustment = 'split'
     group by instrument_id, source
 ),
 
-adjusted as (
+given as (
     select
         instrument_id,
         source,
         simulated,
         session_date,
-        as_of
+        as_of,
+        0 as batch_id
     from bars
     where adjustment = 'split'
-    union
+    union all
     select
         actions.instrument_id,
         actions.source,
         actions.simulated,
         actions.ex_date as session_date,
-        actions.as_of
+        actions.as_of,
+        adjusting_sources.first_batch_id as batch_id
     from actions
     inner join adjusting_sources
         on
@@ -42,12 +45,25 @@ adjusted as (
     where actions.action_type = 'dividend'
 ),
 
+adjusted as (
+    select
+        instrument_id,
+        source,
+        simulated,
+        session_date,
+        as_of,
+        max(batch_id) as batch_id
+    from given
+    group by instrument_id, source, simulated, session_date, as_of
+),
+
 tellings as (
     select
         instrument_id,
         source,
         ex_date,
-        min(as_of) as told_at
+        min(as_of) as told_at,
+        max(batch_id) as batch_id
     from actions
     where action_type = 'split'
     group by instrument_id, source, ex_date
@@ -57,8 +73,17 @@ tellings as (
 -- adjusted for it. What is simulated happened to no real share.
 later_splits as (
     select
-        adjusted.*,
-        splits.split_ratio
+        adjusted.instrument_id,
+        adjusted.source,
+        adjusted.simulated,
+        adjusted.session_date,
+        adjusted.as_of,
+        splits.split_ratio,
+        greatest(
+            adjusted.batch_id,
+            splits.batch_id,
+            coalesce(tellings.batch_id, 0)
+        ) as batch_id
     from adjusted
     inner join splits
         on
@@ -83,7 +108,8 @@ factors as (
         session_date,
         as_of,
         -- Nine decimals: the product of ratios, without the noise of the logarithms.
-        round(exp(sum(ln(cast(split_ratio as double)))), 9) as split_factor
+        round(exp(sum(ln(cast(split_ratio as double)))), 9) as split_factor,
+        max(batch_id) as batch_id
     from later_splits
     group by instrument_id, source, simulated, session_date, as_of
 )

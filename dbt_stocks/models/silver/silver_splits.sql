@@ -15,7 +15,9 @@ ranked as (
                 {{ source_rank() }},
                 source,
                 as_of desc
-        ) as preference
+        ) as preference,
+        max(batch_id) over (partition by instrument_id, ex_date)
+            as known_batch_id
     from actions
     where is_current and action_type = 'split'
 ),
@@ -28,7 +30,8 @@ preferred as (
         ranked.simulated,
         ranked.ex_date,
         sessions.open_at,
-        ranked.as_of
+        ranked.as_of,
+        ranked.known_batch_id as batch_id
     from ranked
     inner join sessions on ranked.ex_date = sessions.session_date
     where ranked.preference = 1
