@@ -200,6 +200,7 @@ TABLES = (
     "gold_candidate.fct_corporate_action", "gold_candidate.gold_daily_prices_adjusted",
     "gold_candidate.gold_kpi", "gold_candidate.gold_treechart",
     "gold_candidate.gold_market_breadth",
+    "gold_candidate.gold_technical_indicators",
 )  # fmt: skip
 
 
