@@ -23,12 +23,6 @@ class Fault(NamedTuple):
 
 FAULTS = [
     Fault(
-        "gold/gold_daily_metrics",  # calendar days for sessions
-        "session_number\n        - lag(session_number) over",
-        "session_date\n        - lag(session_date) over",
-        "a_split_does_not_move_the_return",
-    ),
-    Fault(
         "silver/market/silver_market_clock",  # UTC's date for the session's
         "sessions.day_start_at <= clock.now_at",
         "sessions.session_date <= cast(clock.now_at as date)",
@@ -39,12 +33,6 @@ FAULTS = [
         "least(last_bars.close_at, last_bars.as_of)",
         "last_bars.close_at",
         "a_forming_bar_is_as_old_as_its_fetch",
-    ),
-    Fault(
-        "silver/market/silver_daily_changes",  # a late split reaches its own day alone
-        "and first_bars.is_adjusted",
-        "and not first_bars.is_adjusted",
-        "a_split_may_change_every_day_before_it",
     ),
     Fault(
         "silver/market/silver_month_ends",  # the last of a month though nothing traded

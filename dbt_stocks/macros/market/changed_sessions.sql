@@ -1,22 +1,22 @@
 {#-
-    What a mart of whole sessions has to compute: the sessions from the first one on of which a bar or
-    an action has arrived since, each with the last load batch that touched it. Reads the model's CTE
-    `changes` (silver_daily_changes).
+    What a mart of whole sessions has to compute: the sessions from the first one on of which a metric
+    has changed since, each with the last load batch behind it. Reads the model's CTE `metrics`
+    (gold_daily_metrics).
 -#}
 {% macro changed_sessions() -%}
     select
         session_date,
-        max(batch_id) as load_batch_id
-    from changes
-    where session_date >= {{ first_changed_session('changes') }}
+        max(load_batch_id) as load_batch_id
+    from metrics
+    where session_date >= {{ first_changed_session('metrics') }}
     group by session_date
 {%- endmacro %}
 
-{% macro first_changed_session(changes) -%}
+{% macro first_changed_session(metrics) -%}
     (
         select min(news.session_date)
-        from {{ changes }} as news
-        where news.batch_id >= {{ window_start_batch('load_batch_id') }}
+        from {{ metrics }} as news
+        where news.load_batch_id >= {{ window_start_batch('load_batch_id') }}
     )
 {%- endmacro %}
 
@@ -28,6 +28,6 @@
 {% macro forget_changed_sessions() -%}
     {%- if is_incremental() -%}
     delete from {{ this }}
-    where session_date >= {{ first_changed_session(ref('silver_daily_changes')) }}
+    where session_date >= {{ first_changed_session(ref('gold_daily_metrics')) }}
     {%- endif -%}
 {%- endmacro %}

@@ -6,7 +6,7 @@
     {%- if is_incremental() -%}
     delete from {{ this }}
     where
-        session_date >= {{ first_changed_session(ref('silver_daily_changes')) }}
+        session_date >= {{ first_changed_session(ref('gold_daily_metrics')) }}
         or session_date not in (select session_date from {{ ref('silver_month_ends') }})
     {%- endif -%}
 {%- endmacro %}

@@ -14,8 +14,6 @@ with
 
 metrics as (select * from {{ ref('gold_daily_metrics') }}),
 
-changes as (select * from {{ ref('silver_daily_changes') }}),
-
 month_ends as (select * from {{ ref('silver_month_ends') }}),
 
 sessions as (select * from {{ ref('sessions') }}),
@@ -37,10 +35,10 @@ missing_sessions as (
 batches as (
     select
         missing_sessions.session_date,
-        max(changes.batch_id) as load_batch_id
+        max(metrics.load_batch_id) as load_batch_id
     from missing_sessions
-    inner join changes
-        on missing_sessions.session_date >= changes.session_date
+    inner join metrics
+        on missing_sessions.session_date >= metrics.session_date
     group by missing_sessions.session_date
 ),
 

@@ -4,8 +4,6 @@ prices as (select * from {{ ref('silver_latest_prices') }}),
 
 metrics as (select * from {{ ref('gold_daily_metrics') }}),
 
-trends as (select * from {{ ref('silver_price_trends') }}),
-
 splits as (select * from {{ ref('silver_splits') }}),
 
 instruments as (select * from {{ ref('dim_instrument') }}),
@@ -54,9 +52,9 @@ last_bars as (
         metrics.split_ratio,
         metrics.dollar_volume_avg_20d,
         previous_bars.dollar_volume_avg_20d as dollar_volume_avg_prior_20d,
-        trends.high_52w_price / coalesce(splits_since.split_factor, 1)
+        metrics.high_52w_price / coalesce(splits_since.split_factor, 1)
             as high_52w,
-        trends.low_52w_price / coalesce(splits_since.split_factor, 1)
+        metrics.low_52w_price / coalesce(splits_since.split_factor, 1)
             as low_52w
     from prices
     inner join metrics
@@ -67,10 +65,6 @@ last_bars as (
         on
             metrics.instrument_id = previous_bars.instrument_id
             and metrics.previous_bar_date = previous_bars.session_date
-    left join trends
-        on
-            prices.instrument_id = trends.instrument_id
-            and prices.bar_session_date = trends.session_date
     left join splits_since on prices.instrument_id = splits_since.instrument_id
 ),
 

@@ -12,16 +12,15 @@ with
 
 metrics as (select * from {{ ref('gold_daily_metrics') }}),
 
-trends as (select * from {{ ref('silver_price_trends') }}),
+indicators as (select * from {{ ref('gold_technical_indicators') }}),
 
 instruments as (select * from {{ ref('dim_instrument') }}),
-
-changes as (select * from {{ ref('silver_daily_changes') }}),
 
 changed_sessions as (
     {{ changed_sessions() }}
 ),
 
+-- A mean of equal prices may differ from them in its last bit: that is not above.
 -- Who was listed then, and closed both sessions: no name of today is looked up in the past.
 members as (
     select
@@ -29,10 +28,14 @@ members as (
         instruments.sector,
         metrics.price_return_1d,
         metrics.volume_shares,
-        trends.is_above_sma_50,
-        trends.is_above_sma_200,
-        trends.is_52w_high,
-        trends.is_52w_low,
+        metrics.close_price > indicators.sma_50 * (1 + 1e-12)
+            as is_above_sma_50,
+        metrics.close_price > indicators.sma_200 * (1 + 1e-12)
+            as is_above_sma_200,
+        metrics.high_price * metrics.split_ratio > previous_bars.high_52w_price
+            as is_52w_high,
+        metrics.low_price * metrics.split_ratio < previous_bars.low_52w_price
+            as is_52w_low,
         changed_sessions.load_batch_id,
         metrics.is_final,
         metrics.simulated,
@@ -41,10 +44,14 @@ members as (
     from metrics
     inner join changed_sessions
         on metrics.session_date = changed_sessions.session_date
-    inner join trends
+    inner join indicators
         on
-            metrics.instrument_id = trends.instrument_id
-            and metrics.session_date = trends.session_date
+            metrics.instrument_id = indicators.instrument_id
+            and metrics.session_date = indicators.session_date
+    inner join metrics as previous_bars
+        on
+            metrics.instrument_id = previous_bars.instrument_id
+            and metrics.previous_bar_date = previous_bars.session_date
     inner join instruments
         on
             metrics.instrument_id = instruments.instrument_id

@@ -14,8 +14,6 @@ metrics as (select * from {{ ref('gold_daily_metrics') }}),
 
 instruments as (select * from {{ ref('dim_instrument') }}),
 
-changes as (select * from {{ ref('silver_daily_changes') }}),
-
 changed_sessions as (
     {{ changed_sessions() }}
 ),

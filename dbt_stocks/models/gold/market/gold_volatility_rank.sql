@@ -12,8 +12,6 @@ with
 
 metrics as (select * from {{ ref('gold_daily_metrics') }}),
 
-changes as (select * from {{ ref('silver_daily_changes') }}),
-
 changed_sessions as (
     {{ changed_sessions() }}
 ),
