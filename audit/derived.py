@@ -32,6 +32,10 @@ class Derived(NamedTuple):
 
 
 _DAY = "instrument_id || ' ' || session_date::varchar"
+# The exchange's day of the build's now: that of the last session whose day had begun.
+_TODAY = f"""(
+    select max(session_date) from {_SESSIONS} where day_start_at <= (
+        select max_by(as_of, started_at) from {BUILDS} where status = 'published'))"""  # noqa: S608 - constants
 _EACH_BAR = f"select {_DAY} from {_DAILY_BARS}"  # noqa: S608 - constants
 _TRADE_BAR = (
     "concat_ws(' ', symbol, source, session_date::date::varchar, {}, segment,"
@@ -116,10 +120,12 @@ GOLD = (
         "gold.marts",
         "gold.gold_kpi",
         "instrument_id",
-        (_DAILY_BARS, _QUOTES, _INSTRUMENTS),
+        (_DAILY_BARS, _QUOTES, _INSTRUMENTS, _SESSIONS, BUILDS),
         f"""
-        select instrument_id from {_INSTRUMENTS} where is_current and instrument_id in (
-            select instrument_id from {_DAILY_BARS} union select instrument_id from {_QUOTES})
+        select instrument_id from {_INSTRUMENTS}
+        where {_TODAY} between valid_from and coalesce(valid_to, date '9999-12-31')
+            and instrument_id in (
+                select instrument_id from {_DAILY_BARS} union select instrument_id from {_QUOTES})
         """,  # noqa: S608
     ),
     Derived(

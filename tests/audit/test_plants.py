@@ -452,7 +452,10 @@ PLANTS: list[tuple[str, Plant, dict[str, list[Named]]]] = [
     (
         "session removed from the seeds",
         sql("delete from reference.sessions"),
-        {"gold.marts": ["XNYS 2013-03-01"], "gold.windows": ["AAPL 2013-03-01 21:00:00"]},
+        {
+            "gold.marts": ["XNYS 2013-03-01", "apple"],
+            "gold.windows": ["AAPL 2013-03-01 21:00:00"],
+        },
     ),
     (
         "published file differs",

@@ -138,7 +138,10 @@ DERIVED = {
         f"select {_INSTRUMENT}, true as is_current, date '1980-12-12' as valid_from,"
         " null::date as valid_to"
     ),
-    "reference.sessions": "select 'XNYS' as mic, date '2013-03-01' as session_date",
+    "reference.sessions": (
+        "select 'XNYS' as mic, date '2013-03-01' as session_date,"
+        " timestamp '2013-03-01 05:00' as day_start_at"
+    ),
     "silver.silver_daily_bars": f"select distinct {_DAY} from silver.silver_bars",
     "silver.silver_daily_actions": (
         "select distinct instrument_id, ex_date as session_date"
@@ -461,9 +464,12 @@ class World:
                 "create table ops.load_ledger(target varchar, file varchar, rows bigint)"
             )
             connection.execute(
-                "create table ops.builds(build_id varchar, status varchar, started_at timestamp)"
+                "create table ops.builds(build_id varchar, status varchar, as_of timestamp,"
+                " started_at timestamp)"
             )
-            connection.execute("insert into ops.builds values ('1', 'published', ?)", [BUILT])
+            connection.execute(
+                "insert into ops.builds values ('1', 'published', '2013-03-01 21:15', ?)", [BUILT]
+            )
             for name, target in RAW.items():
                 self._load_raw(connection, name, target)
             self._load_quotes(connection)
