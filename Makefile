@@ -9,7 +9,7 @@ ARGS ?=
 PROVIDERS ?=
 SEEDS ?= 1000
 
-.PHONY: help setup ready up down status reset demo stream test doctor simulate lint bench-pipeline audit lock audit-self-test bench-land bench-produce bench-anomalies bench-spark check-sp500 drill drill-hour spark-cluster test-cluster drill-lake
+.PHONY: help setup ready up down status reset demo stream test doctor simulate lint bench-pipeline audit lock audit-self-test bench-land bench-produce bench-anomalies bench-spark check-sp500 drill drill-publish drill-hour spark-cluster test-cluster drill-lake
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -59,6 +59,9 @@ drill: ready ## The fault matrix on real brokers, store and landers, audited; ab
 
 drill-lake: ready ## The lake's jobs killed at each step, two at once, upkeep in between; compared and audited
 	@$(RUN) drill lake $(ARGS)
+
+drill-publish: ready ## Gold published fifty times under readers, ten failing; publish and rollback killed at every step
+	@$(RUN) drill publish $(ARGS)
 
 drill-hour: ready ## A market hour of failing providers and killed producers; all that was handed out is in Kafka once
 	@$(RUN) drill hour $(ARGS)

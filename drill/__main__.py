@@ -9,6 +9,7 @@ from drill.lake import command as lake
 from drill.matrix.command import run
 from drill.matrix.lander import lander
 from drill.matrix.load import load
+from drill.publish import command as publish
 from drill.simulation.command import simulate
 from ingestion import cli
 from ingestion.errors import TapehouseError
@@ -18,6 +19,7 @@ app.command()(simulate)
 app.command()(run)
 app.command("hour")(hour.play)
 app.command("lake")(lake.play)
+app.command("publish")(publish.play)
 app.command(hidden=True)(lander)
 app.command(hidden=True)(load)
 
