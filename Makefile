@@ -9,7 +9,7 @@ ARGS ?=
 PROVIDERS ?=
 SEEDS ?= 1000
 
-.PHONY: help setup ready up down status reset demo stream test doctor simulate lint bench-pipeline audit lock audit-self-test bench-land bench-produce bench-anomalies bench-spark bench-dbt check-sp500 drill drill-hour spark-cluster test-cluster drill-lake drill-stream
+.PHONY: help setup ready up down status reset demo stream test doctor simulate lint bench-pipeline audit lock audit-self-test bench-land bench-produce bench-anomalies bench-spark bench-dbt check-sp500 drill drill-publish drill-hour spark-cluster test-cluster drill-lake drill-stream
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -62,6 +62,9 @@ drill-lake: ready ## The lake's jobs killed at each step, two at once, upkeep in
 
 drill-stream: ready ## Every fault of the simulator at once, the stream killed; batch, stream and brute force compared
 	@$(RUN) drill stream $(ARGS)
+
+drill-publish: ready ## Gold published fifty times under readers, ten failing; publish and rollback killed at every step
+	@$(RUN) drill publish $(ARGS)
 
 drill-hour: ready ## A market hour of failing providers and killed producers; all that was handed out is in Kafka once
 	@$(RUN) drill hour $(ARGS)

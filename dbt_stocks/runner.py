@@ -8,24 +8,32 @@ from typing import Any
 
 from dbt.adapters.duckdb.connections import DuckDBConnectionManager
 from dbt.cli.main import dbtRunner
+from dbt.contracts.graph.manifest import Manifest
 
 from ingestion.errors import BuildError
 
 PROJECT = Path(__file__).resolve().parent
 # dbt's words for what went well; `warn` informs and stops nothing.
 _GOOD = frozenset({"success", "pass", "warn", "no-op"})
-GOLD_SCHEMA = "gold_candidate"
 
 
 @dataclass(frozen=True)
 class NodeResult:
-    """What became of one model, seed or test; ``failures`` is a failed test's row count."""
+    """What became of one model, seed or test; ``failures`` is a failed test's row count.
+
+    A test has besides: the model that it judges, its kind (``singular`` when written for its case),
+    its severity (``error`` or ``warn``), and the dimension of quality that it names itself.
+    """
 
     name: str
     kind: str
     status: str
     failures: int | None
     message: str
+    model: str = ""
+    test_kind: str = ""
+    severity: str = ""
+    dimension: str | None = None
 
     @property
     def is_bad(self) -> bool:
@@ -54,44 +62,73 @@ class Invocation:
         return sum(r.kind == kind and r.status in statuses for r in self.results)
 
 
-def invoke(
-    command: str, arguments: Sequence[str], state: Path, variables: dict[str, str]
-) -> Invocation:
-    """Run a dbt command on the whole project; logs and artifacts go below ``state``.
+class Dbt:
+    """dbt in this process, on the whole project, which is parsed once for all commands.
 
-    ``variables`` are environment variables: dbt's ``--vars`` would make it parse everything again.
-
-    Raises:
-        BuildError: dbt could not run the command at all.
+    Logs and artifacts go below ``state``. ``variables`` are environment variables: dbt's ``--vars``
+    would make it parse everything again.
     """
-    given = [
-        command,
-        *arguments,
-        *("--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT)),
-        *("--target-path", str(state / "target"), "--log-path", str(state / "logs")),
-        *("--log-level", "none", "--log-level-file", "info"),
-        # Writing the manifest twice takes a second; `dbt parse` makes it for those who need it.
-        "--no-write-json",
-    ]
-    before = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
-    try:
-        outcome = dbtRunner().invoke(given)
-    finally:
-        _close_connections()
-        _restore(before)
-    if outcome.exception is not None:
-        raise BuildError(f"dbt {command}: {_first_line(outcome.exception)}") from outcome.exception
-    return Invocation([_result(found) for found in getattr(outcome.result, "results", [])])
+
+    def __init__(self, state: Path, variables: dict[str, str]) -> None:
+        """Prepare commands; the first one parses the project."""
+        self._state = state
+        self._variables = variables
+        self._manifest: Manifest | None = None
+
+    def invoke(self, command: str, arguments: Sequence[str] = ()) -> Invocation:
+        """Run a command and return what became of each node.
+
+        Raises:
+            BuildError: dbt could not run the command at all.
+        """
+        if self._manifest is None:
+            self._manifest = self._run("parse", ())
+        found = self._run(command, arguments)
+        return Invocation([_result(one) for one in getattr(found, "results", [])])
+
+    def _run(self, command: str, arguments: Sequence[str]) -> Any:  # noqa: ANN401 - dbt's own results
+        given = [
+            command,
+            *arguments,
+            *("--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT)),
+            *("--target-path", str(self._state / "target")),
+            *("--log-path", str(self._state / "logs")),
+            *("--log-level", "none", "--log-level-file", "info"),
+            # Writing the manifest twice takes a second; `dbt parse` makes it for those who need it.
+            "--no-write-json",
+        ]
+        before = {name: os.environ.get(name) for name in self._variables}
+        os.environ.update(self._variables)
+        try:
+            outcome = dbtRunner(manifest=self._manifest).invoke(given)
+        finally:
+            _close_connections()
+            _restore(before)
+        if outcome.exception is not None:
+            said = _first_line(outcome.exception)
+            raise BuildError(f"dbt {command}: {said}") from outcome.exception
+        return outcome.result
 
 
 def _result(found: Any) -> NodeResult:  # noqa: ANN401 - dbt's result classes carry no types
+    node = found.node
+    given: dict[str, Any] = {}
+    if node.resource_type == "test":
+        # A test that stands under no model judges the first one that it names.
+        judged = getattr(node, "attached_node", None) or next(iter(node.depends_on.nodes), "")
+        given = {
+            "model": judged.rpartition(".")[2],
+            "test_kind": node.test_metadata.name if hasattr(node, "test_metadata") else "singular",
+            "severity": str(node.config.severity).lower(),
+            "dimension": node.config.meta.get("dimension"),
+        }
     return NodeResult(
-        name=found.node.name,
-        kind=str(found.node.resource_type),
+        name=node.name,
+        kind=str(node.resource_type),
         status=str(found.status),
         failures=found.failures,
         message=str(found.message or ""),
+        **given,
     )
 
 

@@ -14,7 +14,7 @@ from tests.dbt_stocks.conftest import (
     new_project,
     second_batch,
 )
-from tests.dbt_stocks.raw import GENERATION
+from tests.dbt_stocks.raw import GENERATION, at
 
 
 def counts(project: Project, sql: str) -> dict[object, int]:
@@ -211,8 +211,43 @@ def test_every_row_of_gold_carries_the_published_build(two_batches: Project) -> 
         found = two_batches.raw.query(f"select distinct build_id from gold.{mart}")
         assert set(found) <= {("second",)}, mart
         empty |= set() if found else {mart}
-    # Two bars of an instrument have no volatility, mover or correlation yet.
-    assert empty == {"gold_volatility_rank", "gold_movers", "gold_correlation_matrix"}
+    # Two bars of an instrument have no volatility, mover or correlation yet, and of one source's
+    # daily bars there is nothing to reconcile.
+    assert empty == {
+        "gold_volatility_rank", "gold_movers", "gold_correlation_matrix",
+        "gold_source_reconciliation",
+    }  # fmt: skip
+
+
+def test_what_was_known_when_is_in_the_history(two_batches: Project) -> None:
+    """Of three times of knowledge: the bar while it formed, a late one, and its correction."""
+    known = (
+        "select close_price from gold.gold_daily_bar_history where symbol = 'AAPL' "
+        "and session_date = $1 and valid_from <= $2 and (valid_to > $2 or valid_to is null)"
+    )
+    found = [
+        [float(close) for (close,) in two_batches.raw.query(known, [MONDAY, moment])]
+        for moment in (at(2013, 2, 25, 16), at(2013, 2, 25, 18), at(2013, 2, 25, 19),
+                       at(2013, 2, 26, 11), at(2013, 2, 26, 12))
+    ]  # fmt: skip
+
+    assert found == [[], [11], [11.2], [11.2], [11.5]]
+
+
+def test_freshness_is_of_the_build_s_now_and_alarms_no_replay(two_batches: Project) -> None:
+    found = two_batches.raw.query(
+        "select source, feed, status, lag_sessions, cast(checked_at as varchar) "
+        "from gold.gold_freshness order by all"
+    )
+
+    # Half past midnight UTC on the 27th: the bar of the 26th is not yet due, six hours after it.
+    now = "2013-02-27 00:30:01"
+    assert found == [
+        ("recorded", "corporate_actions", "unscheduled", 0, now),
+        ("recorded", "daily_bars", "ok", 0, now),
+        ("simulator", "quotes", "ok", 0, now),
+        ("simulator", "windows", "unscheduled", 1, now),
+    ]
 
 
 TABLES = (
@@ -226,6 +261,8 @@ TABLES = (
     "gold_candidate.gold_kpi", "gold_candidate.gold_treechart",
     "gold_candidate.gold_market_breadth",
     "gold_candidate.gold_technical_indicators",
+    "gold_candidate.gold_daily_bar_history", "gold_candidate.gold_source_reconciliation",
+    "gold_candidate.gold_freshness",
 )  # fmt: skip
 
 

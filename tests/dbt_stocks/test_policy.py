@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from dbt_stocks import seeds
+from dbt_stocks import comparison, seeds
 from tests.dbt_stocks.conftest import MARTS, Project
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -109,7 +109,11 @@ def test_gold_reads_no_bronze_but_the_lake_s_metrics(manifest: Manifest) -> None
         if ".bronze_" in parent
     }
 
-    assert read == {"bronze_daily_stock_metrics", "bronze_realtime_stock_analytics"}
+    assert read == {
+        "bronze_daily_stock_metrics",
+        "bronze_realtime_stock_analytics",
+        "bronze_test_results",
+    }
 
 
 def test_joins_name_ctes_and_models_end_in_a_bare_select(manifest: Manifest) -> None:
@@ -125,6 +129,23 @@ def test_every_source_has_freshness(manifest: Manifest) -> None:
     for source in manifest["sources"].values():
         assert source["freshness"]["warn_after"]["count"], source["name"]
         assert source["loaded_at_field"] == "loaded_at", source["name"]
+
+
+def test_the_scorecard_counts_every_data_test(manifest: Manifest, two_batches: Project) -> None:
+    wanted = [n["name"] for n in manifest["nodes"].values() if n["resource_type"] == "test"]
+    counted = two_batches.raw.query(
+        "select run_id, sum(checked), count(distinct dimension) from gold.gold_dq_scorecard "
+        "group by run_id order by run_id"
+    )
+
+    assert len(wanted) > 50
+    assert counted == [("first", len(wanted), 5), ("second", len(wanted), 5)]
+
+
+def test_row_bands_name_marts_that_there_are(manifest: Manifest) -> None:
+    marts = {mart["name"] for mart in models(manifest, "gold_candidate")}
+
+    assert comparison.bands().marts.keys() <= marts
 
 
 def test_the_seeds_are_what_the_command_would_write() -> None:
