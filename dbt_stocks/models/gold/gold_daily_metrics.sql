@@ -1,3 +1,6 @@
+{%- set instrument_bars = 'partition by instrument_id order by session_date' %}
+{%- set last_20_bars = instrument_bars ~ ' rows between 19 preceding and current row' %}
+
 with
 
 bars as (select * from {{ ref('silver_daily_bars') }}),
@@ -20,15 +23,11 @@ with_actions as (
 with_previous as (
     select
         *,
-        lag(close_price) over instrument_bars as previous_close_price,
-        lag(session_date) over instrument_bars as previous_bar_date,
-        session_number
-        - lag(session_number) over instrument_bars as n_sessions_since_previous
+        lag(close_price) over ({{ instrument_bars }}) as previous_close_price,
+        lag(session_date) over ({{ instrument_bars }}) as previous_bar_date,
+        session_number - lag(session_number) over ({{ instrument_bars }})
+            as n_sessions_since_previous
     from with_actions
-    window instrument_bars as (
-        partition by instrument_id
-        order by session_date
-    )
 ),
 
 -- The previous close on today's basis. A one-day return needs the session before: over a halt it
@@ -66,20 +65,14 @@ with_history as (
     select
         *,
         case
-            when count(return_1d_log) over last_20_bars = 20
-                then
-                    stddev_samp(return_1d_log) over last_20_bars * sqrt(252)
+            when count(return_1d_log) over ({{ last_20_bars }}) = 20
+                then stddev_samp(return_1d_log) over ({{ last_20_bars }}) * sqrt(252)
         end as volatility_20d,
         case
-            when count(*) over last_20_bars = 20
-                then avg(dollar_volume) over last_20_bars
+            when count(*) over ({{ last_20_bars }}) = 20
+                then avg(dollar_volume) over ({{ last_20_bars }})
         end as dollar_volume_avg_20d
     from with_returns
-    window last_20_bars as (
-        partition by instrument_id
-        order by session_date
-        rows between 19 preceding and current row
-    )
 ),
 
 metrics as (

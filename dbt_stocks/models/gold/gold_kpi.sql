@@ -132,7 +132,11 @@ priced as (
             as current_price,
         case
             when is_quote then quote_previous_close
-            else cast(bar_previous_close / split_ratio as decimal(18, 6))
+            else
+                cast(
+                    cast(bar_previous_close as double) / split_ratio
+                    as decimal(18, 6)
+                )
         end as previous_close_price,
         case when is_quote then quote_open else bar_open end as day_open_price,
         case when is_quote then quote_high else bar_high end as day_high_price,
