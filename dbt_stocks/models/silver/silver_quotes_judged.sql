@@ -6,6 +6,9 @@
         on_schema_change='fail',
     )
 }}
+{#- A record that an earlier batch has brought is the first one, whatever the clocks say. -#}
+{%- set same_event = 'partition by coalesce(event_id, record_id)'
+    ~ ' order by batch_id, kafka_timestamp, partition, ' ~ offset_column() %}
 
 with
 
@@ -197,17 +200,12 @@ together as (
     from checked
 ),
 
--- A record that an earlier batch has brought is the first one, whatever the clocks say.
 numbered as (
     select
         *,
-        row_number() over same_event as event_number,
-        first_value(payload_hash) over same_event as first_payload_hash
+        row_number() over ({{ same_event }}) as event_number,
+        first_value(payload_hash) over ({{ same_event }}) as first_payload_hash
     from together
-    window same_event as (
-        partition by coalesce(event_id, record_id)
-        order by batch_id, kafka_timestamp, partition, {{ offset_column() }}
-    )
 ),
 
 compared as (

@@ -79,7 +79,8 @@ compared as (
             when prices.price_kind = 'quote' then prices.previous_close_price
             else
                 cast(
-                    last_bars.previous_close_price / last_bars.split_ratio
+                    cast(last_bars.previous_close_price as double)
+                    / last_bars.split_ratio
                     as decimal(18, 6)
                 )
         end as close_before,
