@@ -453,7 +453,7 @@ PLANTS: list[tuple[str, Plant, dict[str, list[Named]]]] = [
         "session removed from the seeds",
         sql("delete from reference.sessions"),
         {
-            "gold.marts": ["XNYS 2013-03-01", "apple"],
+            "gold.marts": ["apple", "XNYS 2013-03-01"],
             "gold.windows": ["AAPL 2013-03-01 21:00:00"],
         },
     ),

@@ -5,7 +5,10 @@ SQL that Snowflake would refuse gets no rule here: that is mended in the models.
 """
 
 import json
+import re
+import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import fakesnow.arrow
@@ -30,6 +33,8 @@ NOT_EXECUTED = [
     rf"{_BEFORE}(?:create|alter|drop)\s+(?:or\s+replace\s+)?(?:warehouse|role|user)\b",
     rf"{_BEFORE}alter\s+session\b",
 ]
+_MERGE = re.compile(rf"{_BEFORE}merge\b", re.IGNORECASE)
+_ONE_MERGE = threading.Lock()
 _REFUSED = {"errno": 1003, "sqlstate": "42000"}
 _QUERIES = "/queries/v1/query-request"
 _JSON_TYPES = {
@@ -138,15 +143,21 @@ def _adapting(parse_one: Callable[[str], Expr]) -> Callable[[str], Expr]:
 def _refusing(execute: Callable[..., Any]) -> Callable[..., Any]:
     """Give the cause of every failure to the client, as the error of a statement."""
 
-    def refusing(self: FakeSnowflakeCursor, *args: Any, **kwargs: Any) -> Any:
+    def refusing(self: FakeSnowflakeCursor, command: str, *args: Any, **kwargs: Any) -> Any:
         try:
-            return execute(self, *args, **kwargs)
+            with _turn(command):
+                return execute(self, command, *args, **kwargs)
         except Error:
             raise
         except Exception as error:
             raise ProgrammingError(msg=f"{type(error).__name__}: {error}", **_REFUSED) from error
 
     return refusing
+
+
+def _turn(command: str) -> AbstractContextManager[object]:
+    """Let one MERGE run at a time: all sessions register a table of the same name for theirs."""
+    return _ONE_MERGE if _MERGE.match(command) else nullcontext()
 
 
 async def _answer(request: Request) -> JSONResponse:

@@ -2,8 +2,10 @@
 
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -63,6 +65,28 @@ def test_rows_are_merged_by_bare_names_between_begin_and_commit(
 
     with connection.cursor() as cursor:
         assert cursor.execute("select a, b from s.t order by a").fetchall() == [(1, 2), (2, 3)]
+
+
+def test_sessions_may_merge_at_once(tmp_path: Path) -> None:
+    def merge(table: str) -> None:
+        with emulator.connect() as session, session.cursor() as cursor:
+            cursor.execute("use schema many")
+            for _ in range(20):
+                cursor.execute(
+                    f"merge into many.{table} as target using many.news as source "
+                    "on source.a = target.a when matched then update set b = source.b "
+                    "when not matched then insert (a, b) values (a, b)"
+                )
+
+    tables = ("one", "two", "three", "four")
+    with process.running(tmp_path) as emulator:
+        with emulator.connect() as connection, connection.cursor() as cursor:
+            cursor.execute("create schema many")
+            cursor.execute("create table many.news as select 1 as a, 2 as b union all select 2, 3")
+            for table in tables:
+                cursor.execute(f"create table many.{table} as select 1 as a, 1 as b")
+        with ThreadPoolExecutor(len(tables)) as pool:
+            assert list(pool.map(merge, tables)) == [None] * len(tables)
 
 
 CAUSES = {
