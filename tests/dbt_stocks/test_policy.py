@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 
 from dbt_stocks import comparison, seeds
+from tests.dbt_stocks import test_models
 from tests.dbt_stocks.conftest import MARTS, Project
+from tests.dbt_stocks.random_history import MARTS as HISTORIES
 
 ROOT = Path(__file__).resolve().parents[2]
 IN_A_JOIN = re.compile(r"\bjoin\s+\{\{\s*(ref|source)\(", re.IGNORECASE)
@@ -82,6 +84,17 @@ def test_every_mart_has_a_contract_and_the_columns_of_every_mart(manifest: Manif
         assert set(mart["columns"]) >= MART_COLUMNS, mart["name"]
         undescribed = [c["name"] for c in mart["columns"].values() if not c["description"]]
         assert undescribed == [], mart["name"]
+
+
+def test_every_increment_is_compared_with_a_full_refresh(manifest: Manifest) -> None:
+    compared = {relation.rpartition(".")[2] for relation in [*test_models.TABLES, *HISTORIES]}
+    increments = {
+        model["name"]
+        for model in models(manifest)
+        if model["config"]["materialized"] == "incremental"
+    }
+
+    assert increments - compared == set()
 
 
 def test_every_description_states_the_grain(manifest: Manifest) -> None:
