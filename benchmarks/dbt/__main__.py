@@ -29,6 +29,10 @@ from pipeline.screen import Screen
 DATA: Final = ROOT.parent / "shared" / "data" / "sp500_daily.parquet"
 # The marts' own work: from daily bars to what Polars computes.
 NODES: Final = (
+    "silver_bar_actions",
+    "silver_daily_returns",
+    "silver_market_returns",
+    "fct_adjustment_factor",
     "silver_comparable_bars",
     "silver_smoothed_bars",
     "gold_daily_metrics",

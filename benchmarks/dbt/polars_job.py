@@ -15,6 +15,9 @@ import polars as pl
 _GROUP: Final = "symbol"
 _SMA: Final = (5, 10, 15, 20, 30, 50, 200)
 _EMA: Final = (12, 20, 26, 50, 200)
+_YEAR: Final = 252
+# Of fewer instruments there is no market.
+_MARKET: Final = 3
 
 
 def main(lake: Path, sessions: Path, out: Path) -> None:
@@ -49,10 +52,10 @@ def read(lake: Path, sessions: Path) -> pl.LazyFrame:
 
 
 def metrics(days: pl.LazyFrame) -> pl.LazyFrame:
-    """Add what ``gold_daily_metrics`` has: returns by the CRSP convention, volatility, volume."""
+    """Add what ``gold_daily_metrics`` has: returns by the CRSP convention, volatility, beta."""
     previous = pl.col("close").shift(1).over(_GROUP)
     number = pl.col("session_number")
-    return (
+    returns = (
         days.with_columns(
             previous_close_price=previous,
             n_sessions_since_previous=number - number.shift(1).over(_GROUP),
@@ -74,9 +77,28 @@ def metrics(days: pl.LazyFrame) -> pl.LazyFrame:
         )
         .with_columns(
             dollar_volume_avg_20d=pl.col("dollar_volume").rolling_mean(20).over(_GROUP),
-            volatility_20d=pl.col("return_1d_log").rolling_std(20).over(_GROUP) * 252**0.5,
+            **{
+                f"volatility_{n}d": pl.col("return_1d_log").rolling_std(n).over(_GROUP) * 252**0.5
+                for n in (20, 60)
+            },
         )
     )
+    return _with_beta(returns)
+
+
+def _with_beta(returns: pl.LazyFrame) -> pl.LazyFrame:
+    """Add the mean return of all instruments of a session, and each one's beta to it."""
+    own = pl.col("return_1d")
+    counted = returns.with_columns(n_market_instruments=own.count().over("session_date"))
+    compared = counted.with_columns(
+        market_return_1d=pl.when(pl.col("n_market_instruments") >= _MARKET).then(
+            own.mean().over("session_date")
+        )
+    ).with_columns(market=pl.when(own.is_not_null()).then("market_return_1d"))
+    beta = pl.rolling_cov(own, pl.col("market"), window_size=_YEAR) / pl.col("market").rolling_var(
+        _YEAR
+    )
+    return compared.with_columns(beta_252d=beta.over(_GROUP))
 
 
 def indicators(days: pl.LazyFrame) -> pl.LazyFrame:
