@@ -8,8 +8,9 @@ RUN := .venv/bin/python -m
 ARGS ?=
 PROVIDERS ?=
 SEEDS ?= 1000
+HISTORIES ?= 20
 
-.PHONY: help setup ready up down status reset demo stream test doctor simulate lint bench-pipeline audit lock audit-self-test bench-land bench-produce bench-anomalies bench-spark bench-dbt check-sp500 drill drill-publish drill-hour spark-cluster test-cluster drill-lake drill-stream
+.PHONY: help setup ready up down status reset demo stream test doctor simulate lint bench-pipeline audit lock audit-self-test bench-land bench-produce bench-anomalies bench-spark bench-dbt check-sp500 drill drill-publish drill-hour spark-cluster test-cluster test-increments drill-lake drill-stream
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -44,6 +45,9 @@ stream: ready ## Follow the trades in Kafka: windows and minute bars while they 
 # A worker that dies ends the run: another in its place leaves the dead one's group undone, and waits.
 test: ready ## Every test, with a Kafka, store, Spark and dbt of their own
 	@$(RUN) pytest -n 2 --dist loadgroup --no-loadscope-reorder --max-worker-restart 0 $(ARGS)
+
+test-increments: ready ## Late corrections over random histories: increments against a full refresh (HISTORIES=20 seeds)
+	@HISTORIES=$(HISTORIES) $(RUN) pytest tests/dbt_stocks/test_increments.py tests/dbt_stocks/test_market_increments.py $(ARGS)
 
 test-cluster: ready ## The tests of jobs that a cluster could change, on a Spark cluster of their own
 	@SPARK_TEST_CLUSTER=1 $(RUN) pytest -m cluster tests/spark_jobs $(ARGS)

@@ -11,8 +11,8 @@ import pytest
 from ingestion.settings import ROOT
 from tests.dbt_stocks.random_history import MARTS
 
-# Each takes a dozen seconds; more of them by hand.
-HISTORIES = int(os.environ.get("HISTORIES", "2"))
+# Each takes half a minute; more of them: make test-increments.
+HISTORIES = int(os.environ.get("HISTORIES", "1"))
 
 # These histories have no vendor's adjusted close and no quote.
 NEVER_GIVEN = {"close_price_vendor_adj", "quote_age_s"}

@@ -31,8 +31,8 @@ KEYS = {
 SYMBOLS = ("AAPL", "IBM", "JPM", "KO", "MSFT", "XOM")
 FIRST, LAST = date(2012, 1, 3), date(2013, 6, 28)
 SESSIONS, BATCHES = 300, 4
-# The seeds of this run; more of them: TAPEHOUSE_SEEDS=20.
-SEEDS = range(int(os.environ.get("TAPEHOUSE_SEEDS", "2")))
+# Each takes half a minute; more of them: make test-increments.
+SEEDS = range(int(os.environ.get("HISTORIES", "1")))
 
 
 def random_bars(rng: np.random.Generator) -> pd.DataFrame:
