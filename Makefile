@@ -10,10 +10,10 @@ PROVIDERS ?=
 SEEDS ?= 1000
 HISTORIES ?= 20
 
-.PHONY: help setup ready up down status reset demo stream test doctor simulate lint bench-pipeline audit lock audit-self-test bench-land bench-produce bench-anomalies bench-spark bench-dbt check-sp500 drill drill-publish drill-hour spark-cluster test-cluster test-increments drill-lake drill-stream
+.PHONY: help setup ready up down status reset demo stream test doctor simulate lint bench-pipeline audit lock audit-self-test bench-land bench-produce bench-anomalies bench-spark bench-dbt check-sp500 drill drill-publish drill-hour spark-cluster test-cluster test-increments test-sp500 drill-lake drill-stream
 
 help: ## List the commands
-	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z][a-z0-9-]*:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 setup: ## Prepare this checkout: Python environment, jars, store, credentials (minutes once, then nothing)
 	@$(PYTHON) infra/local/bootstrap.py
@@ -48,6 +48,9 @@ test: ready ## Every test, with a Kafka, store, Spark and dbt of their own
 
 test-increments: ready ## Late corrections over random histories: increments against a full refresh (HISTORIES=20 seeds)
 	@HISTORIES=$(HISTORIES) $(RUN) pytest tests/dbt_stocks/test_increments.py tests/dbt_stocks/test_market_increments.py $(ARGS)
+
+test-sp500: ready ## The daily marts' oracles on 1.74 M real daily bars too (../shared/data/sp500_daily.parquet, where it is)
+	@SP500=1 $(RUN) pytest -s tests/dbt_stocks/test_daily_oracles.py tests/dbt_stocks/test_market.py tests/dbt_stocks/test_indicators.py $(ARGS)
 
 test-cluster: ready ## The tests of jobs that a cluster could change, on a Spark cluster of their own
 	@SPARK_TEST_CLUSTER=1 $(RUN) pytest -m cluster tests/spark_jobs $(ARGS)

@@ -12,9 +12,8 @@ import pandas as pd
 
 from benchmarks.dbt import data, project
 from benchmarks.dbt.project import Project
-from ingestion.settings import ROOT
+from tests.dbt_stocks.daily_data import IS_SP500_WANTED, SP500
 
-SP500 = ROOT.parent / "shared" / "data" / "sp500_daily.parquet"
 # The recorded file has prices as traded and no splits; its adjusted close shows these.
 _RECORDED = f"""
     select
@@ -40,8 +39,8 @@ _SP500 = f"""
 
 
 def market() -> str:
-    """Return SQL of all daily bars there are: the recorded ones, and the S&P's where present."""
-    return f"{_RECORDED} union all by name {_SP500}" if SP500.is_file() else _RECORDED
+    """Return SQL of all daily bars: the recorded ones, and the S&P's where they are wanted."""
+    return f"{_RECORDED} union all by name {_SP500}" if IS_SP500_WANTED else _RECORDED
 
 
 def frame(sql: str) -> pd.DataFrame:

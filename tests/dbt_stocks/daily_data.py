@@ -4,6 +4,7 @@ Frames have symbol, session_date, open, high, low, close, volume, adj_close (the
 split_ratio (1 where none) and dividend (0 where none); prices and amounts as traded.
 """
 
+import os
 from datetime import date
 from typing import Any
 
@@ -18,6 +19,9 @@ from ingestion.sources.recorded import Recorded
 from tests.dbt_stocks.raw import BATCH, GENERATION, RawWarehouse
 
 SP500 = ROOT.parent / "shared" / "data" / "sp500_daily.parquet"
+# 1.74 M rows take minutes.
+IS_SP500_WANTED = "SP500" in os.environ and SP500.is_file()
+NO_SP500 = f"make test-sp500 compares {SP500}, where it is"
 _PRICES = ("open", "high", "low", "close", "volume", "adj_close")
 # Known 15 minutes after the latest close there is, 21:00 UTC; where a load put it is of no matter.
 _ROW = f"""

@@ -9,10 +9,9 @@ from importlib import resources
 import duckdb
 import pandas as pd
 
-from ingestion.settings import ROOT
+from tests.dbt_stocks.daily_data import SP500
 from tests.dbt_stocks.raw import BATCH, GENERATION, RawWarehouse
 
-SP500 = ROOT.parent / "shared" / "data" / "sp500_daily.parquet"
 # Splits in the recorded bars; the file holds none, its adjusted close shows them.
 RECORDED_SPLITS = [("AAPL", "2000-06-21", 2), ("AAPL", "2005-02-28", 2), ("MSFT", "2003-02-18", 2)]
 

@@ -44,8 +44,8 @@ class Built:
 
 @pytest.fixture(scope="module", params=["recorded", "sp500"])
 def built(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Built:
-    if request.param == "sp500" and not daily_data.SP500.is_file():
-        pytest.skip(f"{daily_data.SP500} is not there")
+    if request.param == "sp500" and not daily_data.IS_SP500_WANTED:
+        pytest.skip(daily_data.NO_SP500)
     frame = daily_data.recorded() if request.param == "recorded" else daily_data.sp500(LARGE_CAPS)
     project = new_project(tmp_path_factory.mktemp(request.param))
     daily_data.load(project.raw, frame)

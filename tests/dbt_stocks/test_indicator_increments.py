@@ -164,7 +164,7 @@ def _contents(made: Project) -> dict[str, dict[tuple[Any, ...], tuple[Any, ...]]
             table: {
                 row[:2]: row[2:]
                 for row in db.execute(
-                    f"select instrument_id, session_date, columns(c -> c not in "
+                    f"select instrument_id, session_date, columns(lambda c: c not in "
                     f"('instrument_id', 'session_date', 'build_id')) from {table}"
                 ).fetchall()
             }

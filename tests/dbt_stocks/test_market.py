@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from ingestion.settings import ROOT
-from tests.dbt_stocks import market_data
+from tests.dbt_stocks import daily_data, market_data
 from tests.dbt_stocks.conftest import Project, new_project
 from tests.dbt_stocks.oracles import market as oracle
 from tests.dbt_stocks.oracles.compare import assert_equal
@@ -45,8 +45,8 @@ def recorded() -> pd.DataFrame:
 
 
 def sp500() -> pd.DataFrame:
-    if not market_data.SP500.is_file():
-        pytest.skip(f"the real daily bars are not at {market_data.SP500}")
+    if not daily_data.IS_SP500_WANTED:
+        pytest.skip(daily_data.NO_SP500)
     listed = INSTRUMENTS[(INSTRUMENTS.valid_from <= FIRST) & ~(INSTRUMENTS.valid_to <= LAST)]
     return market_data.sp500(sorted(listed.symbol), str(FIRST.date()))
 

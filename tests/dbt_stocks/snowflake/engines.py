@@ -52,7 +52,7 @@ class Engines:
         return self.copy.target
 
     def build(self, build_id: str, batch: int, *arguments: str) -> None:
-        """Build and test with DuckDB, bring the batch to the emulator, build and test there."""
+        """Build and test with DuckDB, bring the batch to the emulator and build there."""
         self.duckdb.build("--build-id", build_id)
         self.copy.bring(batch)
         found = self._dbt(build_id, "build", *arguments)
@@ -129,6 +129,15 @@ def first_rows(raw: RawWarehouse) -> None:
     first_batch(raw)
     raw.offsets["stock-market-batch"] = 10_000
     _recorded(raw, _HISTORY)
+    # A second source's bars on both sides of a split, fetched after it and adjusted for it.
+    fetched = {"as_of": at(2005, 3, 1), "fetched_at": at(2005, 3, 1)}
+    raw.bars(
+        bar("AAPL", day, prices, volume, source="yahoo", adjustment="split", **fetched)
+        for day, prices, volume in (
+            (date(2005, 2, 25), ("44.81", "44.96", "44.10", "44.50"), 32_696_800),
+            (date(2005, 2, 28), ("44.68", "45.14", "43.96", "44.86"), 11_635_900),
+        )
+    )
 
 
 def second_rows(raw: RawWarehouse) -> None:

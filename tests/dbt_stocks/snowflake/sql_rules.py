@@ -27,9 +27,9 @@ Rule = Callable[[Expr], Iterator[str]]
 FUNCTIONS = frozenset(
     """
     abs avg cast coalesce concat count covar_pop covar_samp date_trunc dateadd datediff dense_rank
-    exp first_value floor greatest iff lag lead least ln lower max md5 min mod nullif parse_json
-    percent_rank rank regexp_like replace round row_number rtrim sign sqrt stddev_pop stddev_samp
-    sum to_json to_timestamp_ntz try_cast typeof upper var_samp
+    exp extract first_value floor greatest iff lag lead least ln lower max md5 min mod nullif
+    parse_json percent_rank rank regexp_like replace round row_number rtrim sign sqrt stddev_pop
+    stddev_samp sum to_json to_timestamp_ntz try_cast typeof upper var_samp
     """.split()  # noqa: SIM905 - forty quoted words would say no more
 )
 _BEFORE_PARENTHESIS = frozenset(
