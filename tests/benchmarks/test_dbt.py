@@ -87,7 +87,7 @@ def test_dbt_s_log_says_what_each_node_took(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("changed", "worst"), [("close_price", 0.0), ("close_price + 1e-6", 1e-8)])
 def test_a_value_that_differs_is_found(tmp_path: Path, changed: str, worst: float) -> None:
-    gold, theirs = tmp_path / "gold.duckdb", tmp_path / "theirs.parquet"
+    gold, theirs = tmp_path / "marts.duckdb", tmp_path / "theirs.parquet"
     _marts(gold)
     _write(theirs, f"select symbol, session_date, {changed} as close_price")
 
@@ -99,7 +99,7 @@ def test_a_value_that_differs_is_found(tmp_path: Path, changed: str, worst: floa
 
 
 def test_rows_that_one_side_lacks_are_no_comparison(tmp_path: Path) -> None:
-    gold, theirs = tmp_path / "gold.duckdb", tmp_path / "theirs.parquet"
+    gold, theirs = tmp_path / "marts.duckdb", tmp_path / "theirs.parquet"
     _marts(gold)
     _write(theirs, "select symbol, session_date + 1 as session_date, close_price")
 
