@@ -47,7 +47,7 @@ test: ready ## Every test, with a Kafka, store, Spark and dbt of their own
 	@$(RUN) pytest -n 2 --dist loadgroup --no-loadscope-reorder --max-worker-restart 0 $(ARGS)
 
 test-increments: ready ## Late corrections over random histories: increments against a full refresh (HISTORIES=20 seeds)
-	@HISTORIES=$(HISTORIES) $(RUN) pytest tests/dbt_stocks/test_increments.py tests/dbt_stocks/test_market_increments.py $(ARGS)
+	@HISTORIES=$(HISTORIES) $(RUN) pytest tests/dbt_stocks/test_increments.py tests/dbt_stocks/test_market_increments.py tests/dbt_stocks/test_indicator_increments.py $(ARGS)
 
 test-sp500: ready ## The daily marts' oracles on 1.74 M real daily bars too (../shared/data/sp500_daily.parquet, where it is)
 	@SP500=1 $(RUN) pytest -s tests/dbt_stocks/test_daily_oracles.py tests/dbt_stocks/test_market.py tests/dbt_stocks/test_indicators.py $(ARGS)

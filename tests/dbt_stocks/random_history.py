@@ -59,6 +59,8 @@ SHARES: Final = ("apple", "ibm", "microsoft", "meta-platforms", "amazon")
 # These miss sessions, or have made-up bars in them: either leaves a year without a beta, and the
 # others are to have one.
 HALTED: Final = ("ibm", "amazon")
+# So late that some averages have not begun when increments come.
+LISTED: Final = {"amazon": date(2022, 2, 1)}
 _SYMBOLS: Final = {"apple": "AAPL", "ibm": "IBM", "microsoft": "MSFT", "amazon": "AMZN"}
 _RENAMED: Final = date(2022, 6, 9)
 _BATCHES: Final = 3
@@ -98,7 +100,7 @@ class History:
         if number:
             self._late(made, number)
         for day in days:
-            for share in SHARES:
+            for share in (one for one in SHARES if LISTED.get(one, day) <= day):
                 if share in HALTED and self._random.random() < 0.02:
                     self._left_out.append((share, day))
                 else:

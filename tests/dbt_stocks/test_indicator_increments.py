@@ -3,6 +3,7 @@
 Every seed is a market of its own; all of them share one warehouse and the same few builds.
 """
 
+import os
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -18,6 +19,10 @@ from ingestion import calendar
 from tests.dbt_stocks.daily_bars import dbt, new_project
 from tests.dbt_stocks.raw import RawWarehouse, action, bar
 
+pytestmark = pytest.mark.skipif(
+    "HISTORIES" not in os.environ,
+    reason="make test-increments: test_increments.py has these tables in one history",
+)
 SEEDS = range(24)
 TABLES = (
     "silver.silver_daily_bars",

@@ -31,7 +31,10 @@ KEYS = {
 SYMBOLS = ("AAPL", "IBM", "JPM", "KO", "MSFT", "XOM")
 FIRST, LAST = date(2012, 1, 3), date(2013, 6, 28)
 SESSIONS, BATCHES = 300, 4
-# Each takes half a minute; more of them: make test-increments.
+pytestmark = pytest.mark.skipif(
+    "HISTORIES" not in os.environ,
+    reason="make test-increments: test_increments.py has these marts in one history",
+)
 SEEDS = range(int(os.environ.get("HISTORIES", "1")))
 
 
