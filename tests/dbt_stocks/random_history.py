@@ -53,6 +53,8 @@ MARTS: Final = {
 }  # fmt: skip
 # Engines sum in an order of their own; a wrong row differs by more.
 RELATIVE: Final = 1e-12
+# Differences of averages cross nought: they are as exact as the prices that they are made of.
+SCALES: Final = dict.fromkeys(("macd_line", "macd_signal", "macd_histogram"), "close_price")
 # FB was renamed to META within these sessions, and the days span more than the longest window.
 FIRST, LAST = date(2021, 4, 1), date(2022, 8, 31)
 SHARES: Final = ("apple", "ibm", "microsoft", "meta-platforms", "amazon")
@@ -181,7 +183,7 @@ def differences(one: RawWarehouse, other: RawWarehouse, mart: str) -> list[str]:
         f"{mart}.{column} of {row[: len(MARTS[mart])]}: {left!r}, at once {right!r}"
         for row, twin in zip(mine, theirs, strict=True)
         for column, left, right in zip(columns, row, twin, strict=True)
-        if not _same(left, right)
+        if not _same(left, right, _scale(column, columns, row))
     ]
 
 
@@ -194,9 +196,15 @@ def empty_columns(raw: RawWarehouse, mart: str) -> list[str]:
     ]
 
 
-def _same(left: object, right: object) -> bool:
+def _scale(column: str, columns: Sequence[str], row: tuple[Any, ...]) -> float:
+    """Return what a difference in a column is related to, besides the value itself."""
+    return float(row[columns.index(SCALES[column])]) if column in SCALES else 0.0
+
+
+def _same(left: object, right: object, scale: float) -> bool:
     if isinstance(left, float) and isinstance(right, float):
-        return math.isclose(left, right, rel_tol=RELATIVE, abs_tol=1e-15)
+        nought = max(1e-15, RELATIVE * scale)
+        return math.isclose(left, right, rel_tol=RELATIVE, abs_tol=nought)
     return left == right
 
 

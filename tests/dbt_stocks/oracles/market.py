@@ -214,7 +214,10 @@ def _with_lines(found: pd.DataFrame) -> pd.DataFrame:
 
 
 def latest(panel: Panel) -> pd.DataFrame:
-    """Return what a card shows of each instrument's last bar: the change, the volume, the year."""
+    """Return what a card shows of each instrument's last bar: the change, the volume, the year.
+
+    The year's prices are shown with six decimals, and the place is that between those shown.
+    """
     rows = []
     for name in panel.field("close"):
         high, low = panel.adjusted("high")[name].dropna(), panel.adjusted("low")[name].dropna()
@@ -223,8 +226,8 @@ def latest(panel: Panel) -> pd.DataFrame:
         traded = panel.dollar_volume[name].dropna()
         before = close.iloc[-2] / ratio.dropna().iloc[-1]
         is_full = len(high) >= YEAR
-        highest = high.tail(YEAR).max() / basis if is_full else np.nan
-        lowest = low.tail(YEAR).min() / basis if is_full else np.nan
+        highest = round(high.tail(YEAR).max() / basis, 6) if is_full else np.nan
+        lowest = round(low.tail(YEAR).min() / basis, 6) if is_full else np.nan
         rows.append(
             {
                 "instrument_id": name,
