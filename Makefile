@@ -10,7 +10,7 @@ PROVIDERS ?=
 SEEDS ?= 1000
 HISTORIES ?= 20
 
-.PHONY: help setup ready up down status reset demo stream test doctor simulate lint bench-pipeline audit lock audit-self-test bench-land bench-produce bench-anomalies bench-spark bench-dbt check-sp500 drill drill-publish drill-hour spark-cluster test-cluster test-increments test-sp500 drill-lake drill-stream
+.PHONY: help setup ready up down status reset demo stream test doctor simulate lint bench-pipeline audit lock audit-self-test bench-land bench-produce bench-anomalies bench-spark bench-dbt check-sp500 drill drill-publish drill-hour spark-cluster airflow test-cluster test-increments test-sp500 drill-lake drill-stream
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z][a-z0-9-]*:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -26,6 +26,9 @@ up: ready ## Start the local stack: Kafka, object store, lander
 
 spark-cluster: ready ## Start a Spark master and two workers on this machine (ARGS=stop ends them)
 	@$(RUN) infra.local cluster $(ARGS)
+
+airflow: ready ## Start Airflow beside the stack: UI, scheduler, dag-processor, triggerer (ARGS=stop ends it)
+	@$(RUN) infra.local airflow $(ARGS)
 
 down: ready ## Stop the local stack; data stays
 	@$(RUN) infra.local down

@@ -4,7 +4,7 @@ import hashlib
 import os
 import shutil
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self, get_args
 
@@ -12,6 +12,7 @@ from infra.local.environment import MARKER
 from ingestion.errors import SettingsError, StackError
 from ingestion.settings import (
     ROOT,
+    AirflowSettings,
     KafkaRole,
     KafkaSettings,
     LakeSettings,
@@ -38,6 +39,7 @@ class Layout:
     lake: LakeSettings
     env_file: Path
     tools: Path = TOOLS
+    airflow: AirflowSettings = field(default_factory=AirflowSettings)
 
     @classmethod
     def load(cls) -> Self:
@@ -52,6 +54,7 @@ class Layout:
             store=StoreSettings.load(),
             lake=LakeSettings.load(),
             env_file=env_file(),
+            airflow=AirflowSettings.load(),
         )
         layout.refuse_default_password()
         return layout

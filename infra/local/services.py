@@ -9,17 +9,32 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
-from infra.local import config, kafka, spark
+from infra.local import airflow, config, kafka, spark
 from infra.local.layout import DECLARATIONS, Layout, java
 from infra.local.ports import HOST
 from ingestion.errors import StackError
 from ingestion.settings import ROOT, StoreRole
 
 ServiceName = Literal[
-    "kafka", "store", "lander", "spark-master", "spark-worker-1", "spark-worker-2"
+    "kafka",
+    "store",
+    "lander",
+    "spark-master",
+    "spark-worker-1",
+    "spark-worker-2",
+    "airflow-api",
+    "airflow-scheduler",
+    "airflow-processor",
+    "airflow-triggerer",
 ]
 SERVICES: tuple[ServiceName, ...] = ("kafka", "store", "lander")
 CLUSTER: tuple[ServiceName, ...] = ("spark-master", "spark-worker-1", "spark-worker-2")
+AIRFLOW: tuple[ServiceName, ...] = (
+    "airflow-api",
+    "airflow-scheduler",
+    "airflow-processor",
+    "airflow-triggerer",
+)
 KNOWN: tuple[ServiceName, ...] = get_args(ServiceName)
 
 PROBE_TIMEOUT_S = 2.0
@@ -58,6 +73,8 @@ def service(name: ServiceName, layout: Layout) -> Service:
         return _spark_master(layout)
     if name in CLUSTER:
         return _spark_worker(layout, name)
+    if name in AIRFLOW:
+        return _airflow(layout, name)
     builders = {"kafka": _kafka, "store": _store, "lander": _lander}
     return builders[name](layout)
 
@@ -189,6 +206,20 @@ def _spark_worker(layout: Layout, name: ServiceName) -> Service:
         probe=lambda: spark.probe(layout, workers=CLUSTER.index(name)),
         files={spark.PROPERTIES: spark.configuration(layout)},
         environment=spark.environment(layout),
+    )
+
+
+def _airflow(layout: Layout, name: ServiceName) -> Service:
+    return Service(
+        name=name,
+        command=airflow.command(name),
+        probe=lambda: airflow.probe(layout, name),
+        files=airflow.files(layout),
+        ports={"AIRFLOW_PORT": layout.airflow.port} if name == AIRFLOW[0] else {},
+        # As for the lander: tasks have every setting from their service.
+        environment=airflow.environment(layout)
+        | {"TAPEHOUSE_SETTINGS_SHA256": _settings_digest(layout)},
+        stop_wait_s=30,
     )
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from infra.local import files, kafka, ports, processes, store
+from infra.local import airflow, files, kafka, ports, processes, store
 from infra.local.layout import Layout
-from infra.local.services import KNOWN, SERVICES, Service, ServiceName, health, service
+from infra.local.services import AIRFLOW, KNOWN, SERVICES, Service, ServiceName, health, service
 from infra.local.supervisor import Supervisor
 from ingestion.errors import StackError, TapehouseError
 from ingestion.settings import ROOT
@@ -83,6 +83,8 @@ class Stack:
             left = [service(name, self.layout) for name in KNOWN if name in known]
             self._supervisor.write_config(left)
             self._supervisor.reload()
+            # Airflow's workers outlive a scheduler that was killed.
+            processes.end(processes.of_services(self.layout.state, names))
             self._end_idle_supervisor()
 
     def down(self) -> None:
@@ -172,6 +174,8 @@ class Stack:
             ports.require_free(port, variable, self.layout)
         if one.name == "kafka":
             kafka.format_storage(self.layout)
+        if one.name == AIRFLOW[0]:
+            airflow.prepare(self.layout)
         self._supervisor.start_program(one.name)
 
     def _wait_until_healthy(self, one: Service, began: float) -> None:
