@@ -1,0 +1,89 @@
+"""Past sessions again: fetched, computed anew, built and published; started by hand with a range.
+
+What is known already is recognised by its event id and adds nothing, so a range may be filled
+again, and as often as one likes.
+"""
+
+from datetime import timedelta
+
+from airflow.providers.standard.operators.empty import EmptyOperator
+from airflow.sdk import DAG, TriggerRule
+
+from orchestration import context
+from orchestration.defaults import (
+    AUDIT_UNKNOWN,
+    BATCH_DAG,
+    BRONZE_READY,
+    DEFAULT_ARGS,
+    GOLD_PUBLISHED,
+    SPARK,
+    START,
+    WRITER,
+    params,
+)
+from orchestration.guard import AloneSensor
+from orchestration.operators import CommandOperator
+from orchestration.sensors import LandedSensor
+from orchestration.summary import SummaryOperator
+
+with DAG(
+    "backfill",
+    doc_md=__doc__,
+    description="A range of past sessions, from provider to gold",
+    schedule=None,
+    start_date=START,
+    catchup=False,
+    max_active_runs=1,
+    dagrun_timeout=timedelta(hours=12),
+    default_args=DEFAULT_ARGS,
+    params=params(has_range=True),
+    tags=["tapehouse", "backfill"],
+):
+    health = CommandOperator(
+        task_id="health", command=["infra.local", "status"], transient_codes=[1]
+    )
+    fetch = CommandOperator(
+        task_id="fetch", command=context.fetch, execution_timeout=timedelta(hours=6)
+    )
+    consume = LandedSensor(task_id="consume", outlets=[BRONZE_READY])
+    process = CommandOperator(task_id="process", command=["spark_jobs", "compact"], pool=SPARK)
+    recompute = CommandOperator(
+        task_id="recompute",
+        command=context.recompute,
+        pool=SPARK,
+        execution_timeout=timedelta(hours=2),
+    )
+    check_lake = CommandOperator(
+        task_id="check_lake",
+        command=["audit", "--stage", "bronze", "--stage", "lake", "--allow-behind"],
+        transient_codes=[AUDIT_UNKNOWN],
+    )
+    load = CommandOperator(task_id="load", command=["ingestion", "load"], pool=WRITER)
+    alone = AloneSensor(task_id="alone", dag_ids=[BATCH_DAG], timeout=timedelta(hours=4))
+    build = CommandOperator(
+        task_id="build",
+        command=["dbt_stocks", "build"],
+        pool=WRITER,
+        outlets=[GOLD_PUBLISHED],
+        execution_timeout=timedelta(hours=2),
+    )
+    reconcile = CommandOperator(
+        task_id="reconcile",
+        command=["audit", "--allow-behind"],
+        transient_codes=[AUDIT_UNKNOWN],
+        pool=WRITER,
+    )
+    summary = SummaryOperator(
+        task_id="summary",
+        reports={
+            **{name: name for name in ("fetch", "consume", "process", "load", "reconcile")},
+            "publish": "build",
+        },
+        pool=WRITER,
+        trigger_rule=TriggerRule.ALL_DONE,
+    )
+    complete = EmptyOperator(task_id="complete", trigger_rule=TriggerRule.NONE_FAILED)
+
+    health >> fetch >> consume >> process >> recompute >> check_lake >> load
+    load >> alone >> build >> reconcile >> summary
+    [reconcile, summary] >> complete

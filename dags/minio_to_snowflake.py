@@ -1,0 +1,58 @@
+"""Every minute: what is new in bronze quotes into the warehouse, and the gold that shows it.
+
+The warehouse is the configured one, whatever the name says. `load` takes what bronze holds beyond
+the warehouse's own ledger; `news` skips the rest where a published build has seen it all; `build`
+makes the marts of quotes in one task, tests the project and publishes. One run at a time, and none
+while the batch pipeline builds.
+"""
+
+from datetime import timedelta
+
+from airflow.providers.standard.operators.empty import EmptyOperator
+from airflow.sdk import DAG, AssetOrTimeSchedule, CronTriggerTimetable, TriggerRule
+
+from orchestration.defaults import (
+    BATCH_DAG,
+    BRONZE_READY,
+    DEFAULT_ARGS,
+    GOLD_PUBLISHED,
+    QUOTES,
+    START,
+    WRITER,
+    deadline,
+)
+from orchestration.guard import GuardedCommandOperator
+from orchestration.news import NewsOperator
+
+with DAG(
+    "minio_to_snowflake",
+    doc_md=__doc__,
+    description="New quotes to gold, every minute",
+    schedule=AssetOrTimeSchedule(
+        timetable=CronTriggerTimetable("* * * * *", timezone="UTC"), assets=[BRONZE_READY]
+    ),
+    start_date=START,
+    catchup=False,
+    max_active_runs=1,
+    dagrun_timeout=timedelta(minutes=15),
+    deadline=deadline(timedelta(minutes=5)),
+    default_args=DEFAULT_ARGS,
+    tags=["tapehouse", "minute"],
+):
+    load = GuardedCommandOperator(
+        task_id="load",
+        command=["ingestion", "load"],
+        unless_running=[BATCH_DAG],
+        pool=WRITER,
+    )
+    news = NewsOperator(task_id="news", pool=WRITER)
+    build = GuardedCommandOperator(
+        task_id="build",
+        command=["dbt_stocks", "build", "--select", QUOTES],
+        unless_running=[BATCH_DAG],
+        pool=WRITER,
+        outlets=[GOLD_PUBLISHED],
+    )
+    complete = EmptyOperator(task_id="complete", trigger_rule=TriggerRule.NONE_FAILED)
+
+    load >> news >> build >> complete

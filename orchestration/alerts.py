@@ -1,0 +1,79 @@
+"""Tell that a task has failed or a run is late: in the log, and to a webhook where there is one."""
+
+import asyncio
+import json
+import urllib.request
+from collections.abc import Mapping
+from typing import Any, Final
+
+import structlog
+from airflow.sdk import BaseHook
+from airflow.sdk.exceptions import AirflowNotFoundException
+
+CONNECTION: Final = "tapehouse_alerts"
+_TIMEOUT_S: Final = 10.0
+_REASON_CHARS: Final = 1_000
+
+Alert = dict[str, Any]
+
+
+def failed(context: Mapping[str, Any]) -> None:
+    """Tell that a task has failed: run, task, reason, link to its log."""
+    ti = context["ti"]
+    reason = " ".join(str(context.get("exception") or "unknown").split())
+    _tell(
+        {
+            "event": "task_failed",
+            "dag": ti.dag_id,
+            "run": ti.run_id,
+            "task": ti.task_id,
+            "reason": reason[:_REASON_CHARS],
+            "link": ti.log_url,
+        },
+        _webhook(),
+    )
+
+
+async def late(minutes: float, context: Mapping[str, Any] | None = None) -> None:
+    """Tell that a run has missed its deadline; Airflow calls it in the triggerer."""
+    run = (context or {}).get("dag_run") or {}
+    alert = {
+        "event": "deadline_missed",
+        "dag": run.get("dag_id"),
+        "run": run.get("dag_run_id") or run.get("run_id"),
+        "reason": f"not done {minutes:.0f} minutes after it was queued",
+    }
+    try:
+        webhook = (await BaseHook.aget_connection(CONNECTION)).password
+    except AirflowNotFoundException:
+        webhook = None
+    await asyncio.to_thread(_tell, alert, webhook)
+
+
+def _tell(alert: Alert, webhook: str | None) -> None:
+    event = alert["event"]
+    rest = {name: value for name, value in alert.items() if name != "event"}
+    structlog.get_logger("tapehouse.alerts").error(event, **rest)
+    if webhook is not None:
+        post(webhook, alert)
+
+
+def post(webhook: str, alert: Alert) -> None:
+    """Send an alert.
+
+    Raises:
+        OSError: the other side does not answer, or refuses.
+    """
+    body = json.dumps(alert).encode()
+    headers = {"Content-Type": "application/json"}
+    request = urllib.request.Request(webhook, body, headers)  # noqa: S310 - an operator's own setting
+    with urllib.request.urlopen(request, timeout=_TIMEOUT_S):  # noqa: S310 - as above
+        return
+
+
+def _webhook() -> str | None:
+    """Return the webhook's address; None where nobody has set one."""
+    try:
+        return BaseHook.get_connection(CONNECTION).password
+    except AirflowNotFoundException:
+        return None

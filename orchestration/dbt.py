@@ -1,0 +1,66 @@
+"""The dbt project as a group of tasks: one for each model, run with its tests."""
+
+from typing import Any, Final
+
+from cosmos import (
+    DbtTaskGroup,
+    ExecutionConfig,
+    ExecutionMode,
+    LoadMode,
+    ProfileConfig,
+    ProjectConfig,
+    RenderConfig,
+)
+from cosmos.constants import InvocationMode, TestBehavior, TestIndirectSelection
+
+from orchestration import manifest
+from orchestration.defaults import MODEL_TIMEOUT, WRITER
+
+PROFILE: Final = "dbt_stocks"
+TARGET: Final = "duckdb"
+
+
+def models(group_id: str = "dbt") -> DbtTaskGroup:
+    """Return the group of all models and seeds, by layer and folder, in the order of their refs.
+
+    A model's task runs the tests whose other parents come before it; those of siblings are run by
+    the gate, which tests the whole project before it publishes.
+    """
+    return DbtTaskGroup(
+        group_id=group_id,
+        project_config=ProjectConfig(
+            manifest_path=manifest.path(), project_name=PROFILE, install_dbt_deps=False
+        ),
+        profile_config=ProfileConfig(
+            profile_name=PROFILE,
+            target_name=TARGET,
+            profiles_yml_filepath=manifest.PROJECT / "profiles.yml",
+        ),
+        execution_config=ExecutionConfig(
+            execution_mode=ExecutionMode.LOCAL,
+            invocation_mode=InvocationMode.DBT_RUNNER,
+            dbt_project_path=manifest.PROJECT,
+            test_indirect_selection=TestIndirectSelection.BUILDABLE,
+        ),
+        render_config=RenderConfig(
+            load_method=LoadMode.DBT_MANIFEST,
+            test_behavior=TestBehavior.BUILD,
+            # They judge logic on fixtures and belong to the tests, not to every run.
+            exclude=["resource_type:unit_test"],
+            group_nodes_by_folder=True,
+            normalize_task_id=_name,
+            normalize_task_display_name=_name,
+            # One asset says that gold is there; one a model says no more.
+            emit_datasets=False,
+            enable_owner_inheritance=False,
+        ),
+        operator_args={
+            "pool": WRITER,
+            "execution_timeout": MODEL_TIMEOUT,
+            "callback": "orchestration.nodes.conclude",
+        },
+    )
+
+
+def _name(node: Any) -> str:  # noqa: ANN401 - Cosmos' node
+    return str(node.name)

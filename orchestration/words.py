@@ -1,0 +1,59 @@
+"""The words of commands that depend on a run: its sessions, its parameters, its id. Pure."""
+
+import hashlib
+import re
+from collections.abc import Iterable, Mapping
+from datetime import date, datetime
+from typing import Any, Final
+
+from ingestion.calendar import Calendar
+
+LAKE_JOBS: Final = ("compact", "bars", "daily-metrics", "window-metrics", "anomalies")
+# What a run of the producer may be called, and a build.
+_MAX_NAME: Final = 60
+
+
+def fetch(
+    provider: str, bounds: tuple[date | None, date | None], symbols: Iterable[str], run: str
+) -> list[str]:
+    """Return the command that asks a provider for the daily bars of some sessions."""
+    return [
+        *("ingestion", "produce", provider),
+        *_bounds(bounds),
+        *(word for symbol in symbols for word in ("--symbol", symbol)),
+        *("--run-id", run),
+    ]
+
+
+def recompute(bounds: tuple[date | None, date | None]) -> list[str]:
+    """Return the command that computes the metrics of some sessions anew."""
+    return ["spark_jobs", "run", *LAKE_JOBS[1:], *_bounds(bounds)]
+
+
+def bounds(
+    params: Mapping[str, Any], interval_start: datetime | None, calendar: Calendar
+) -> tuple[date | None, date | None]:
+    """Return the sessions that a run is about: its parameters', else its interval's, else all."""
+    start, end = (_day(params.get(name)) for name in ("start", "end"))
+    if start or end:
+        return start, end
+    session = calendar.session_of(interval_start) if interval_start else None
+    return (session.session_date, session.session_date) if session else (None, None)
+
+
+def run_name(dag_id: str, run_id: str, try_number: int) -> str:
+    """Return what a producer's run is called: told in every message, so each try has its own."""
+    name = re.sub(r"[^A-Za-z0-9]+", "-", f"{dag_id}-{run_id}").strip("-")
+    if len(name) > _MAX_NAME - 4:
+        digest = hashlib.sha256(name.encode()).hexdigest()[:8]
+        name = f"{name[: _MAX_NAME - 13]}-{digest}"
+    return f"{name}-{try_number}"
+
+
+def _bounds(bounds: tuple[date | None, date | None]) -> list[str]:
+    names = ("--start", "--end")
+    return [w for name, day in zip(names, bounds, strict=True) if day for w in (name, str(day))]
+
+
+def _day(text: str | None) -> date | None:
+    return date.fromisoformat(text) if text else None
