@@ -1,0 +1,129 @@
+"""A stack with a lander and an Airflow, in a folder of its own, and what is looked at in it."""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import duckdb
+
+from drill.airflow.client import Airflow
+from infra.local import airflow, scratch
+from infra.local.layout import Layout
+from infra.local.services import AIRFLOW, SERVICES
+from infra.local.stack import Stack
+from ingestion.errors import StackError
+from ingestion.settings import ROOT, WarehouseSettings, known
+
+DAGS: Final = {
+    *("stock_market_batch_pipeline", "stock_streaming_pipeline", "minio_to_snowflake"),
+    *("maintain_lake", "backfill"),
+}
+_PARSED_S: Final = 60.0
+# They tell of the build itself, or of when it was looked at.
+_OF_THE_BUILD: Final = ("gold_dq_scorecard",)
+
+
+class World:
+    """What a scene acts on."""
+
+    def __init__(self, layout: Layout, api: Airflow, say: Callable[[str], None]) -> None:
+        self.layout, self.api, self.say = layout, api, say
+
+    def run(self, *words: str) -> "subprocess.CompletedProcess[str]":
+        """Run a command of ours in this world.
+
+        Raises:
+            StackError: it failed.
+        """
+        done = subprocess.run(
+            [sys.executable, "-m", *words], cwd=ROOT, capture_output=True, text=True, check=False
+        )
+        if done.returncode:
+            end = " ".join((done.stdout + done.stderr).split())[-400:]
+            raise StackError(f"python -m {' '.join(words)} ended with {done.returncode}: {end}")
+        return done
+
+    def gold(self) -> dict[str, tuple[int, str]]:
+        """Return rows and a fingerprint of each published table, but of whose build it is."""
+        with duckdb.connect(self.published(), read_only=True) as db:
+            names = db.execute(
+                "select table_name from duckdb_tables() where schema_name = 'gold'"
+            ).fetchall()
+            return {name: _fingerprint(db, name) for (name,) in names if name not in _OF_THE_BUILD}
+
+    def published(self) -> Path:
+        """Return the file that readers are shown now."""
+        return (WarehouseSettings.load().published() / "current").resolve()
+
+    def digest(self) -> str:
+        """Return a digest of the published file, byte for byte."""
+        return hashlib.sha256(self.published().read_bytes()).hexdigest()
+
+    def query(self, sql: str) -> list[tuple[Any, ...]]:
+        """Ask the warehouse."""
+        with duckdb.connect(WarehouseSettings.load().file(), read_only=True) as db:
+            return db.execute(sql).fetchall()
+
+    def change(self, sql: str) -> None:
+        """Change the warehouse behind everybody's back."""
+        with duckdb.connect(WarehouseSettings.load().file()) as db:
+            db.execute(sql)
+
+    def audit(self) -> str:
+        """Reconcile every stage, and tell the verdict.
+
+        Raises:
+            StackError: there is a gap.
+        """
+        self.run("audit", "--allow-behind")
+        verdict = json.loads((self.layout.state / "audit" / "verdict.json").read_text())
+        gap = sum(row["gap"] or 0 for row in verdict["table"])
+        return f"reconciled: {verdict['verdict']}, {len(verdict['checks'])} checks, {gap} gaps"
+
+
+@contextmanager
+def opened(folder: Path, say: Callable[[str], None]) -> Iterator[World]:
+    """Start everything in a folder that is emptied before; its settings are this process's."""
+    shutil.rmtree(folder, ignore_errors=True)
+    for name in known() & os.environ.keys():
+        del os.environ[name]
+    os.environ.update(scratch.prepare(folder))
+    stack = Stack(Layout.load(), report=say)
+    try:
+        stack.up(SERVICES)
+        began = time.monotonic()
+        stack.up(AIRFLOW)
+        say(f"Airflow ready after {time.monotonic() - began:.1f} s")
+        layout = stack.layout
+        api = Airflow(airflow.url(layout), airflow.USER, layout.airflow.secret("admin_password"))
+        _wait_for_dags(api)
+        yield World(layout, api, say)
+        api.close()
+    finally:
+        stack.down()
+
+
+def _wait_for_dags(api: Airflow) -> None:
+    until = time.monotonic() + _PARSED_S
+    while not api.dags() >= DAGS:
+        if errors := api.import_errors():
+            raise StackError(errors[0])
+        if time.monotonic() >= until:
+            raise StackError(f"expected {sorted(DAGS)} within {_PARSED_S:.0f} s: {api.dags()}")
+        time.sleep(1)
+
+
+def _fingerprint(db: duckdb.DuckDBPyConnection, name: str) -> tuple[int, str]:
+    rows = f'(select * exclude (build_id) from gold."{name}")'  # noqa: S608 - a name of the catalog
+    [(count, digest)] = db.execute(
+        f"select count(*), bit_xor(hash(t))::varchar from {rows} as t"  # noqa: S608 - as above
+    ).fetchall()
+    return int(count), str(digest)
