@@ -45,8 +45,12 @@ def read(rows: DataFrame) -> Clocks:
 
 
 def moment(microseconds: int) -> datetime:
-    """Return an instant given in microseconds since 1970."""
-    return _EPOCH + timedelta(microseconds=microseconds)
+    """Return an instant given in microseconds since 1970, the earliest that a clock can tell.
+
+    What claims to have been fetched before has a clock that was never set (year 1 is what some
+    languages take for no time); before it there would be no instant to wait for late records from.
+    """
+    return _EPOCH + timedelta(microseconds=max(0, microseconds))
 
 
 def open_since(

@@ -155,3 +155,17 @@ def test_clocks_travel_as_text() -> None:
     assert clocks.decode(None) is None
     merged = clocks.merge({"a": OPEN, "b": CLOSE}, {"a": CLOSE, "c": OPEN})
     assert merged == {"a": CLOSE, "b": CLOSE, "c": OPEN}
+
+
+def test_a_fetch_at_a_time_before_all_clocks_stops_no_job(lake: Lake) -> None:
+    """Year 1 is what some languages take for no time; the contract lets it through."""
+    unset = "0001-01-01T00:00:00Z"
+    sent = lake.send_trades([trade(0) | {"fetched_at": unset}])
+    lake.compact()
+    assert lake.bars().written["trade_bars"] == 5
+    assert not lake.rows(TRADE_BARS).where("is_final").count()
+    lake.send_trades([trade(1), trade(2) | {"fetched_at": unset}], start=sent)
+    lake.compact()
+
+    assert lake.bars().written["trade_bars"] == 5
+    assert lake.windows().written["realtime_stock_analytics"] == 78
