@@ -127,3 +127,14 @@ def test_a_java_failure_is_one_line(text: str, kind: type[Exception]) -> None:
     found = failures._ours(text)
     assert type(found) is kind
     assert "\n" not in str(found)
+
+
+def test_a_python_worker_s_failure_is_its_last_line() -> None:
+    text = (
+        "\n  An exception was thrown from the Python worker. Please see the stack trace below.\n"
+        'Traceback (most recent call last):\n  File "a.py", line 1, in f\n    g()\n    ^^^\n'
+        "KeyError: 1\n\nDuring handling of the above exception, another exception occurred:\n\n"
+        'Traceback (most recent call last):\n  File "b.py", line 2, in h\n'
+        "ValueError: s3a://x: odd\n\n\tat org.apache.spark.X(Y.scala:1)\nCaused by: java.Z\n"
+    )
+    assert str(failures._ours(text)) == "ValueError: s3a://x: odd"
