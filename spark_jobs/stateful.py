@@ -32,11 +32,11 @@ class StateMemory:
     books: MapState
     minutes: MapState
 
-    def clocks(self) -> bytes | None:
+    def head(self) -> bytes | None:
         return _body(self.heads.get())
 
-    def keep_clocks(self, clocks: bytes) -> None:
-        self.heads.update((clocks,))
+    def keep_head(self, head: bytes) -> None:
+        self.heads.update((head,))
 
     def symbols(self) -> list[str]:
         return [key[0] for key in self.books.keys()]  # noqa: SIM118 - no dict
@@ -73,7 +73,7 @@ class FormingMinutes(StatefulProcessor):
     def init(self, handle: StatefulProcessorHandle) -> None:
         """Declare the state; called once for every task."""
         self._memory = StateMemory(
-            handle.getValueState("clocks", _BODY),
+            handle.getValueState("heads", _BODY),
             handle.getMapState("symbols", "symbol string", _BODY),
             handle.getMapState(
                 "trades", "symbol string, day int, segment string, minute int", _BODY

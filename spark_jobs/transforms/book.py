@@ -26,9 +26,6 @@ from spark_jobs.transforms.sitting import Arrival, Key, News, Place, Session, pl
 _DAY_US: Final = 24 * 60 * MINUTE_US
 # A local date has ended everywhere 48 hours after it began in UTC.
 _LOCAL_DATE_US: Final = 2 * _DAY_US
-# A partition from which nothing comes any more must not keep a session for ever; nor may one that
-# is read again after an outage find its session gone: Kafka keeps seven days.
-_FORGOTTEN_US: Final = 10 * _DAY_US
 
 
 class Memory(Protocol):
@@ -56,12 +53,17 @@ class Book:
     """A symbol's state during one batch; ``counts`` takes what did not become part of it.
 
     Use: ``add`` every record, then ``settle``, ``close``, ``news`` and ``save``, once each.
+    ``forgotten`` is the last day whose session is over and gone; what comes for one up to then is
+    late.
     """
 
-    def __init__(self, name: str, memory: Memory, counts: Counter[str]) -> None:
+    def __init__(
+        self, name: str, memory: Memory, counts: Counter[str], forgotten: int | None = None
+    ) -> None:
         self._name = name
         self._memory = memory
         self._counts = counts
+        self.forgotten = forgotten
         found = memory.symbol(name)
         state = _State({}, {}) if found is None else _states.decode(found)
         self._sessions, self._revisions = state.sessions, state.revisions
@@ -81,10 +83,11 @@ class Book:
     def _add_trade(self, arrival: Arrival, cut: int) -> None:
         day, trade = arrival.day, arrival.trade
         session = self._sessions.get(day)
+        gone = session is None and self.forgotten is not None and day <= self.forgotten
         if session is None:
             session = Session(arrival.open_at, arrival.close_at, [], cut, cut, {}, [])
         key = place(arrival, session)
-        if session.end(key) <= session.closed:
+        if gone or session.end(key) <= session.closed:
             self._counts["late"] += 1
             return
         self._sessions[day] = session
@@ -215,15 +218,11 @@ class Book:
                 yield News(self._name, day, session, changed_from, session.final, final)
                 session.final = max(session.final, final)
 
-    def save(self, newest_cut: int) -> None:
-        """Keep the state, without the sessions that are over.
-
-        Args:
-            newest_cut: what the source's clock closes.
-        """
-        for day in [day for day in self._sessions if self._is_over(day, newest_cut)]:
-            for key in self._sessions.pop(day).forming:
-                self._drop((day, key))
+    def save(self) -> None:
+        """Keep the state, without the sessions that are over: all their minutes are closed."""
+        for day in [day for day in self._sessions if self._is_over(day)]:
+            del self._sessions[day]
+            self.forgotten = day if self.forgotten is None else max(day, self.forgotten)
         for day, key in self._new:
             trades = _encode([*self._open[day, key].values()])
             self._memory.keep_trades(self._name, day, key, trades)
@@ -233,9 +232,8 @@ class Book:
         else:
             self._memory.drop_symbol(self._name)
 
-    def _is_over(self, day: int, newest_cut: int) -> bool:
-        over = self._sessions[day].closed >= day * _DAY_US + _LOCAL_DATE_US
-        return over or newest_cut >= day * _DAY_US + _FORGOTTEN_US
+    def _is_over(self, day: int) -> bool:
+        return self._sessions[day].closed >= day * _DAY_US + _LOCAL_DATE_US
 
     def _trades(self, where: Place) -> dict[str, Trade]:
         if where not in self._open:

@@ -5,6 +5,10 @@ A symbol's records stay in one partition, so that its clock says how far the sym
 also while a backlog is read at different speeds; the newest of the clocks is the source's. Both are
 the data's own time: a replay behaves as the day did, and one source's does not touch another's.
 
+A session is forgotten when its own partitions' clocks have passed its day, never by another's:
+what were told of it once its trades are gone would take the place of what all of them gave. Of each
+symbol the last session forgotten is remembered, so that none begins anew.
+
 All is a function of the state before and the batch: the same batch again gives the same rows.
 """
 
@@ -29,12 +33,19 @@ Clocks = Mapping[int, int]
 class Memory(book.Memory, Protocol):
     """Where a share's state lies."""
 
-    def clocks(self) -> bytes | None: ...
-    def keep_clocks(self, clocks: bytes) -> None: ...
+    def head(self) -> bytes | None: ...
+    def keep_head(self, head: bytes) -> None: ...
     def symbols(self) -> list[str]: ...
 
 
-_clocks = msgspec.msgpack.Decoder(dict[int, int])
+class _Head(msgspec.Struct, array_like=True):
+    """A share's clocks, and by symbol the last day whose session has been forgotten."""
+
+    clocks: dict[int, int]
+    forgotten: dict[str, int]
+
+
+_heads = msgspec.msgpack.Decoder(_Head)
 
 
 class Share:
@@ -55,34 +66,40 @@ class Share:
         The order of records within a batch makes no difference, but for which of two with one
         event_id is the first: the one with the lower offset.
         """
-        known = self._memory.clocks()
-        before = {} if known is None else _clocks.decode(known)
+        known = self._memory.head()
+        head = _Head({}, {}) if known is None else _heads.decode(known)
+        before = head.clocks
         after = before | {p: max(at, before.get(p, _NEVER)) for p, at in clocks.items()}
         if not after:
             return
-        books = self._books(arrivals, self._cuts(before))
+        books = self._books(arrivals, self._cuts(before), head.forgotten)
         if self._ticks(before) != self._ticks(after):
             # Everyone's minutes may close or become final now, not only those that have news.
             others = (name for name in self._memory.symbols() if name not in books)
-            books |= {name: self._book(name) for name in others}
+            books |= {name: self._book(name, head.forgotten) for name in others}
         cuts = self._cuts(after)
         for one in books.values():
             one.settle()
             one.close(cuts)
             yield from one.news(max(cuts.values()))
-            one.save(max(cuts.values()))
-        self._memory.keep_clocks(msgspec.msgpack.encode(after))
+            one.save()
+        forgotten = head.forgotten | {
+            name: one.forgotten for name, one in books.items() if one.forgotten is not None
+        }
+        self._memory.keep_head(msgspec.msgpack.encode(_Head(after, forgotten)))
 
-    def _books(self, arrivals: Iterable[Arrival], cuts: Clocks) -> dict[str, Book]:
+    def _books(
+        self, arrivals: Iterable[Arrival], cuts: Clocks, forgotten: Mapping[str, int]
+    ) -> dict[str, Book]:
         books = {}
         for name, mine in groupby(sorted(arrivals, key=_place), lambda arrival: arrival.symbol):
-            books[name] = self._book(name)
+            books[name] = self._book(name, forgotten)
             for arrival in mine:
                 books[name].add(arrival, cuts.get(arrival.trade.partition, _NEVER))
         return books
 
-    def _book(self, name: str) -> Book:
-        return Book(name, self._memory, self.counts)
+    def _book(self, name: str, forgotten: Mapping[str, int]) -> Book:
+        return Book(name, self._memory, self.counts, forgotten.get(name))
 
     def _cuts(self, clocks: Clocks) -> dict[int, int]:
         return {partition: at - self._lateness for partition, at in clocks.items()}

@@ -33,15 +33,15 @@ class Dictionaries:
     """``forming.Memory`` in dictionaries."""
 
     def __init__(self) -> None:
-        self.head: bytes | None = None
+        self.kept: bytes | None = None
         self.books: dict[str, bytes] = {}
         self.minutes: dict[tuple[str, int, Key], bytes] = {}
 
-    def clocks(self) -> bytes | None:
-        return self.head
+    def head(self) -> bytes | None:
+        return self.kept
 
-    def keep_clocks(self, clocks: bytes) -> None:
-        self.head = clocks
+    def keep_head(self, head: bytes) -> None:
+        self.kept = head
 
     def symbols(self) -> list[str]:
         return [*self.books]
@@ -393,15 +393,33 @@ def test_a_session_is_forgotten_when_its_day_is_over_and_does_not_come_back() ->
     assert [*stream.memory.books] == ["NEW"]
 
 
-@pytest.mark.parametrize(("days", "left"), [(5, ["OLD", "NEW"]), (11, ["NEW"])])
-def test_a_partition_that_has_fallen_silent_keeps_its_sessions_for_ten_days(
-    days: int, left: list[str]
-) -> None:
+@pytest.mark.parametrize("days", [5, 11, 1000])
+def test_another_partition_s_clock_takes_no_session_away(days: int) -> None:
+    first = [sent(1, at(0), 10, partition=1), sent(2, at(0.5), 12, partition=1)]
+    then = [sent(3, at(0.7), 11, partition=1), sent(4, at(3), 11, partition=1)]
     stream = Stream()
-    stream.take(sent(1, at(0), symbol="OLD", partition=1))
-    stream.take(sent(2, OPEN + timedelta(days=days), symbol="NEW", **opened(days)))
-    assert [*stream.memory.books] == left
-    assert {key[0] for key in stream.memory.minutes} == {*left}
+    stream.take(*first)
+    stream.take(sent(5, OPEN + timedelta(days=days), symbol="NEW", **opened(days)))
+    stream.take(clock=OPEN + timedelta(days=days + 1))
+
+    stream.take(*then)
+
+    assert almost_equal(stream.minutes(), whole([*first, *then]))
+    assert not stream.counts
+
+
+def test_a_session_that_was_forgotten_does_not_begin_anew_in_a_partition_that_lags() -> None:
+    stream = Stream()
+    stream.take(sent(1, at(0), symbol="OLD"))
+    stream.take(sent(2, OPEN + timedelta(days=5), symbol="NEW", **opened(5)))
+
+    told = stream.take(sent(3, at(0.5), symbol="OLD", partition=1))
+
+    assert told == []
+    assert stream.counts == {"late": 1}
+    # A later one does.
+    (told_then,) = stream.take(sent(4, at(24 * 60), symbol="OLD", partition=1, **opened(1)))
+    assert told_then.day == DAY + 1
 
 
 def test_the_same_batch_over_the_same_state_tells_the_same() -> None:
@@ -435,4 +453,4 @@ def test_absurd_trades_enter_no_minute_until_corrected(price: float, size: float
 def test_a_batch_without_events_does_nothing() -> None:
     stream = Stream()
     assert stream.take() == []
-    assert stream.memory.head is None
+    assert stream.memory.kept is None
