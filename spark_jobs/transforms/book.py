@@ -21,6 +21,7 @@ from spark_jobs.transforms.moments import (
     nothing,
     roots_of,
 )
+from spark_jobs.transforms.roots import CORRECTED_WITHIN_DAYS
 from spark_jobs.transforms.sitting import Arrival, Key, News, Place, Session, place
 
 _DAY_US: Final = 24 * 60 * MINUTE_US
@@ -139,8 +140,9 @@ class Book:
         return {day: newest(self._about(day)) for day in self._sessions}
 
     def _about(self, day: int) -> dict[str, Revision]:
-        """Return what may change a session's trades: it is stamped in that session or later."""
-        return {name: one for name, one in self._revisions.items() if one.day >= day}
+        """Return what may change a session's trades, by the day that it is stamped in."""
+        until = day + CORRECTED_WITHIN_DAYS
+        return {name: one for name, one in self._revisions.items() if day <= one.day <= until}
 
     def _holding(self, day: int, ids: Collection[str | None]) -> set[Key]:
         """Return the forming minutes of a session that hold one of these trades."""
@@ -207,7 +209,7 @@ class Book:
 
     def _awaits(self, name: str, stamped: int) -> bool:
         """Return whether a revision's trade is in a minute that forms."""
-        days = [day for day in self._sessions if day <= stamped]
+        days = [d for d in self._sessions if d <= stamped <= d + CORRECTED_WITHIN_DAYS]
         return any(self._holding(day, {roots_of(self._about(day))[name]}) for day in days)
 
     def news(self, final: int) -> Iterator[News]:
