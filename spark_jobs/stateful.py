@@ -67,8 +67,9 @@ def _body(row: tuple[Any, ...] | None) -> bytes | None:
 class FormingMinutes(StatefulProcessor):
     """Packets to the minutes of the sessions that have news, and one row of counts a share."""
 
-    def __init__(self, lateness: timedelta) -> None:
+    def __init__(self, lateness: timedelta, headless: frozenset[int]) -> None:
         self._lateness_us = lateness // timedelta(microseconds=1)
+        self._headless = headless
 
     def init(self, handle: StatefulProcessorHandle) -> None:
         """Declare the state; called once for every task."""
@@ -92,7 +93,7 @@ class FormingMinutes(StatefulProcessor):
             for frame in rows
             for part in zip(frame["clocks"], frame["counts"], frame["arrivals"], strict=True)
         )
-        share = Share(self._memory, self._lateness_us)
+        share = Share(self._memory, self._lateness_us, self._headless)
         counts = Counter(packet.counts)
         for told in share.take(packet.arrivals, packet.clocks):
             counts["sessions"] += 1

@@ -12,6 +12,7 @@ import pytest
 from spark_jobs.transforms.forming import Share
 from spark_jobs.transforms.minutes import CLOSING, OPENING, POST, PRE, REGULAR
 from spark_jobs.transforms.moments import Trade
+from spark_jobs.transforms.packets import Reading
 from spark_jobs.transforms.sitting import Arrival, Key, News
 
 OPEN = datetime(2013, 2, 28, 14, 30, tzinfo=UTC)
@@ -68,20 +69,23 @@ class Dictionaries:
 class Stream:
     """Batches one after the other over one memory, and what they told."""
 
-    def __init__(self) -> None:
+    def __init__(self, headless: frozenset[int] = frozenset()) -> None:
+        self.headless = headless
         self.memory = Dictionaries()
         self.counts: Counter[str] = Counter()
         self.told: list[News] = []
         self._offset = 0
 
     def take(self, *arrivals: Arrival, clock: datetime | None = None) -> list[News]:
-        clocks: dict[int, int] = {}
+        clocks: dict[int, Reading] = {}
         for one in arrivals:
             trade = one.trade
-            clocks[trade.partition] = max(trade.fetched, clocks.get(trade.partition, 0))
+            shown = Reading(trade.fetched, trade.offset, trade.fetched)
+            clocks[trade.partition] = shown.joined(clocks.get(trade.partition, shown))
         if clock is not None:
-            clocks[0] = max(us(clock), clocks.get(0, 0))
-        share = Share(self.memory, LATENESS)
+            shown = Reading(us(clock), 10**9, us(clock))
+            clocks[0] = shown.joined(clocks.get(0, shown))
+        share = Share(self.memory, LATENESS, self.headless)
         told = [*share.take(arrivals, clocks)]
         self.counts += share.counts
         self.told += told
@@ -261,8 +265,8 @@ def test_a_correction_waits_for_its_trade_and_a_late_one_is_counted() -> None:
     assert stream.counts == {"unmatched": 2}
 
 
-@pytest.mark.parametrize(("day", "close"), [(DAY - 1, 10), (DAY, 12), (DAY + 1, 12)])
-def test_a_correction_is_stamped_in_its_trade_s_session_or_later(day: int, close: int) -> None:
+@pytest.mark.parametrize(("day", "close"), [(DAY - 1, 10), (DAY, 12), (DAY + 7, 12), (DAY + 8, 10)])
+def test_a_correction_is_stamped_in_its_trade_s_session_or_days_later(day: int, close: int) -> None:
     stream = Stream()
     stream.take(
         sent(1, at(0)),
@@ -420,6 +424,23 @@ def test_a_session_that_was_forgotten_does_not_begin_anew_in_a_partition_that_la
     # A later one does.
     (told_then,) = stream.take(sent(4, at(24 * 60), symbol="OLD", partition=1, **opened(1)))
     assert told_then.day == DAY + 1
+
+
+def test_a_session_of_which_kafka_has_lost_the_beginning_is_left_to_the_batch() -> None:
+    """Its rows are there already, perhaps: made of all trades, not of those that are left."""
+    stream = Stream(headless=frozenset({1}))
+    # Partition 0 is whole.
+    told = stream.take(sent(1, at(200), partition=1), sent(2, at(200), symbol="IBM"))
+    assert [news.symbol for news in told] == ["IBM"]
+    told = stream.take(sent(3, at(300), partition=1), sent(4, at(-300), partition=1))
+    assert [news.symbol for news in told] == ["IBM"]
+    assert stream.counts == {"beheaded": 3}
+
+    # The next one is whole, and stays so in the batches that follow.
+    for minute in (0, 5):
+        told = stream.take(sent(5 + minute, at(24 * 60 + minute), partition=1, **opened(1)))
+        assert [news.day for news in told if news.symbol == "AAPL"] == [DAY + 1]
+    assert stream.counts == {"beheaded": 3}
 
 
 def test_the_same_batch_over_the_same_state_tells_the_same() -> None:
