@@ -263,13 +263,12 @@ def _streamed(trigger_s: float | None, master: str | None, debug: bool) -> Itera
     stopped = _stopped_by_signal()
     settings, lake, store = KafkaSettings.load(), LakeSettings.load(), StoreSettings.load()
     kafka.check(settings)
-    plan = stream_job.StreamPlan(
-        lake.stream_checkpoint or f"s3a://{store.lake_bucket}/checkpoints/stream",
-        trigger_s,
-        lake.stream_partitions,
-    )
+    checkpoint = lake.stream_checkpoint or f"s3a://{store.lake_bucket}/checkpoints/stream"
     with _context(master, debug) as context:
-        records = kafka.records(context.spark, settings, lake.stream_max_records)
+        begin = kafka.begin(context.spark, settings, checkpoint)
+        records = kafka.records(context.spark, settings, lake.stream_max_records, begin)
+        headless = frozenset(partition for partition, offset in begin.items() if offset > 0)
+        plan = stream_job.StreamPlan(checkpoint, trigger_s, lake.stream_partitions, headless)
         yield stream_job.run(context, records, plan, stopped)
 
 

@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
 Clocks = dict[str, datetime]
@@ -38,9 +38,18 @@ def merge(first: Mapping[str, datetime], second: Mapping[str, datetime]) -> Cloc
     }
 
 
+def shown() -> Column:
+    """Return what a row shows of its source's clock: its fetch, in microseconds since 1970.
+
+    Nothing is fetched after it was produced: a fetch beyond Kafka's timestamp is a wrong clock's,
+    and one such record would make all rows of its source final, those to come too.
+    """
+    return F.unix_micros(F.least("fetched_at", "kafka_timestamp"))
+
+
 def read(rows: DataFrame) -> Clocks:
-    """Return the newest ``fetched_at`` of each source among these rows."""
-    newest = rows.groupBy("source").agg(F.max(F.unix_micros("fetched_at")).alias("us"))
+    """Return the newest fetch of each source among these rows."""
+    newest = rows.groupBy("source").agg(F.max(shown()).alias("us"))
     return {row["source"]: moment(row["us"]) for row in newest.collect()}
 
 

@@ -6,6 +6,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from pyspark.sql import SparkSession
 
 from spark_jobs import clocks, tables
 from spark_jobs.jobs import revise, window_metrics
@@ -145,6 +146,14 @@ def test_the_first_session_that_may_become_final(
     before: clocks.Clocks, now: clocks.Clocks, since: date | None
 ) -> None:
     assert clocks.open_since(before, now, minutes(15), NEW_YORK) == since
+
+
+def test_a_fetch_beyond_kafka_s_own_time_is_no_later_than_that(root_session: SparkSession) -> None:
+    sent = CLOSE + minutes(1)
+    rows = [("a", CLOSE, sent), ("a", CLOSE + timedelta(days=30_000), sent), ("b", OPEN, sent)]
+    schema = "source string, fetched_at timestamp, kafka_timestamp timestamp"
+    found = clocks.read(root_session.createDataFrame(rows, schema))
+    assert found == {"a": sent, "b": OPEN}
 
 
 def test_clocks_travel_as_text() -> None:
