@@ -244,7 +244,14 @@ def _summaries(
 ) -> Iterator[Told]:
     with _context(master, debug) as context:
         for together in _rounds(jobs):
-            yield from at_once.run([partial(work[job], context, sessions) for job in together])
+            yield from at_once.run(
+                [partial(_in_its_thread, work[job], context, sessions) for job in together]
+            )
+
+
+def _in_its_thread(work: Work, context: JobContext, sessions: Range) -> Told:
+    session.activate(context.spark)
+    return work(context, sessions)
 
 
 def _rounds(jobs: Sequence[Job]) -> Iterator[list[Job]]:

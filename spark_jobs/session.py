@@ -28,6 +28,7 @@ _EXIT_TIMEOUT_S: Final = 120
 _LOCAL_SCHEMES: Final = ("file",)
 _STANDALONE: Final = "spark://"
 _CONNECT_S: Final = 3.0
+_LINE: Final = 300
 
 
 @dataclass(frozen=True)
@@ -76,11 +77,12 @@ def start(plan: SessionPlan) -> SparkSession:
     os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
     os.environ["PYSPARK_PYTHON"] = sys.executable
     stderr = log.with_name("spark-stderr.log")
+    known = stderr.stat().st_size if stderr.is_file() else 0
     try:
         with _stderr_to(stderr):
             spark = _launch(_config(plan, log), _cluster_secret(plan))
     except PySparkRuntimeError as error:
-        found = error.getCondition()
+        found = _said(stderr, known) or error.getCondition()
         raise LakeError(f"Spark's JVM did not start ({found}); see {stderr}") from error
     except Py4JError as error:
         if not plan.is_standalone():
@@ -117,6 +119,15 @@ def running(plan: SessionPlan) -> Iterator[SparkSession]:
         # The JVM ends when its standard input does.
         gateway.proc.stdin.close()
         gateway.proc.wait(_EXIT_TIMEOUT_S)
+
+
+def activate(spark: SparkSession) -> None:
+    """Make it the session of the calling thread: Iceberg asks that one for the catalog's settings.
+
+    Each Python thread has a thread of the JVM's, and that begins with no session.
+    """
+    sessions = SparkSession._get_j_spark_session_class(spark.sparkContext._jvm)
+    sessions.setActiveSession(spark._jsparkSession)
 
 
 def jdbc(uri: str) -> dict[str, str]:
@@ -278,3 +289,10 @@ def _stderr_to(path: Path) -> Iterator[None]:
     finally:
         os.dup2(saved, 2)
         os.close(saved)
+
+
+def _said(path: Path, after: int) -> str:
+    """Return the first line beyond so many bytes that is neither a warning nor of a trace."""
+    lines = path.read_bytes()[after:].decode(errors="replace").splitlines()
+    told = (line for line in lines if line.strip() and not line.startswith(("WARNING", "\tat ")))
+    return next(told, "")[:_LINE]

@@ -34,6 +34,26 @@ def test_another_catalog_is_refused() -> None:
         session.jdbc("mysql://x/y")
 
 
+def test_why_the_jvm_did_not_start_is_said(tmp_path: Path) -> None:
+    """Each in a process of its own: a session is running in this one."""
+    code = (
+        "import sys; from pathlib import Path; from ingestion.settings import *; "
+        "from spark_jobs import session; from ingestion.errors import LakeError\n"
+        "state = Path(sys.argv[1])\n"
+        "for master, memory in (('nowhere', '1g'), ('local', '10x')):\n"
+        "    plan = session.SessionPlan(ProjectSettings(state_dir=state), StoreSettings(),\n"
+        "        LakeSettings(catalog_uri='sqlite:////x', driver_memory=memory),\n"
+        "        master=master, warehouse=f'file://{state}')\n"
+        "    try: session.start(plan)\n"
+        "    except LakeError as error: print(error)\n"
+    )
+    words = [sys.executable, "-c", code, str(tmp_path)]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
+    master, memory = done.stdout.splitlines()
+    assert "Master must either be yarn or start with spark, k8s, or local" in master
+    assert "Invalid maximum heap size: -Xmx10x" in memory
+
+
 def test_a_missing_jar_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(jvm, "JARS", tmp_path)
     plan = session.SessionPlan(ProjectSettings(state_dir=tmp_path), StoreSettings(), LakeSettings())

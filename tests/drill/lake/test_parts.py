@@ -17,11 +17,13 @@ from drill.lake.records import BARS, TRADES, of_round
 from drill.lake.scenes import Scene, scenes
 from drill.lake.stage import WrongError
 from ingestion.errors import StackError
-from spark_jobs.transforms import decode
+from spark_jobs.model import MODEL
+from spark_jobs.transforms.decode import Judge
 
 
 def verdicts(number: int) -> Counter[str | None]:
-    return Counter(decode.value(value, topic).reason for topic, _, value in of_round(number))
+    judge = Judge(MODEL)
+    return Counter(judge.value(value, topic).reason for topic, _, value in of_round(number))
 
 
 def test_a_round_has_new_events_copies_and_a_bad_record() -> None:
