@@ -180,6 +180,7 @@ def has_checkpoint() -> bool:
     return bool(listed["KeyCount"])
 
 
+@pytest.mark.long
 def test_killed_in_a_batch_and_started_again_it_equals_the_batch_job(
     lone_stack: RunningStack, tmp_path: Path
 ) -> None:
@@ -233,6 +234,7 @@ def streamed(stack: RunningStack, report: Path) -> dict[str, int]:
     return dict(msgspec.json.decode(report.read_bytes())["jobs"]["stream"]["rejected"])
 
 
+@pytest.mark.long
 def test_a_new_checkpoint_leaves_rows_alone_of_which_kafka_has_lost_trades(
     lone_stack: RunningStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
