@@ -2,6 +2,7 @@
 
 import os
 import socket
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,6 +26,9 @@ NEEDED_JARS: Final = (
     *("spark-sql-kafka-", "kafka-clients-"),
 )
 _EXIT_TIMEOUT_S: Final = 120
+# Between the end of its connections and that of the process.
+_DEATH_S: Final = 2
+_STDERR: Final = "spark-stderr.log"
 _LOCAL_SCHEMES: Final = ("file",)
 _STANDALONE: Final = "spark://"
 _CONNECT_S: Final = 3.0
@@ -76,7 +80,7 @@ def start(plan: SessionPlan) -> SparkSession:
         folder.mkdir(parents=True, exist_ok=True)
     os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
     os.environ["PYSPARK_PYTHON"] = sys.executable
-    stderr = log.with_name("spark-stderr.log")
+    stderr = log.with_name(_STDERR)
     known = stderr.stat().st_size if stderr.is_file() else 0
     try:
         with _stderr_to(stderr):
@@ -106,19 +110,41 @@ def _launch(public: dict[str, str], secret: dict[str, str]) -> SparkSession:
 
 @contextmanager
 def running(plan: SessionPlan) -> Iterator[SparkSession]:
-    """Start a session, and end it and its JVM."""
+    """Start a session, and end it and its JVM.
+
+    Raises:
+        LakeError: the JVM died meanwhile.
+    """
     spark = start(plan)
     gateway = SparkContext._gateway
     assert gateway is not None  # noqa: S101 - the session has just been started through it
     try:
         yield spark
+    except Exception as error:
+        # Whatever asked it then tells of a connection, and so does a Java error asked for its text.
+        if _has_died(gateway.proc):
+            log = plan.project.state("log", "spark.log")
+            raise LakeError(
+                f"Spark's JVM died (exit code {gateway.proc.returncode}); see {log} and "
+                f"{log.with_name(_STDERR)}"
+            ) from error
+        raise
     finally:
-        spark.stop()
-        gateway.shutdown()
+        if gateway.proc.poll() is None:
+            spark.stop()
+            gateway.shutdown()
         SparkContext._gateway = SparkContext._jvm = None
         # The JVM ends when its standard input does.
         gateway.proc.stdin.close()
         gateway.proc.wait(_EXIT_TIMEOUT_S)
+
+
+def _has_died(process: "subprocess.Popen[bytes]") -> bool:
+    try:
+        process.wait(_DEATH_S)
+    except subprocess.TimeoutExpired:
+        return False
+    return True
 
 
 def activate(spark: SparkSession) -> None:

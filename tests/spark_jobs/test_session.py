@@ -13,6 +13,7 @@ from pyspark.sql import SparkSession
 from ingestion.errors import LakeError, SettingsError, StoreError, StoreUnavailableError
 from ingestion.settings import ROOT, LakeSettings, ProjectSettings, StoreSettings
 from spark_jobs import failures, jvm, session
+from spark_jobs.iceberg import java
 
 
 def test_a_sqlite_url_becomes_a_jdbc_url() -> None:
@@ -93,6 +94,50 @@ def test_java_options_of_the_settings_come_after_ours(tmp_path: Path) -> None:
     options = session._config(plan, tmp_path / "log")["spark.driver.extraJavaOptions"].split()
     assert options.index("-XX:TieredStopAtLevel=4") > options.index("-XX:TieredStopAtLevel=1")
     assert options[-1] == "-Xss2m"
+
+
+def test_there_is_room_for_what_is_compiled(root_session: SparkSession) -> None:
+    """With the 48 MB that one compiler alone gets by itself the JVM died in a run of five jobs."""
+    factory = java(root_session).java.lang.management.ManagementFactory
+    pools = {pool.getName(): pool.getUsage() for pool in factory.getMemoryPoolMXBeans()}
+    assert sum(usage.getMax() for name, usage in pools.items() if "Code" in name) > 200e6
+
+
+DIES = """
+import sys
+from pathlib import Path
+from ingestion.errors import LakeError
+from ingestion.settings import LakeSettings, ProjectSettings, StoreSettings
+from pyspark import SparkContext
+from spark_jobs import failures, session
+
+state = Path(sys.argv[1])
+plan = session.SessionPlan(
+    *(ProjectSettings(state_dir=state), StoreSettings()),
+    LakeSettings(catalog_uri=f"sqlite:///{state}/catalog.db"),
+    master="local[1]", warehouse=f"file://{state}/warehouse",
+)
+try:
+    with session.running(plan) as spark, failures.translated():
+        SparkContext._gateway.proc.kill()
+        spark.range(3).count()
+except LakeError as error:
+    print(error)
+"""
+
+
+def test_a_jvm_that_dies_is_one_line_and_names_its_logs(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", DIES, str(tmp_path)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    log = tmp_path / "log"
+    said = f"Spark's JVM died (exit code -9); see {log}/spark.log and {log}/spark-stderr.log\n"
+    assert done.stdout == said, done.stderr
 
 
 def run_command(tmp_path: Path, *arguments: str, **settings: str) -> subprocess.CompletedProcess:
