@@ -66,8 +66,11 @@ def on_cluster(bronze: Path, made: Made, steps: Steps) -> Run:
     with scratch() as home, stack.temporary(cluster=True) as (_, environment):
         with stack.in_force(environment):
             layout = Layout.load()
-        master = {"LAKE_MASTER": f"spark://{HOST}:{layout.lake.cluster_port}"}
-        with stack.in_force({**environment, **master}):
+        cluster = {
+            "LAKE_MASTER": f"spark://{HOST}:{layout.lake.cluster_port}",
+            "LAKE_CLUSTER_SECRET": layout.lake.secret(),
+        }
+        with stack.in_force({**environment, **cluster}):
             helpers = [process.pid for process in processes.of_stack(layout.state)]
             return _compaction(bronze, made, home, steps, helpers)
 
