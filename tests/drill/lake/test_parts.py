@@ -10,7 +10,7 @@ import pytest
 
 from drill.lake import breaks, command, worker
 from drill.lake.breaks import Point
-from drill.lake.command import Outcome
+from drill.lake.command import SceneOutcome
 from drill.lake.content import differences
 from drill.lake.jobs import Jobs
 from drill.lake.records import BARS, TRADES, of_round
@@ -125,4 +125,4 @@ def test_a_scene_is_green_only_when_compared_and_audited() -> None:
     assert (good.verdict, good.proofs) == ("green", ["seen", "same", "ok"])
     bad = command._played(scene, Calm("t: 1 missing"))  # type: ignore[arg-type]
     assert (bad.verdict, bad.reason) == ("red", "t: 1 missing")
-    assert Outcome("never played").verdict == "red"
+    assert SceneOutcome("never played").verdict == "red"
