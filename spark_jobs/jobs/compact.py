@@ -113,8 +113,6 @@ def _write(rows: Classified, counts: list[Count], summary: JobSummary) -> None:
 
 
 def _stage(rows: Classified, target: Target, branch: str, counts: list[Count]) -> commit.Staged:
-    if target.table.head() != target.base:
-        raise CommitConflictError(f"{target.spec.identifier} moved after its positions were read")
     new = rows.of(target) if any(row[target.spec.name] for row in counts) else None
     properties = {POSITIONS: target.position_after(rows.objects)}
     laid_out = target.spec != REJECTS
