@@ -46,8 +46,12 @@ stream: ready ## Follow the trades in Kafka: windows and minute bars while they 
 	@$(RUN) spark_jobs stream $(ARGS)
 
 # A worker that dies ends the run: another in its place leaves the dead one's group undone, and waits.
+# Three on two cores: tests of processes wait more than they compute.
 test: ready ## Every test, with a Kafka, store, Spark and dbt of their own
-	@$(RUN) pytest -n 2 --dist loadgroup --no-loadscope-reorder --max-worker-restart 0 $(ARGS)
+	@$(RUN) pytest -n 3 --dist loadgroup --no-loadscope-reorder --max-worker-restart 0 $(ARGS)
+
+test-long: ready ## The tests that take a minute each and are not in `make test`
+	@$(RUN) pytest -m long $(ARGS)
 
 test-increments: ready ## Late corrections over random histories: increments against a full refresh (HISTORIES=20 seeds)
 	@HISTORIES=$(HISTORIES) $(RUN) pytest tests/dbt_stocks/test_increments.py tests/dbt_stocks/test_market_increments.py tests/dbt_stocks/test_indicator_increments.py $(ARGS)

@@ -18,8 +18,10 @@ from ingestion.settings import ROOT
 
 
 @contextmanager
-def temporary(*services: str) -> Iterator[tuple[Path, dict[str, str]]]:
+def temporary(*services: str, cluster: bool = False) -> Iterator[tuple[Path, dict[str, str]]]:
     """Start an empty stack, all services where none is named; yield its folder and environment.
+
+    With ``cluster`` it is a Spark cluster instead.
 
     Raises:
         TapehouseError: it does not start or stop.
@@ -28,7 +30,7 @@ def temporary(*services: str) -> Iterator[tuple[Path, dict[str, str]]]:
         home = Path(folder) / "stack"
         environment = scratch.prepare(home)
         try:
-            command(environment, "up", *services)
+            command(environment, *(("cluster",) if cluster else ("up", *services)))
             yield home, environment
         finally:
             command(environment, "down")

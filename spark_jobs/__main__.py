@@ -244,7 +244,14 @@ def _summaries(
 ) -> Iterator[Told]:
     with _context(master, debug) as context:
         for together in _rounds(jobs):
-            yield from at_once.run([partial(work[job], context, sessions) for job in together])
+            yield from at_once.run(
+                [partial(_in_its_thread, work[job], context, sessions) for job in together]
+            )
+
+
+def _in_its_thread(work: Work, context: JobContext, sessions: Range) -> Told:
+    session.activate(context.spark)
+    return work(context, sessions)
 
 
 def _rounds(jobs: Sequence[Job]) -> Iterator[list[Job]]:
@@ -263,13 +270,12 @@ def _streamed(trigger_s: float | None, master: str | None, debug: bool) -> Itera
     stopped = _stopped_by_signal()
     settings, lake, store = KafkaSettings.load(), LakeSettings.load(), StoreSettings.load()
     kafka.check(settings)
-    plan = stream_job.StreamPlan(
-        lake.stream_checkpoint or f"s3a://{store.lake_bucket}/checkpoints/stream",
-        trigger_s,
-        lake.stream_partitions,
-    )
+    checkpoint = lake.stream_checkpoint or f"s3a://{store.lake_bucket}/checkpoints/stream"
     with _context(master, debug) as context:
-        records = kafka.records(context.spark, settings, lake.stream_max_records)
+        begin = kafka.begin(context.spark, settings, checkpoint)
+        records = kafka.records(context.spark, settings, lake.stream_max_records, begin)
+        headless = frozenset(partition for partition, offset in begin.items() if offset > 0)
+        plan = stream_job.StreamPlan(checkpoint, trigger_s, lake.stream_partitions, headless)
         yield stream_job.run(context, records, plan, stopped)
 
 

@@ -4,7 +4,6 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import takewhile
 from typing import TYPE_CHECKING, Final, Protocol
 
 import boto3
@@ -50,7 +49,7 @@ class Bronze(Protocol):
         ...
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class BronzeObject:
     """One bronze object: the interval ``[start, next)`` of a chain and its record count."""
 
@@ -61,43 +60,34 @@ class BronzeObject:
     key: str
 
 
-def newest(
-    bronze: Bronze, topics: tuple[str, ...], position: Callable[[Chain], int]
-) -> dict[Chain, str]:
-    """Return the last key beyond each chain's position; chains without one are left out.
-
-    Raises:
-        ChainError: a folder is not that of a chain.
-        StoreError: the store does not answer or refuses.
-    """
-    found = {}
-    for chain, folder in chains(bronze, topics):
-        for key in _keys(bronze, folder, position(chain)):
-            found[chain] = key
-    return found
-
-
 def beyond(
-    bronze: Bronze,
-    topics: tuple[str, ...],
-    position: Callable[[Chain], int],
-    last: Mapping[Chain, str],
+    bronze: Bronze, topics: tuple[str, ...], position: Callable[[Chain], int]
 ) -> list[BronzeObject]:
-    """Return the objects beyond each chain's position, each chain's in order.
-
-    ``last`` is the last key wanted of each chain; nothing is returned of chains that it lacks.
+    """Return the objects that lie now beyond each chain's position, each chain's in order.
 
     Raises:
-        ChainError: an object does not begin where the one before it, or the position, ends.
+        ChainError: a folder is not that of a chain; or an object does not begin where the one
+            before it, or the position, ends.
         StoreError: the store does not answer or refuses.
     """
     found = []
     for chain, folder in chains(bronze, topics):
-        if chain in last:
-            wanted = takewhile(last[chain].__ge__, _keys(bronze, folder, position(chain)))
-            objects = _objects(bronze, chain, list(wanted))
-            _check_chain(objects, position(chain))
-            found.extend(objects)
+        objects = _objects(bronze, chain, list(_keys(bronze, folder, position(chain))))
+        _check_chain(objects, position(chain))
+        found.extend(objects)
+    return found
+
+
+def left(objects: list[BronzeObject], position: Callable[[Chain], int]) -> list[BronzeObject]:
+    """Return those of ``objects`` that lie beyond each chain's position as it is by now.
+
+    Raises:
+        ChainError: a position is none at which one of them ends.
+    """
+    reached = {chain: position(chain) for chain in {item.chain for item in objects}}
+    found = [item for item in objects if item.start >= reached[item.chain]]
+    for chain, start in reached.items():
+        _check_chain([item for item in found if item.chain == chain][:1], start)
     return found
 
 

@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
 Clocks = dict[str, datetime]
@@ -38,15 +38,28 @@ def merge(first: Mapping[str, datetime], second: Mapping[str, datetime]) -> Cloc
     }
 
 
+def shown() -> Column:
+    """Return what a row shows of its source's clock: its fetch, in microseconds since 1970.
+
+    Nothing is fetched after it was produced: a fetch beyond Kafka's timestamp is a wrong clock's,
+    and one such record would make all rows of its source final, those to come too.
+    """
+    return F.unix_micros(F.least("fetched_at", "kafka_timestamp"))
+
+
 def read(rows: DataFrame) -> Clocks:
-    """Return the newest ``fetched_at`` of each source among these rows."""
-    newest = rows.groupBy("source").agg(F.max(F.unix_micros("fetched_at")).alias("us"))
+    """Return the newest fetch of each source among these rows."""
+    newest = rows.groupBy("source").agg(F.max(shown()).alias("us"))
     return {row["source"]: moment(row["us"]) for row in newest.collect()}
 
 
 def moment(microseconds: int) -> datetime:
-    """Return an instant given in microseconds since 1970."""
-    return _EPOCH + timedelta(microseconds=microseconds)
+    """Return an instant given in microseconds since 1970, the earliest that a clock can tell.
+
+    What claims to have been fetched before has a clock that was never set (year 1 is what some
+    languages take for no time); before it there would be no instant to wait for late records from.
+    """
+    return _EPOCH + timedelta(microseconds=max(0, microseconds))
 
 
 def open_since(

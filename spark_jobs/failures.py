@@ -1,5 +1,6 @@
 """Spark's and Java's failures as one readable line of ours."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -18,6 +19,8 @@ _UNREACHABLE: Final = (
     "Unable to execute HTTP request",
 )
 _REFUSED: Final = ("AWSBadRequestException", "AccessDeniedException", "Status Code: 403")
+# A Python worker's trace ends in the first line that is not indented.
+_PYTHON: Final = re.compile(r"^Traceback \(most recent call last\):\n(?:[ \t].*\n)*(\S.*)", re.M)
 _LINE: Final = 300
 
 
@@ -45,7 +48,9 @@ def _ours(text: str) -> LakeError | StoreError:
 
 
 def _cause(text: str) -> str:
-    """Return the innermost cause that a Java trace names, or its first line."""
+    """Return the innermost cause that a trace of Python's or Java's names, or its first line."""
+    if python := _PYTHON.findall(text):
+        return str(python[-1])[:_LINE]
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     causes = [line for line in lines if line.startswith("Caused by: ")]
     found = causes[-1].removeprefix("Caused by: ") if causes else " ".join(lines[:2])

@@ -101,10 +101,16 @@ class JobSummary:
 
     def line(self) -> str:
         """Return one line for a person."""
-        parts = [f"read {self.read:,}"]
-        parts += [f"{name} +{rows:,}" for name, rows in sorted(self.written.items())]
-        parts += [f"{reason} {rows:,}" for reason, rows in sorted(self.rejected.items())]
+        refused = Counter(self.rejected)
+        del refused["duplicate"]
+        parts = [f"read {self.read:,}", _sum("written", self.written), _sum("rejected", refused)]
+        parts += [f"duplicated {self.duplicates:,}"]
         parts += [f"files {self.files} ({self.bytes / 2**20:,.1f} MiB)", f"commits {self.commits}"]
         if self.retries:
             parts.append(f"started again {self.retries}x")
         return f"{self.job}: {', '.join(parts)}, {self.seconds:.1f} s"
+
+
+def _sum(name: str, counts: Counter[str]) -> str:
+    parts = ", ".join(f"{part} {count:,}" for part, count in sorted(counts.items()) if count)
+    return f"{name} {counts.total():,}" + (f" ({parts})" if parts else "")

@@ -2,6 +2,7 @@
 
 import os
 import socket
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,9 +26,13 @@ NEEDED_JARS: Final = (
     *("spark-sql-kafka-", "kafka-clients-"),
 )
 _EXIT_TIMEOUT_S: Final = 120
+# Between the end of its connections and that of the process.
+_DEATH_S: Final = 2
+_STDERR: Final = "spark-stderr.log"
 _LOCAL_SCHEMES: Final = ("file",)
 _STANDALONE: Final = "spark://"
 _CONNECT_S: Final = 3.0
+_LINE: Final = 300
 
 
 @dataclass(frozen=True)
@@ -75,12 +80,13 @@ def start(plan: SessionPlan) -> SparkSession:
         folder.mkdir(parents=True, exist_ok=True)
     os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
     os.environ["PYSPARK_PYTHON"] = sys.executable
-    stderr = log.with_name("spark-stderr.log")
+    stderr = log.with_name(_STDERR)
+    known = stderr.stat().st_size if stderr.is_file() else 0
     try:
         with _stderr_to(stderr):
             spark = _launch(_config(plan, log), _cluster_secret(plan))
     except PySparkRuntimeError as error:
-        found = error.getCondition()
+        found = _said(stderr, known) or error.getCondition()
         raise LakeError(f"Spark's JVM did not start ({found}); see {stderr}") from error
     except Py4JError as error:
         if not plan.is_standalone():
@@ -104,19 +110,50 @@ def _launch(public: dict[str, str], secret: dict[str, str]) -> SparkSession:
 
 @contextmanager
 def running(plan: SessionPlan) -> Iterator[SparkSession]:
-    """Start a session, and end it and its JVM."""
+    """Start a session, and end it and its JVM.
+
+    Raises:
+        LakeError: the JVM died meanwhile.
+    """
     spark = start(plan)
     gateway = SparkContext._gateway
     assert gateway is not None  # noqa: S101 - the session has just been started through it
     try:
         yield spark
+    except Exception as error:
+        # Whatever asked it then tells of a connection, and so does a Java error asked for its text.
+        if _has_died(gateway.proc):
+            log = plan.project.state("log", "spark.log")
+            raise LakeError(
+                f"Spark's JVM died (exit code {gateway.proc.returncode}); see {log} and "
+                f"{log.with_name(_STDERR)}"
+            ) from error
+        raise
     finally:
-        spark.stop()
-        gateway.shutdown()
+        if gateway.proc.poll() is None:
+            spark.stop()
+            gateway.shutdown()
         SparkContext._gateway = SparkContext._jvm = None
         # The JVM ends when its standard input does.
         gateway.proc.stdin.close()
         gateway.proc.wait(_EXIT_TIMEOUT_S)
+
+
+def _has_died(process: "subprocess.Popen[bytes]") -> bool:
+    try:
+        process.wait(_DEATH_S)
+    except subprocess.TimeoutExpired:
+        return False
+    return True
+
+
+def activate(spark: SparkSession) -> None:
+    """Make it the session of the calling thread: Iceberg asks that one for the catalog's settings.
+
+    Each Python thread has a thread of the JVM's, and that begins with no session.
+    """
+    sessions = SparkSession._get_j_spark_session_class(spark.sparkContext._jvm)
+    sessions.setActiveSession(spark._jsparkSession)
 
 
 def jdbc(uri: str) -> dict[str, str]:
@@ -278,3 +315,10 @@ def _stderr_to(path: Path) -> Iterator[None]:
     finally:
         os.dup2(saved, 2)
         os.close(saved)
+
+
+def _said(path: Path, after: int) -> str:
+    """Return the first line beyond so many bytes that is neither a warning nor of a trace."""
+    lines = path.read_bytes()[after:].decode(errors="replace").splitlines()
+    told = (line for line in lines if line.strip() and not line.startswith(("WARNING", "\tat ")))
+    return next(told, "")[:_LINE]

@@ -32,11 +32,11 @@ class StateMemory:
     books: MapState
     minutes: MapState
 
-    def clocks(self) -> bytes | None:
+    def head(self) -> bytes | None:
         return _body(self.heads.get())
 
-    def keep_clocks(self, clocks: bytes) -> None:
-        self.heads.update((clocks,))
+    def keep_head(self, head: bytes) -> None:
+        self.heads.update((head,))
 
     def symbols(self) -> list[str]:
         return [key[0] for key in self.books.keys()]  # noqa: SIM118 - no dict
@@ -67,13 +67,14 @@ def _body(row: tuple[Any, ...] | None) -> bytes | None:
 class FormingMinutes(StatefulProcessor):
     """Packets to the minutes of the sessions that have news, and one row of counts a share."""
 
-    def __init__(self, lateness: timedelta) -> None:
+    def __init__(self, lateness: timedelta, headless: frozenset[int]) -> None:
         self._lateness_us = lateness // timedelta(microseconds=1)
+        self._headless = headless
 
     def init(self, handle: StatefulProcessorHandle) -> None:
         """Declare the state; called once for every task."""
         self._memory = StateMemory(
-            handle.getValueState("clocks", _BODY),
+            handle.getValueState("heads", _BODY),
             handle.getMapState("symbols", "symbol string", _BODY),
             handle.getMapState(
                 "trades", "symbol string, day int, segment string, minute int", _BODY
@@ -92,7 +93,7 @@ class FormingMinutes(StatefulProcessor):
             for frame in rows
             for part in zip(frame["clocks"], frame["counts"], frame["arrivals"], strict=True)
         )
-        share = Share(self._memory, self._lateness_us)
+        share = Share(self._memory, self._lateness_us, self._headless)
         counts = Counter(packet.counts)
         for told in share.take(packet.arrivals, packet.clocks):
             counts["sessions"] += 1

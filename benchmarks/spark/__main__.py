@@ -8,7 +8,6 @@ import statistics
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -72,7 +71,7 @@ def _rows(
             bronze = home / "bronze"
             made = data.write(bronze, trades, OBJECTS)
             steps: dict[str, Steps] = {name: {} for name in names}
-            measures = _contenders(bronze, made, steps, console)
+            measures = _contenders(bronze, made, steps)
             measures = {name: measure for name, measure in measures.items() if name in bulk}
             rows = _related(_interleaved(measures, runs, console), DUCKDB, "times_duckdb")
             found += [row | {"steps_s": _medians(steps[row["row"]])} for row in rows]
@@ -86,20 +85,15 @@ def _rows(
     return found + stream.rows(wanted, runs, console)
 
 
-def _contenders(
-    bronze: Path, made: data.Made, steps: Mapping[str, Steps], console: Console
-) -> dict[str, Measure]:
+def _contenders(bronze: Path, made: data.Made, steps: Mapping[str, Steps]) -> dict[str, Measure]:
     optimised = steps[OPTIMISED], "-XX:TieredStopAtLevel=4"
-    found: dict[str, Measure] = {
+    return {
         SPARK: partial(contenders.spark, bronze, made, steps[SPARK]),
         OPTIMISED: partial(contenders.spark, bronze, made, *optimised),
         ON_CLUSTER: partial(contenders.on_cluster, bronze, made, steps[ON_CLUSTER]),
         DUCKDB: partial(contenders.duckdb, bronze, made),
+        POLARS: partial(contenders.polars, bronze, made),
     }
-    if find_spec("polars"):
-        return found | {POLARS: partial(contenders.polars, bronze, made)}
-    console.print(f"left out: {POLARS}: Polars is not installed", highlight=False)
-    return found
 
 
 def _interleaved(

@@ -19,7 +19,6 @@ from benchmarks.spark.data import Made
 from infra.local import processes
 from infra.local.layout import Layout
 from infra.local.ports import HOST
-from infra.local.services import CLUSTER
 from ingestion.errors import TapehouseError
 from ingestion.settings import ROOT
 from spark_jobs.schemas import TRADES
@@ -64,11 +63,14 @@ def spark(bronze: Path, made: Made, steps: Steps, java_options: str = "") -> Run
 
 def on_cluster(bronze: Path, made: Made, steps: Steps) -> Run:
     """Measure the same on a cluster of two workers on this machine, with all its processes."""
-    with scratch() as home, stack.temporary(*CLUSTER) as (_, environment):
+    with scratch() as home, stack.temporary(cluster=True) as (_, environment):
         with stack.in_force(environment):
             layout = Layout.load()
-        master = {"LAKE_MASTER": f"spark://{HOST}:{layout.lake.cluster_port}"}
-        with stack.in_force({**environment, **master}):
+        cluster = {
+            "LAKE_MASTER": f"spark://{HOST}:{layout.lake.cluster_port}",
+            "LAKE_CLUSTER_SECRET": layout.lake.secret(),
+        }
+        with stack.in_force({**environment, **cluster}):
             helpers = [process.pid for process in processes.of_stack(layout.state)]
             return _compaction(bronze, made, home, steps, helpers)
 

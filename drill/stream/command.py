@@ -2,17 +2,18 @@
 
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 
+from drill.outcome import Outcome, Reports
 from drill.stack import own_stack
 from drill.stream import market
 from drill.stream.expected import expected
 from drill.stream.stage import LATENESS, Stage
-from ingestion.cli import one_line, write_report
+from ingestion.cli import one_line
 from ingestion.errors import TapehouseError
 from ingestion.settings import ProjectSettings
 
@@ -22,16 +23,12 @@ _WEEKENDS: Final = (market.AUTUMN, market.SPRING)
 
 
 @dataclass
-class Outcome:
-    """What became of a seed; ``verdict`` is green or red."""
+class SeedOutcome(Outcome):
+    """What became of a seed."""
 
     seed: int
     sessions: list[str]
     faults: Mapping[str, int] = field(default_factory=dict)
-    verdict: str = "red"
-    seconds: float = 0.0
-    proofs: list[str] = field(default_factory=list)
-    reason: str = ""
 
 
 def play(
@@ -46,23 +43,21 @@ def play(
     the lake in order. Exits 1 where one does not.
     """
     folder = ProjectSettings.load().state("drill-stream")
-    paths = [folder / "report.json", *([report] if report else [])]
-    for path in paths:
-        path.unlink(missing_ok=True)
-    began, outcomes = time.monotonic(), list[Outcome]()
+    reports = Reports.fresh(folder, report, "seeds")
+    outcomes = list[SeedOutcome]()
     for seed in range(first, first + seeds):
         outcomes.append(_played(seed, symbols, folder))
-        typer.echo(_line(outcomes[-1]))
-        _write(paths, outcomes, began, "incomplete")
+        typer.echo(outcomes[-1].line(f"seed {seed}"))
+        reports.write(outcomes, "incomplete")
     is_green = all(one.verdict == "green" for one in outcomes)
-    _write(paths, outcomes, began, "green" if is_green else "red")
+    reports.write(outcomes, "green" if is_green else "red")
     if not is_green:
         raise typer.Exit(1)
 
 
-def _played(seed: int, symbols: int, folder: Path) -> Outcome:
+def _played(seed: int, symbols: int, folder: Path) -> SeedOutcome:
     days = _WEEKENDS[seed % len(_WEEKENDS)]
-    found = Outcome(seed, [day.isoformat() for day in days])
+    found = SeedOutcome(seed, [day.isoformat() for day in days])
     began = time.monotonic()
     try:
         sent = market.sent(seed, symbols, days, folder)
@@ -77,18 +72,3 @@ def _played(seed: int, symbols: int, folder: Path) -> Outcome:
         found.reason = one_line(str(error))
     found.seconds = round(time.monotonic() - began, 1)
     return found
-
-
-def _line(one: Outcome) -> str:
-    told = one.reason or "; ".join(one.proofs)
-    return f"{one.verdict:5} seed {one.seed} ({one.seconds:.1f} s): {told}"
-
-
-def _write(paths: list[Path], outcomes: list[Outcome], began: float, verdict: str) -> None:
-    document = {
-        "verdict": verdict,
-        "seconds": round(time.monotonic() - began, 1),
-        "seeds": [asdict(one) for one in outcomes],
-    }
-    for path in paths:
-        write_report(path, document)

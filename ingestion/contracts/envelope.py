@@ -44,7 +44,13 @@ def decode(body: bytes, decoder: "msgspec.json.Decoder[Any]" = _decoder) -> Mess
     except (msgspec.MsgspecError, RecursionError) as error:
         raise ContractError(f"not a valid message: {error}") from None
     # msgspec keeps the last of two equal keys, other parsers the first: the two would disagree.
-    document = json.loads(body, object_pairs_hook=_refuse_repeated, parse_constant=_refuse_constant)
+    document = json.loads(
+        body,
+        object_pairs_hook=_refuse_repeated,
+        parse_constant=_refuse_constant,
+        # Nobody looks at the numbers, and Python refuses one of more than 4,300 digits.
+        parse_int=str,
+    )
     _refuse_deep(document)
     return message
 

@@ -1,7 +1,6 @@
 """Bronze to typed, deduplicated events and rejects: every record once, none lost."""
 
 import uuid
-from collections.abc import Mapping
 from functools import partial
 from itertools import accumulate
 from typing import Final
@@ -14,7 +13,6 @@ from spark_jobs import audit, bronze, commit, tables, targets
 from spark_jobs.bronze import BronzeObject
 from spark_jobs.classified import REASONS, Classified, classified
 from spark_jobs.context import JobContext
-from spark_jobs.positions import Chain
 from spark_jobs.report import JobSummary
 from spark_jobs.schemas import POSITIONS, REJECTS
 from spark_jobs.tally import Count
@@ -43,8 +41,9 @@ def run(context: JobContext) -> JobSummary:
     summary = JobSummary("compact")
     began = context.clock.monotonic()
     tables.ensure(context.spark, context.model.compacted)
-    last = bronze.newest(context.bronze, TOPICS, partial(targets.start, _targets(context)))
-    while left := _one_commit(context, summary, last):
+    position = partial(targets.start, _targets(context))
+    objects = bronze.beyond(context.bronze, TOPICS, position)
+    while left := _one_commit(context, summary, objects):
         seconds = round(context.clock.monotonic() - began, 1)
         _log.info("progress", read=summary.read, left=left, seconds=seconds)
     summary.seconds = context.clock.monotonic() - began
@@ -57,12 +56,12 @@ def _targets(context: JobContext) -> list[Target]:
     return targets.read(context.spark, context.model)
 
 
-def _one_commit(context: JobContext, summary: JobSummary, last: Mapping[Chain, str]) -> int:
+def _one_commit(context: JobContext, summary: JobSummary, listed: list[BronzeObject]) -> int:
     """Cover up to MAX_RECORDS records; return how many are left."""
     for _ in range(_ATTEMPTS):
         all_targets = _targets(context)
         position = partial(targets.start, all_targets)
-        objects = bronze.beyond(context.bronze, TOPICS, position, last)
+        objects = bronze.left(listed, position)
         if not objects:
             return 0
         chosen = _first_records(objects)
@@ -114,8 +113,6 @@ def _write(rows: Classified, counts: list[Count], summary: JobSummary) -> None:
 
 
 def _stage(rows: Classified, target: Target, branch: str, counts: list[Count]) -> commit.Staged:
-    if target.table.head() != target.base:
-        raise CommitConflictError(f"{target.spec.identifier} moved after its positions were read")
     new = rows.of(target) if any(row[target.spec.name] for row in counts) else None
     properties = {POSITIONS: target.position_after(rows.objects)}
     laid_out = target.spec != REJECTS

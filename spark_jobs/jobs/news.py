@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import reduce
 from itertools import pairwise
-from typing import Final
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
@@ -17,14 +16,10 @@ from spark_jobs.iceberg import LakeTable
 from spark_jobs.jobs.metric import Metric
 from spark_jobs.schemas import TRADES, Table
 from spark_jobs.transforms.effective import rooted
-from spark_jobs.transforms.roots import ROOT
+from spark_jobs.transforms.roots import CORRECTED_WITHIN_DAYS, ROOT
 from spark_jobs.transforms.sessions import EVERY, Sessions, in_sessions
 
 Snapshots = dict[str, int | None]
-
-# How many days after its trade a correction is looked for: beyond clearing (two business days) and
-# a long weekend.
-CORRECTED_WITHIN_DAYS: Final = 7
 
 
 @dataclass(frozen=True)
@@ -138,7 +133,7 @@ def _gained(
         return News(frozenset(), {})
     reader = context.spark.read.option("start-snapshot-id", covered)
     added = reader.option("end-snapshot-id", head).table(source.identifier)
-    newest = F.max(F.unix_micros("fetched_at")).alias("us")
+    newest = F.max(clocks.shown()).alias("us")
     changes = F.count_if(F.col("action") != "new") if table is TRADES else F.lit(0)
     groups = added.groupBy("source", "session_date")
     rows = groups.agg(newest, changes.alias("changes")).collect()

@@ -37,11 +37,14 @@ class StreamPlan:
     """How the stream runs: ``trigger_s`` is the time between batches, None for one run to the end.
 
     ``partitions`` is that of the state; a checkpoint keeps the number that it began with.
+    ``headless`` are Kafka's partitions that the checkpoint did not begin to read at their
+    beginning, because Kafka did not have it any more.
     """
 
     checkpoint: str
     trigger_s: float | None
     partitions: int
+    headless: frozenset[int] = frozenset()
 
 
 def run(
@@ -86,7 +89,7 @@ def _start(
     zone = str(context.calendar.zone)
     packets = arrivals.packets(records, context.sessions(), zone, context.model)
     told = packets.groupBy("source", "share").transformWithStateInPandas(
-        FormingMinutes(context.lateness), state_rows.SCHEMA, "Update", "None"
+        FormingMinutes(context.lateness, plan.headless), state_rows.SCHEMA, "Update", "None"
     )
     writer = told.writeStream.queryName("stream").outputMode("update").foreachBatch(sink)
     writer = writer.option("checkpointLocation", plan.checkpoint)

@@ -21,14 +21,12 @@ from spark_jobs.transforms.moments import (
     nothing,
     roots_of,
 )
+from spark_jobs.transforms.roots import CORRECTED_WITHIN_DAYS
 from spark_jobs.transforms.sitting import Arrival, Key, News, Place, Session, place
 
 _DAY_US: Final = 24 * 60 * MINUTE_US
 # A local date has ended everywhere 48 hours after it began in UTC.
 _LOCAL_DATE_US: Final = 2 * _DAY_US
-# A partition from which nothing comes any more must not keep a session for ever; nor may one that
-# is read again after an outage find its session gone: Kafka keeps seven days.
-_FORGOTTEN_US: Final = 10 * _DAY_US
 
 
 class Memory(Protocol):
@@ -56,12 +54,17 @@ class Book:
     """A symbol's state during one batch; ``counts`` takes what did not become part of it.
 
     Use: ``add`` every record, then ``settle``, ``close``, ``news`` and ``save``, once each.
+    ``forgotten`` is the last day whose session is over and gone; what comes for one up to then is
+    late.
     """
 
-    def __init__(self, name: str, memory: Memory, counts: Counter[str]) -> None:
+    def __init__(
+        self, name: str, memory: Memory, counts: Counter[str], forgotten: int | None = None
+    ) -> None:
         self._name = name
         self._memory = memory
         self._counts = counts
+        self.forgotten = forgotten
         found = memory.symbol(name)
         state = _State({}, {}) if found is None else _states.decode(found)
         self._sessions, self._revisions = state.sessions, state.revisions
@@ -81,10 +84,11 @@ class Book:
     def _add_trade(self, arrival: Arrival, cut: int) -> None:
         day, trade = arrival.day, arrival.trade
         session = self._sessions.get(day)
+        gone = session is None and self.forgotten is not None and day <= self.forgotten
         if session is None:
             session = Session(arrival.open_at, arrival.close_at, [], cut, cut, {}, [])
         key = place(arrival, session)
-        if session.end(key) <= session.closed:
+        if gone or session.end(key) <= session.closed:
             self._counts["late"] += 1
             return
         self._sessions[day] = session
@@ -136,8 +140,9 @@ class Book:
         return {day: newest(self._about(day)) for day in self._sessions}
 
     def _about(self, day: int) -> dict[str, Revision]:
-        """Return what may change a session's trades: it is stamped in that session or later."""
-        return {name: one for name, one in self._revisions.items() if one.day >= day}
+        """Return what may change a session's trades, by the day that it is stamped in."""
+        until = day + CORRECTED_WITHIN_DAYS
+        return {name: one for name, one in self._revisions.items() if day <= one.day <= until}
 
     def _holding(self, day: int, ids: Collection[str | None]) -> set[Key]:
         """Return the forming minutes of a session that hold one of these trades."""
@@ -204,7 +209,7 @@ class Book:
 
     def _awaits(self, name: str, stamped: int) -> bool:
         """Return whether a revision's trade is in a minute that forms."""
-        days = [day for day in self._sessions if day <= stamped]
+        days = [d for d in self._sessions if d <= stamped <= d + CORRECTED_WITHIN_DAYS]
         return any(self._holding(day, {roots_of(self._about(day))[name]}) for day in days)
 
     def news(self, final: int) -> Iterator[News]:
@@ -215,15 +220,11 @@ class Book:
                 yield News(self._name, day, session, changed_from, session.final, final)
                 session.final = max(session.final, final)
 
-    def save(self, newest_cut: int) -> None:
-        """Keep the state, without the sessions that are over.
-
-        Args:
-            newest_cut: what the source's clock closes.
-        """
-        for day in [day for day in self._sessions if self._is_over(day, newest_cut)]:
-            for key in self._sessions.pop(day).forming:
-                self._drop((day, key))
+    def save(self) -> None:
+        """Keep the state, without the sessions that are over: all their minutes are closed."""
+        for day in [day for day in self._sessions if self._is_over(day)]:
+            del self._sessions[day]
+            self.forgotten = day if self.forgotten is None else max(day, self.forgotten)
         for day, key in self._new:
             trades = _encode([*self._open[day, key].values()])
             self._memory.keep_trades(self._name, day, key, trades)
@@ -233,9 +234,8 @@ class Book:
         else:
             self._memory.drop_symbol(self._name)
 
-    def _is_over(self, day: int, newest_cut: int) -> bool:
-        over = self._sessions[day].closed >= day * _DAY_US + _LOCAL_DATE_US
-        return over or newest_cut >= day * _DAY_US + _FORGOTTEN_US
+    def _is_over(self, day: int) -> bool:
+        return self._sessions[day].closed >= day * _DAY_US + _LOCAL_DATE_US
 
     def _trades(self, where: Place) -> dict[str, Trade]:
         if where not in self._open:

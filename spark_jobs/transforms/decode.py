@@ -7,7 +7,7 @@ Runs in Spark's Python workers and imports no Spark. A line costs ten times here
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Context, Decimal
-from typing import Any, Final, NamedTuple, Union
+from typing import Annotated, Any, Final, NamedTuple, Union
 
 import msgspec
 import pyarrow as pa
@@ -34,7 +34,7 @@ _DIGITS: Final = Context(prec=60)
 class Line(msgspec.Struct):
     """A bronze line with its value as it lies there."""
 
-    offset: int
+    offset: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
     timestamp: int
     headers: msgspec.Raw
     key: str | None = None

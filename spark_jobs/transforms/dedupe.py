@@ -18,6 +18,8 @@ DESTINATION: Final = "destination"
 IN_TABLE: Final = "in_table"
 HASH: Final = "event_hash"
 _ORDER: Final = ("kafka_timestamp", "topic", "partition", "offset", "generation")
+# Spark's own format leaves microseconds out: other data would be taken for the same.
+_AS_JSON: Final = {"timestampFormat": "yyyy-MM-dd'T'HH:mm:ss.SSSSSSXXX"}
 
 
 def hashes(events: DataFrame) -> DataFrame:
@@ -105,4 +107,4 @@ def _verdict() -> dict[str, Column]:
 
 def _fingerprint(columns: tuple[str, ...]) -> Column:
     # to_json leaves NULLs out, so that a table's own columns and the batch's wider set agree.
-    return F.xxhash64(F.to_json(F.struct(*columns))).alias("fingerprint")
+    return F.xxhash64(F.to_json(F.struct(*columns), _AS_JSON)).alias("fingerprint")

@@ -33,6 +33,11 @@ def hashes(ids: Array) -> npt.NDArray[np.int64]:
     return found.view(np.int64)
 
 
+def with_hash(ids: Array) -> Array:
+    """Return those that have a hash; others, written by somebody else, equal none of ours."""
+    return ids.filter(pc.equal(pc.binary_length(ids), pa.scalar(_LENGTH)))
+
+
 def _words(ids: Array) -> npt.NDArray[np.uint32]:
     first = memoryview(ids.buffers()[1]).cast("i" if pa.types.is_string(ids.type) else "q")
     begin = first[ids.offset]

@@ -96,9 +96,12 @@ def decoded(
         if topic not in known:
             known[topic] = shapes(model, topic)
         here = None if wanted is None else wanted[place]
-        for numbers, lines in _numbered(content, here):
-            for those, found, columns in _columns(lines, known[topic], judge, topic):
-                yield Lines(place, numbers[those], found, columns)
+        try:
+            for numbers, lines in _numbered(content, here):
+                for those, found, columns in _columns(lines, known[topic], judge, topic):
+                    yield Lines(place, numbers[those], found, columns)
+        except zstandard.ZstdError as error:
+            raise ValueError(f"{path}: expected what zstd has compressed, found {error}") from error
 
 
 def chunks(content: bytes) -> Iterator[Array]:

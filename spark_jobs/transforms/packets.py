@@ -6,7 +6,7 @@ packet goes to every share of a source, with trades for it or without: the clock
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from typing import Final
+from typing import Final, cast
 
 import msgspec
 import pyarrow as pa
@@ -51,22 +51,43 @@ _PACKET: Final[dict[str, pa.DataType]] = {
 }
 PACKET: Final = pa.schema(list(_PACKET.items()))
 _ARRIVALS: Final = pa.schema([*_ARRIVAL.items(), *_TRADE.items()])
+# How many records show when a partition's reading began: one alone may be an old fetch, sent again.
+_FIRST: Final = 100
 # Nobody's: records that are no events have no clock, and perhaps no source.
 NOBODY: Final = ("", 0)
 
 _Packed = tuple[str, int, bytes, bytes, bytes | None]
 
 _encode = msgspec.msgpack.Encoder().encode
-_clocks = msgspec.msgpack.Decoder(dict[int, int])
 _counts = msgspec.msgpack.Decoder(dict[str, int])
+
+
+class Reading(msgspec.Struct, frozen=True, array_like=True):
+    """What a batch shows of a source's clock in one Kafka partition.
+
+    ``newest`` is the newest fetch; ``first`` the newest among the first records, of which the first
+    has ``offset``.
+    """
+
+    newest: int
+    offset: int
+    first: int
+
+    def joined(self, other: "Reading") -> "Reading":
+        """Return what both show."""
+        newest, early = max(self.newest, other.newest), min(self, other, key=lambda r: r.offset)
+        return Reading(newest, early.offset, early.first)
 
 
 class Packet(msgspec.Struct, frozen=True):
     """A share's part of a batch: events, clocks by Kafka partition, counts of what was read."""
 
     arrivals: list[Arrival]
-    clocks: dict[int, int]
+    clocks: dict[int, Reading]
     counts: dict[str, int]
+
+
+_clocks = msgspec.msgpack.Decoder(dict[int, Reading])
 
 
 def pack(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -90,13 +111,24 @@ def _packets(table: pa.Table) -> Iterator[_Packed]:
 
 
 def _packets_of(source: str, events: pa.Table) -> Iterator[_Packed]:
-    newest = events.group_by("partition").aggregate([("fetched", "max")])
-    partitions, moments = newest["partition"].to_pylist(), newest["fetched_max"].to_pylist()
-    clocks = _encode(dict(zip(partitions, moments, strict=True)))
+    partitions = cast(list[int], pc.unique(events["partition"]).to_pylist())
+    clocks = _encode({p: _reading(_where(events, "partition", p)) for p in partitions})
     for share in range(SHARES):
         mine = _where(events, "share", share)
         counts = _encode({"events": mine.num_rows} if mine.num_rows else {})
         yield source, share, clocks, counts, _serialized(mine) if mine.num_rows else None
+
+
+def _reading(events: pa.Table) -> Reading:
+    # Nothing is fetched after it was sent: a fetch beyond that is a wrong clock's, and one such
+    # record would close its partition for all that come after it.
+    shown = pc.min_element_wise(events["fetched"], events["sent"])
+    early = pc.sort_indices(events["offset"])[:_FIRST]
+    return Reading(
+        newest=pc.max(shown).as_py(),
+        offset=pc.min(events["offset"]).as_py(),
+        first=pc.max(shown.take(early)).as_py(),
+    )
 
 
 def _where(events: pa.Table, name: str, value: str | int) -> pa.Table:
@@ -112,10 +144,10 @@ def _serialized(events: pa.Table) -> bytes:
 
 def unpack(packets: Iterable[tuple[bytes, bytes, bytes | None]]) -> Packet:
     """Join the packets (clocks, counts, arrivals) of one share and batch."""
-    found, clocks, counts = list[Arrival](), dict[int, int](), Counter[str]()
+    found, clocks, counts = list[Arrival](), dict[int, Reading](), Counter[str]()
     for one_clocks, one_counts, arrivals in packets:
-        for partition, at in _clocks.decode(one_clocks).items():
-            clocks[partition] = max(at, clocks.get(partition, at))
+        for partition, one in _clocks.decode(one_clocks).items():
+            clocks[partition] = one.joined(clocks.get(partition, one))
         counts.update(_counts.decode(one_counts))
         if arrivals is not None:
             found += _arrivals(arrivals)

@@ -23,7 +23,7 @@ from spark_jobs.model import Model
 from spark_jobs.positions import Chain
 from spark_jobs.schemas import BARS, Table
 from spark_jobs.transforms import layout
-from spark_jobs.transforms.hashes import hashes
+from spark_jobs.transforms.hashes import hashes, with_hash
 from spark_jobs.transforms.layout import Array
 from spark_jobs.transforms.objects import Lines, Numbers, decoded
 
@@ -198,7 +198,7 @@ class Hits:
     def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """Look up what Spark hands over."""
         for batch in batches:
-            found = hashes(batch.column(0))
+            found = hashes(with_hash(batch.column(0)))
             hits = np.unique(found[contains(self.batch, found)])
             yield pa.RecordBatch.from_arrays([pa.array(hits)], schema=HITS)
 

@@ -6,6 +6,10 @@ from typing import Final, cast
 import pyarrow as pa
 
 ROOT: Final = "root"
+# A change counts when it is stamped in its trade's session or up to so many days after it: beyond
+# clearing (two business days) and a long weekend. No run reads sessions further away: without an
+# end, what counts would depend on which sessions a run was asked for.
+CORRECTED_WITHIN_DAYS: Final = 7
 
 
 def with_roots(corrections: pa.Table) -> pa.Table:

@@ -14,7 +14,7 @@ from spark_jobs.transforms import minutes
 from spark_jobs.transforms.minutes import KEYS, REGULAR
 from spark_jobs.transforms.sitting import Key, News
 
-LEFT_OUT: Final = ("late", "duplicate", "unmatched")
+LEFT_OUT: Final = ("late", "duplicate", "unmatched", "beheaded")
 """Counts of events that became part of no minute."""
 
 _PRICES: Final = ("open", "high", "low", "close")

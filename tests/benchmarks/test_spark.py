@@ -5,7 +5,6 @@ import subprocess
 import sys
 import time
 from datetime import UTC, datetime, timedelta
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -90,23 +89,17 @@ def test_objects_are_chains_that_hold_what_was_made(bronze: tuple[Path, data.Mad
     assert lines == TRADES + made.rejected.total()
 
 
-@pytest.mark.parametrize(
-    "module",
-    [
-        "benchmarks.spark.duckdb_job",
-        pytest.param(
-            "benchmarks.spark.polars_job",
-            marks=pytest.mark.skipif(not find_spec("polars"), reason="Polars is not installed"),
-        ),
-    ],
-)
+@pytest.mark.parametrize("module", ["duckdb_job", "polars_job"])
 def test_a_peer_keeps_and_refuses_what_was_made(
     bronze: tuple[Path, data.Made], tmp_path: Path, module: str
 ) -> None:
     root, made = bronze
     words = [str(root), str(tmp_path / "out"), "2"]
     done = subprocess.run(
-        [sys.executable, "-m", module, *words], cwd=ROOT, capture_output=True, check=True
+        [sys.executable, "-m", f"benchmarks.spark.{module}", *words],
+        cwd=ROOT,
+        capture_output=True,
+        check=True,
     )
     said = json.loads(done.stdout)
     assert (said["kept"], said["rejected"]) == (made.kept, dict(made.rejected))

@@ -20,7 +20,8 @@ from ingestion.load.bronze import Bronze, store_client
 from ingestion.load.duckdb_warehouse import open_warehouse
 from ingestion.load.run import load_quotes
 from ingestion.settings import KafkaSettings, StoreSettings
-from spark_jobs.transforms import decode
+from spark_jobs.model import MODEL
+from spark_jobs.transforms.objects import Decoder
 from tests.conftest import RunningStack, StackFactory, in_force
 from tests.support import in_kafka
 
@@ -192,18 +193,26 @@ def test_the_warehouse_takes_or_rejects_every_hostile_quote(world: World, tmp_pa
 
 
 def test_the_lake_has_a_row_for_every_hostile_line(world: World) -> None:
-    """What Spark runs on each line: a message or a reason. Quotes come as if among the bars."""
-    given = [
-        (hostile.BATCH if topic == hostile.QUOTES else topic, partition, offset)
-        for topic, partition, offset in world.bronze
-    ]
-    paths = [f"/bronze/{topic}/g=ab/p={number:05d}/0.jsonl.zst" for topic, number, _ in given]
-    lines_and_paths = {"line": [*world.bronze.values()], "path": paths}
+    """What Spark runs on each object: a message or a reason. Quotes come as if among the bars."""
+    objects: dict[tuple[str, int], list[bytes]] = {}
+    given = []
+    for (topic, partition, offset), line in world.bronze.items():
+        known = hostile.BATCH if topic == hostile.QUOTES else topic
+        # The quotes' partitions come beside the bars' own, not among them.
+        number = partition + 100 * (topic == hostile.QUOTES)
+        objects.setdefault((known, number), []).append(line)
+        given.append((known, number, offset))
+    compress = zstandard.ZstdCompressor().compress
+    blobs = {
+        f"/bronze/{topic}/g=ab/p={number:05d}/0.jsonl.zst": compress(b"\n".join(lines_of))
+        for (topic, number), lines_of in objects.items()
+    }
+    batch = pa.RecordBatch.from_pydict({"path": [*blobs], "content": [*blobs.values()]})
 
-    (rows,) = decode.batches([pa.RecordBatch.from_pydict(lines_and_paths)])
+    rows = pa.Table.from_batches(Decoder(MODEL, MODEL)([batch]))
 
     found = [(row["topic"], row["partition"], row["offset"]) for row in rows.to_pylist()]
-    assert found == given
+    assert sorted(found) == sorted(given)
     reasons = rows.column("reason").to_pylist()
     assert {"invalid_json", "contract", "unknown_schema", "not_an_object"} <= {*reasons}
     assert None in reasons

@@ -9,7 +9,7 @@ from typing import Any
 import zstandard
 
 GENERATION = "0123456789abcdef0123456789abcdef"
-_T0 = 1_700_000_000_000
+_T0 = 1_767_225_600_000  # 2026: after all fetches
 
 
 def value_line(offset: int, value: Any, timestamp: int | None = None, key: str = "AAPL") -> bytes:

@@ -12,7 +12,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from ingestion.contracts.topics import REALTIME
 
-_T0 = datetime(2013, 3, 1, tzinfo=UTC)
+_T0 = datetime(2026, 1, 1, tzinfo=UTC)  # after all fetches
 _SCHEMA = pa.schema(
     [
         ("value", pa.binary()),

@@ -3,6 +3,7 @@
 import threading
 
 import pytest
+from structlog.testing import capture_logs
 
 from ingestion.errors import LakeError
 from spark_jobs import __main__ as command
@@ -29,12 +30,13 @@ def test_what_succeeded_is_told_before_the_first_failure_is_raised() -> None:
         raise LakeError(text)
 
     told = []
-    with pytest.raises(LakeError, match="first"):
+    with pytest.raises(LakeError, match="first"), capture_logs() as logged:
         for one in at_once.run(
             [lambda: fails("first"), lambda: JobSummary("good"), lambda: fails("second")]
         ):
             told.append(one.job)
     assert told == ["good"]
+    assert [entry["error"] for entry in logged] == ["second"]
 
 
 def test_metrics_that_follow_each_other_run_at_once_and_nothing_else_does() -> None:

@@ -31,9 +31,8 @@ def store(tmp_path: Path) -> CountingBronze:
 
 
 def starts(store: CountingBronze, position: int) -> list[int]:
-    last = bronze.newest(store, ("t",), lambda _: position)
     store.listed = 0
-    return [item.start for item in bronze.beyond(store, ("t",), lambda _: position, last)]
+    return [item.start for item in bronze.beyond(store, ("t",), lambda _: position)]
 
 
 def test_everything_is_new_at_the_beginning(store: CountingBronze) -> None:
@@ -46,15 +45,26 @@ def test_only_what_lies_beyond_is_listed(store: CountingBronze) -> None:
     assert starts(store, 30) == []
 
 
-def test_what_is_landed_after_the_last_key_wanted_is_not_taken(store: CountingBronze) -> None:
-    last = bronze.newest(store, ("t",), lambda _: 20)
-    store.land("t", [value_line(30, bar())], 30)
+def test_what_another_run_has_covered_meanwhile_is_no_longer_left(store: CountingBronze) -> None:
     store.land("t", [value_line(0, bar())], 0, partition=1)
+    listed = bronze.beyond(store, ("t",), lambda _: 0)
 
-    found = bronze.beyond(store, ("t",), lambda _: 20, last)
+    reached = {0: 20, 1: 0}
+    found = bronze.left(listed, lambda chain: reached[chain.partition])
+    assert [(item.chain.partition, item.start) for item in found] == [
+        *((0, start) for start in range(20, 30)),
+        (1, 0),
+    ]
+    assert bronze.left(listed, lambda _: 40) == []
 
-    assert [item.start for item in found] == list(range(20, 30))
-    assert {item.chain.partition for item in found} == {0}
+
+def test_a_position_at_which_no_object_ends_breaks_the_chain(tmp_path: Path) -> None:
+    store = CountingBronze(tmp_path)
+    store.land("t", [value_line(i, bar()) for i in range(4)], 0)
+    store.land("t", [value_line(4, bar())], 4)
+    listed = bronze.beyond(store, ("t",), lambda _: 0)
+    with pytest.raises(ChainError, match="go on at 2"):
+        bronze.left(listed, lambda _: 2)
 
 
 def test_a_hole_breaks_the_chain(store: CountingBronze) -> None:

@@ -6,7 +6,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from ipaddress import ip_address
 from pathlib import Path
@@ -63,8 +63,12 @@ def content(lake: Lake) -> dict[str, Counter[tuple[str, ...]]]:
 
 
 def of_cluster(running: RunningStack, name: str) -> list[psutil.Process]:
-    found = processes.of_stack(running.state_dir)
-    return [process for process in found if name in " ".join(process.cmdline())]
+    found = []
+    for process in processes.of_stack(running.state_dir):
+        with suppress(psutil.NoSuchProcess):
+            if name in " ".join(process.cmdline()):
+                found.append(process)
+    return found
 
 
 def kill_a_worker_that_works(running: RunningStack) -> None:
@@ -148,16 +152,18 @@ def nobody_sees_secrets_or_reaches_it(running: RunningStack, job: int) -> None:
     values = credentials.values(running.env_file)
     secrets = [values[name] for name in credentials.credentials()]
     family = [psutil.Process(job), *psutil.Process(job).children(recursive=True)]
-    everybody = [*family, *processes.of_stack(running.state_dir)]
-    listening = {
-        connection.laddr.ip.removeprefix("::ffff:")
-        for process in everybody
-        for connection in process.net_connections(kind="inet")
-        if connection.status == psutil.CONN_LISTEN
-    }
+    listening, lines = set[str](), []
+    for process in (*family, *processes.of_stack(running.state_dir)):
+        with suppress(psutil.NoSuchProcess):  # short-lived helpers of Hadoop's end meanwhile
+            lines.append(" ".join(process.cmdline()))
+            listening |= {
+                connection.laddr.ip.removeprefix("::ffff:")
+                for connection in process.net_connections(kind="inet")
+                if connection.status == psutil.CONN_LISTEN
+            }
     assert listening
     assert all(ip_address(address).is_loopback for address in listening), listening
-    shown = "\n".join(" ".join(process.cmdline()) for process in everybody)
+    shown = "\n".join(lines)
     assert "SparkSubmit" in shown
     assert "master.Master" in shown
     assert not [secret for secret in secrets if secret in shown]

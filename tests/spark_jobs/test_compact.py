@@ -1,5 +1,6 @@
 """Compaction over a folder lake: every record once, with the right type, place and reason."""
 
+import json
 from collections import Counter
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -215,6 +216,21 @@ def test_a_known_id_with_other_data_is_a_conflict_and_keeps_its_payload(lake: La
     assert '"999"' in row["raw"]
     assert row["event_id"] == other["event_id"]
     assert lake.rows(BARS).count() == 1
+
+
+def test_a_microsecond_is_other_data(lake: Lake) -> None:
+    first = trade(0)
+    again = [first | {"event_time": iso(OPEN + timedelta(microseconds=n))} for n in (7, 0)]
+    sent = lake.send_trades([first])
+    lake.compact()
+    sent = lake.send_trades(again, start=sent)
+    lake.send_trades([trade(1), trade(1) | {"event_time": again[0]["event_time"]}], start=sent)
+
+    summary = lake.compact()
+
+    assert summary.rejected == {"conflict": 2, "duplicate": 1}
+    kept = lake.rows(REJECTS).where("raw is not null").orderBy("offset").collect()
+    assert [json.loads(row["raw"])["offset"] for row in kept] == [1, 4]
 
 
 _LOOKS = 20

@@ -2,7 +2,7 @@
 
 import random
 from collections import defaultdict
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -15,6 +15,7 @@ from spark_jobs.transforms.roots import roots
 from tests.spark_jobs.messages import OPEN, event_id, iso, trade
 
 Message = dict[str, Any]
+DAY = OPEN.date()
 UNKNOWN = event_id("never sent")
 
 
@@ -44,7 +45,7 @@ def frame(spark: SparkSession, messages: list[Message]) -> DataFrame:
     return spark.createDataFrame([_row(m, i) for i, m in enumerate(messages)], TRADES.ddl)
 
 
-def _row(message: Message, offset: int) -> tuple[Any, ...]:
+def _row(message: Message, offset: int, session_date: date = DAY) -> tuple[Any, ...]:
     data = message["data"]
     at, fetched_at = (
         datetime.fromisoformat(message[name]) for name in ("event_time", "fetched_at")
@@ -53,7 +54,7 @@ def _row(message: Message, offset: int) -> tuple[Any, ...]:
     place = {"topic": "t", "generation": "g", "partition": 0, "offset": offset}
     moments = {"event_at": at, "fetched_at": fetched_at, "compacted_at": OPEN}
     kafka_at = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(milliseconds=offset)
-    values |= place | moments | {"session_date": OPEN.date(), "kafka_timestamp": kafka_at}
+    values |= place | moments | {"session_date": session_date, "kafka_timestamp": kafka_at}
     return tuple(values[name] for name in TRADES.columns)
 
 
@@ -118,6 +119,27 @@ def test_each_rule_by_name(root_session: SparkSession) -> None:
     fetched = [(row["fetched_at"].astimezone(UTC) - OPEN).total_seconds() for row in found]
     assert fetched == [20, 20, 10, 0, 0]
     assert {second, third}.isdisjoint(row["event_id"] for row in found)
+
+
+def test_a_change_counts_in_its_trade_s_session_and_seven_days_after_it(
+    root_session: SparkSession,
+) -> None:
+    """No run reads further: what counted beyond would depend on which sessions were asked for."""
+    stamped = {"0": 0, "1": 7, "2": 8, "3": -1}
+    rows = []
+    for number, (symbol, days) in enumerate(stamped.items()):
+        sold = trade(number, OPEN, "10", "5", symbol)
+        fix = change(symbol, 100 + number, "correct", sold["event_id"], 10, "11")
+        rows += [_row(sold, number), _row(fix, 100 + number, DAY + timedelta(days=days))]
+    # One that counts is not hidden by a later one that does not.
+    both = trade(9, OPEN, "10", "5", "9")
+    fixes = [change("9", 200 + n, "correct", both["event_id"], n, f"{20 + n}") for n in range(2)]
+    rows += [_row(both, 9), _row(fixes[0], 200), _row(fixes[1], 201, DAY + timedelta(days=8))]
+
+    found = effective(root_session.createDataFrame(rows, TRADES.ddl)).collect()
+
+    prices = {row["symbol"]: int(row["price"]) for row in found}
+    assert prices == {"0": 11, "1": 11, "2": 10, "3": 10, "9": 20}
 
 
 def test_a_chain_of_any_length_ends_at_its_trade() -> None:

@@ -6,6 +6,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from pyspark.sql import SparkSession
 
 from spark_jobs import clocks, tables
 from spark_jobs.jobs import revise, window_metrics
@@ -147,6 +148,14 @@ def test_the_first_session_that_may_become_final(
     assert clocks.open_since(before, now, minutes(15), NEW_YORK) == since
 
 
+def test_a_fetch_beyond_kafka_s_own_time_is_no_later_than_that(root_session: SparkSession) -> None:
+    sent = CLOSE + minutes(1)
+    rows = [("a", CLOSE, sent), ("a", CLOSE + timedelta(days=30_000), sent), ("b", OPEN, sent)]
+    schema = "source string, fetched_at timestamp, kafka_timestamp timestamp"
+    found = clocks.read(root_session.createDataFrame(rows, schema))
+    assert found == {"a": sent, "b": OPEN}
+
+
 def test_clocks_travel_as_text() -> None:
     found: clocks.Clocks = {"b": CLOSE, "a": OPEN + timedelta(microseconds=1)}
 
@@ -155,3 +164,17 @@ def test_clocks_travel_as_text() -> None:
     assert clocks.decode(None) is None
     merged = clocks.merge({"a": OPEN, "b": CLOSE}, {"a": CLOSE, "c": OPEN})
     assert merged == {"a": CLOSE, "b": CLOSE, "c": OPEN}
+
+
+def test_a_fetch_at_a_time_before_all_clocks_stops_no_job(lake: Lake) -> None:
+    """Year 1 is what some languages take for no time; the contract lets it through."""
+    unset = "0001-01-01T00:00:00Z"
+    sent = lake.send_trades([trade(0) | {"fetched_at": unset}])
+    lake.compact()
+    assert lake.bars().written["trade_bars"] == 5
+    assert not lake.rows(TRADE_BARS).where("is_final").count()
+    lake.send_trades([trade(1), trade(2) | {"fetched_at": unset}], start=sent)
+    lake.compact()
+
+    assert lake.bars().written["trade_bars"] == 5
+    assert lake.windows().written["realtime_stock_analytics"] == 78

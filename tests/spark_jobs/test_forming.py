@@ -12,6 +12,7 @@ import pytest
 from spark_jobs.transforms.forming import Share
 from spark_jobs.transforms.minutes import CLOSING, OPENING, POST, PRE, REGULAR
 from spark_jobs.transforms.moments import Trade
+from spark_jobs.transforms.packets import Reading
 from spark_jobs.transforms.sitting import Arrival, Key, News
 
 OPEN = datetime(2013, 2, 28, 14, 30, tzinfo=UTC)
@@ -33,15 +34,15 @@ class Dictionaries:
     """``forming.Memory`` in dictionaries."""
 
     def __init__(self) -> None:
-        self.head: bytes | None = None
+        self.kept: bytes | None = None
         self.books: dict[str, bytes] = {}
         self.minutes: dict[tuple[str, int, Key], bytes] = {}
 
-    def clocks(self) -> bytes | None:
-        return self.head
+    def head(self) -> bytes | None:
+        return self.kept
 
-    def keep_clocks(self, clocks: bytes) -> None:
-        self.head = clocks
+    def keep_head(self, head: bytes) -> None:
+        self.kept = head
 
     def symbols(self) -> list[str]:
         return [*self.books]
@@ -68,20 +69,23 @@ class Dictionaries:
 class Stream:
     """Batches one after the other over one memory, and what they told."""
 
-    def __init__(self) -> None:
+    def __init__(self, headless: frozenset[int] = frozenset()) -> None:
+        self.headless = headless
         self.memory = Dictionaries()
         self.counts: Counter[str] = Counter()
         self.told: list[News] = []
         self._offset = 0
 
     def take(self, *arrivals: Arrival, clock: datetime | None = None) -> list[News]:
-        clocks: dict[int, int] = {}
+        clocks: dict[int, Reading] = {}
         for one in arrivals:
             trade = one.trade
-            clocks[trade.partition] = max(trade.fetched, clocks.get(trade.partition, 0))
+            shown = Reading(trade.fetched, trade.offset, trade.fetched)
+            clocks[trade.partition] = shown.joined(clocks.get(trade.partition, shown))
         if clock is not None:
-            clocks[0] = max(us(clock), clocks.get(0, 0))
-        share = Share(self.memory, LATENESS)
+            shown = Reading(us(clock), 10**9, us(clock))
+            clocks[0] = shown.joined(clocks.get(0, shown))
+        share = Share(self.memory, LATENESS, self.headless)
         told = [*share.take(arrivals, clocks)]
         self.counts += share.counts
         self.told += told
@@ -261,8 +265,8 @@ def test_a_correction_waits_for_its_trade_and_a_late_one_is_counted() -> None:
     assert stream.counts == {"unmatched": 2}
 
 
-@pytest.mark.parametrize(("day", "close"), [(DAY - 1, 10), (DAY, 12), (DAY + 1, 12)])
-def test_a_correction_is_stamped_in_its_trade_s_session_or_later(day: int, close: int) -> None:
+@pytest.mark.parametrize(("day", "close"), [(DAY - 1, 10), (DAY, 12), (DAY + 7, 12), (DAY + 8, 10)])
+def test_a_correction_is_stamped_in_its_trade_s_session_or_days_later(day: int, close: int) -> None:
     stream = Stream()
     stream.take(
         sent(1, at(0)),
@@ -393,15 +397,50 @@ def test_a_session_is_forgotten_when_its_day_is_over_and_does_not_come_back() ->
     assert [*stream.memory.books] == ["NEW"]
 
 
-@pytest.mark.parametrize(("days", "left"), [(5, ["OLD", "NEW"]), (11, ["NEW"])])
-def test_a_partition_that_has_fallen_silent_keeps_its_sessions_for_ten_days(
-    days: int, left: list[str]
-) -> None:
+@pytest.mark.parametrize("days", [5, 11, 1000])
+def test_another_partition_s_clock_takes_no_session_away(days: int) -> None:
+    first = [sent(1, at(0), 10, partition=1), sent(2, at(0.5), 12, partition=1)]
+    then = [sent(3, at(0.7), 11, partition=1), sent(4, at(3), 11, partition=1)]
     stream = Stream()
-    stream.take(sent(1, at(0), symbol="OLD", partition=1))
-    stream.take(sent(2, OPEN + timedelta(days=days), symbol="NEW", **opened(days)))
-    assert [*stream.memory.books] == left
-    assert {key[0] for key in stream.memory.minutes} == {*left}
+    stream.take(*first)
+    stream.take(sent(5, OPEN + timedelta(days=days), symbol="NEW", **opened(days)))
+    stream.take(clock=OPEN + timedelta(days=days + 1))
+
+    stream.take(*then)
+
+    assert almost_equal(stream.minutes(), whole([*first, *then]))
+    assert not stream.counts
+
+
+def test_a_session_that_was_forgotten_does_not_begin_anew_in_a_partition_that_lags() -> None:
+    stream = Stream()
+    stream.take(sent(1, at(0), symbol="OLD"))
+    stream.take(sent(2, OPEN + timedelta(days=5), symbol="NEW", **opened(5)))
+
+    told = stream.take(sent(3, at(0.5), symbol="OLD", partition=1))
+
+    assert told == []
+    assert stream.counts == {"late": 1}
+    # A later one does.
+    (told_then,) = stream.take(sent(4, at(24 * 60), symbol="OLD", partition=1, **opened(1)))
+    assert told_then.day == DAY + 1
+
+
+def test_a_session_of_which_kafka_has_lost_the_beginning_is_left_to_the_batch() -> None:
+    """Its rows are there already, perhaps: made of all trades, not of those that are left."""
+    stream = Stream(headless=frozenset({1}))
+    # Partition 0 is whole.
+    told = stream.take(sent(1, at(200), partition=1), sent(2, at(200), symbol="IBM"))
+    assert [news.symbol for news in told] == ["IBM"]
+    told = stream.take(sent(3, at(300), partition=1), sent(4, at(-300), partition=1))
+    assert [news.symbol for news in told] == ["IBM"]
+    assert stream.counts == {"beheaded": 3}
+
+    # The next one is whole, and stays so in the batches that follow.
+    for minute in (0, 5):
+        told = stream.take(sent(5 + minute, at(24 * 60 + minute), partition=1, **opened(1)))
+        assert [news.day for news in told if news.symbol == "AAPL"] == [DAY + 1]
+    assert stream.counts == {"beheaded": 3}
 
 
 def test_the_same_batch_over_the_same_state_tells_the_same() -> None:
@@ -435,4 +474,4 @@ def test_absurd_trades_enter_no_minute_until_corrected(price: float, size: float
 def test_a_batch_without_events_does_nothing() -> None:
     stream = Stream()
     assert stream.take() == []
-    assert stream.memory.head is None
+    assert stream.memory.kept is None

@@ -74,11 +74,11 @@ def test_a_job_that_lost_the_race_starts_again(lake: Lake, monkeypatch: pytest.M
     late_rivals = {REJECTS.identifier}
     stage, publish = commit.stage, commit.Staged.publish
 
-    def after_a_rival(spec: Table, *arguments: Any) -> commit.Staged:
+    def after_a_rival(spec: Table, *arguments: Any, **named: Any) -> commit.Staged:
         if spec.identifier in rivals:
             rivals.remove(spec.identifier)
             LakeTable(lake.spark, spec.identifier).append_nothing({"by": "another"})
-        return stage(spec, *arguments)
+        return stage(spec, *arguments, **named)
 
     def published_after_a_rival(staged: commit.Staged) -> None:
         if staged.spec.identifier in late_rivals:

@@ -360,6 +360,7 @@ def after_two_steps(state: Path, name: str, process: subprocess.Popen[str]) -> N
             time.sleep(0.02)
 
 
+@pytest.mark.long
 def test_readers_and_loads_are_never_disturbed(lake: Lake) -> None:
     """Each a process of its own, all the while jobs commit: upkeep with expiry, load, reader."""
     scatter(lake, 6)

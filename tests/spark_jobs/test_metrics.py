@@ -44,6 +44,21 @@ def test_a_job_tells_what_it_did(tmp_path: Path) -> None:
     }
 
 
+def test_a_line_tells_all_counts_also_those_that_are_none() -> None:
+    summary = JobSummary("compact", read=1234, files=2, bytes=3 * 2**20, commits=3, seconds=1.54)
+    assert summary.line() == (
+        "compact: read 1,234, written 0, rejected 0, duplicated 0, files 2 (3.0 MiB), commits 3, "
+        "1.5 s"
+    )
+    summary.written = Counter(trades=1200, rejects=34, bars=0)
+    summary.rejected = Counter(duplicate=30, contract=3, conflict=1)
+    assert summary.line().startswith(
+        "compact: read 1,234, written 1,234 (rejects 34, trades 1,200), "
+        "rejected 4 (conflict 1, contract 3), duplicated 30, files 2"
+    )
+    assert summary.duplicates == 30
+
+
 def test_the_job_that_fails_says_so_and_the_one_before_it_has_succeeded(tmp_path: Path) -> None:
     jobs = ["compact", "daily-metrics", "window-metrics"]
     with (

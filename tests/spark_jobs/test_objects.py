@@ -150,6 +150,12 @@ def test_a_last_line_without_newline_is_a_line() -> None:
     assert [row["offset"] for out in found for row in out.to_pylist()] == [4, 4]
 
 
+def test_an_object_that_zstd_cannot_read_is_named() -> None:
+    broken = pa.record_batch([[path(BATCH, 7)], [b"no frame"]], names=["path", "content"])
+    with pytest.raises(ValueError, match=r"p=00003/0{19}7\.jsonl\.zst: expected what zstd"):
+        list(Decoder(MODEL, MODEL)([broken]))
+
+
 def test_no_line_gives_no_row() -> None:
     assert list(Decoder(MODEL, MODEL)([batch(REALTIME, b"")])) == []
 

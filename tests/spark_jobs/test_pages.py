@@ -213,6 +213,10 @@ def test_hits_are_the_hashes_that_a_batch_has_too() -> None:
     hits = [row["hash"] for out in Hits(batch_hashes)([known]) for row in out.to_pylist()]
     assert sorted(hits) == sorted(found[[3, 50]].tolist())
     assert not [out for out in Hits(batch_hashes[:0])([known]) if len(out)]
+    strange = pa.record_batch([pa.array(["x", None, ids[3].as_py(), ""])], names=["event_id"])
+    assert [row["hash"] for out in Hits(batch_hashes)([strange]) for row in out.to_pylist()] == [
+        found[3]
+    ]
 
 
 def test_a_partitioning_that_pages_do_not_know_is_an_error() -> None:

@@ -13,6 +13,7 @@ from pyspark.sql import SparkSession
 from ingestion.errors import LakeError, SettingsError, StoreError, StoreUnavailableError
 from ingestion.settings import ROOT, LakeSettings, ProjectSettings, StoreSettings
 from spark_jobs import failures, jvm, session
+from spark_jobs.iceberg import java
 
 
 def test_a_sqlite_url_becomes_a_jdbc_url() -> None:
@@ -32,6 +33,26 @@ def test_a_postgresql_url_keeps_its_credentials_apart() -> None:
 def test_another_catalog_is_refused() -> None:
     with pytest.raises(SettingsError, match="LAKE_CATALOG_URI"):
         session.jdbc("mysql://x/y")
+
+
+def test_why_the_jvm_did_not_start_is_said(tmp_path: Path) -> None:
+    """Each in a process of its own: a session is running in this one."""
+    code = (
+        "import sys; from pathlib import Path; from ingestion.settings import *; "
+        "from spark_jobs import session; from ingestion.errors import LakeError\n"
+        "state = Path(sys.argv[1])\n"
+        "for master, memory in (('nowhere', '1g'), ('local', '10x')):\n"
+        "    plan = session.SessionPlan(ProjectSettings(state_dir=state), StoreSettings(),\n"
+        "        LakeSettings(catalog_uri='sqlite:////x', driver_memory=memory),\n"
+        "        master=master, warehouse=f'file://{state}')\n"
+        "    try: session.start(plan)\n"
+        "    except LakeError as error: print(error)\n"
+    )
+    words = [sys.executable, "-c", code, str(tmp_path)]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
+    master, memory = done.stdout.splitlines()
+    assert "Master must either be yarn or start with spark, k8s, or local" in master
+    assert "Invalid maximum heap size: -Xmx10x" in memory
 
 
 def test_a_missing_jar_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -73,6 +94,50 @@ def test_java_options_of_the_settings_come_after_ours(tmp_path: Path) -> None:
     options = session._config(plan, tmp_path / "log")["spark.driver.extraJavaOptions"].split()
     assert options.index("-XX:TieredStopAtLevel=4") > options.index("-XX:TieredStopAtLevel=1")
     assert options[-1] == "-Xss2m"
+
+
+def test_there_is_room_for_what_is_compiled(root_session: SparkSession) -> None:
+    """With the 48 MB that one compiler alone gets by itself the JVM died in a run of five jobs."""
+    factory = java(root_session).java.lang.management.ManagementFactory
+    pools = {pool.getName(): pool.getUsage() for pool in factory.getMemoryPoolMXBeans()}
+    assert sum(usage.getMax() for name, usage in pools.items() if "Code" in name) > 200e6
+
+
+DIES = """
+import sys
+from pathlib import Path
+from ingestion.errors import LakeError
+from ingestion.settings import LakeSettings, ProjectSettings, StoreSettings
+from pyspark import SparkContext
+from spark_jobs import failures, session
+
+state = Path(sys.argv[1])
+plan = session.SessionPlan(
+    *(ProjectSettings(state_dir=state), StoreSettings()),
+    LakeSettings(catalog_uri=f"sqlite:///{state}/catalog.db"),
+    master="local[1]", warehouse=f"file://{state}/warehouse",
+)
+try:
+    with session.running(plan) as spark, failures.translated():
+        SparkContext._gateway.proc.kill()
+        spark.range(3).count()
+except LakeError as error:
+    print(error)
+"""
+
+
+def test_a_jvm_that_dies_is_one_line_and_names_its_logs(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", DIES, str(tmp_path)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    log = tmp_path / "log"
+    said = f"Spark's JVM died (exit code -9); see {log}/spark.log and {log}/spark-stderr.log\n"
+    assert done.stdout == said, done.stderr
 
 
 def run_command(tmp_path: Path, *arguments: str, **settings: str) -> subprocess.CompletedProcess:
@@ -127,3 +192,14 @@ def test_a_java_failure_is_one_line(text: str, kind: type[Exception]) -> None:
     found = failures._ours(text)
     assert type(found) is kind
     assert "\n" not in str(found)
+
+
+def test_a_python_worker_s_failure_is_its_last_line() -> None:
+    text = (
+        "\n  An exception was thrown from the Python worker. Please see the stack trace below.\n"
+        'Traceback (most recent call last):\n  File "a.py", line 1, in f\n    g()\n    ^^^\n'
+        "KeyError: 1\n\nDuring handling of the above exception, another exception occurred:\n\n"
+        'Traceback (most recent call last):\n  File "b.py", line 2, in h\n'
+        "ValueError: s3a://x: odd\n\n\tat org.apache.spark.X(Y.scala:1)\nCaused by: java.Z\n"
+    )
+    assert str(failures._ours(text)) == "ValueError: s3a://x: odd"

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,8 @@ import pandas as pd
 import psutil
 import pytest
 import zstandard
-from confluent_kafka import KafkaError, Message, Producer
+from confluent_kafka import KafkaError, Message, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient
 
 from ingestion.contracts.topics import REALTIME
 from ingestion.load.lake import open_catalog
@@ -68,7 +70,9 @@ class Tape:
     def __init__(self) -> None:
         self._sent: list[tuple[int, int, bytes]] = []
 
-    def send(self, messages: list[dict[str, Any]], *, landed: bool = True) -> None:
+    def send(
+        self, messages: list[dict[str, Any]], *, landed: bool = True, partition: int = -1
+    ) -> None:
         producer = Producer(KafkaSettings.load().client("producer"))
 
         def note(error: KafkaError | None, record: Message) -> None:
@@ -80,8 +84,12 @@ class Tape:
 
         for message in messages:
             body = msgspec.json.encode(message)
-            producer.produce(REALTIME, body, message["symbol"], on_delivery=note)
+            producer.produce(REALTIME, body, message["symbol"], partition, on_delivery=note)
         assert producer.flush(30) == 0
+
+    def offsets(self) -> dict[int, int]:
+        """Return the last offset sent by partition."""
+        return {partition: offset for partition, offset, _ in sorted(self._sent)}
 
     def land(self) -> None:
         settings, client = StoreSettings.load(), store("lander")
@@ -172,6 +180,7 @@ def has_checkpoint() -> bool:
     return bool(listed["KeyCount"])
 
 
+@pytest.mark.long
 def test_killed_in_a_batch_and_started_again_it_equals_the_batch_job(
     lone_stack: RunningStack, tmp_path: Path
 ) -> None:
@@ -210,6 +219,55 @@ def test_killed_in_a_batch_and_started_again_it_equals_the_batch_job(
     assert_equal(rows(STREAM_BARS), rows(TRADE_BARS, "interval = '1m'"))
     for table in TABLES:
         assert batches(table) == sorted(set(batches(table)), reverse=True)
+
+
+def behead(partition: int, offset: int) -> None:
+    """Have Kafka lose what lies before an offset, as its retention does."""
+    place = TopicPartition(REALTIME, partition, offset)
+    admin = AdminClient(KafkaSettings.load().client("admin"))
+    admin.delete_records([place])[place].result(30)
+
+
+def streamed(stack: RunningStack, report: Path) -> dict[str, int]:
+    done = stack.run("spark_jobs", "stream", "--available-now", "--report", str(report))
+    assert done.returncode == 0, done.stderr
+    return dict(msgspec.json.decode(report.read_bytes())["jobs"]["stream"]["rejected"])
+
+
+@pytest.mark.long
+def test_a_new_checkpoint_leaves_rows_alone_of_which_kafka_has_lost_trades(
+    lone_stack: RunningStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The trades of the test before are published; Kafka then has the second half of them."""
+    published, tape = rows(STREAM_WINDOWS), Tape()
+    assert len(published) == 2 * 78
+    place = f"s3a://{StoreSettings.load().lake_bucket}/checkpoints/anew"
+    monkeypatch.setitem(lone_stack.environment, "LAKE_STREAM_CHECKPOINT", place)
+    tomorrow = OPEN + timedelta(days=1)
+    tape.send([trade(5000 + n, tomorrow + minutes(n), symbol=s) for s, n in _FOUR])
+    offsets = tape.offsets()
+    whole = next(p for p in range(9) if p not in offsets)
+    for partition, offset in offsets.items():
+        behead(partition, offset // 2)
+
+    left_out = streamed(lone_stack, tmp_path / "anew.json")
+
+    assert left_out["beheaded"] > 100
+    found = rows(STREAM_WINDOWS)
+    there = found.index.get_level_values("session_date") == OPEN.date()
+    pd.testing.assert_frame_equal(found[there], published)
+    assert sum(~there) == 2 * 78
+
+    # Where it began, a checkpoint knows; what Kafka loses afterwards was read.
+    tape.send([trade(6000, symbol="ONE")], partition=whole)
+    assert streamed(lone_stack, tmp_path / "one.json") == {}
+    behead(whole, 1)
+    tape.send([trade(6001, symbol="TWO") | {"source": "another"}], partition=whole)
+    assert streamed(lone_stack, tmp_path / "two.json") == {}
+    assert {"ONE", "TWO"} <= {*rows(STREAM_WINDOWS).index.get_level_values("symbol")}
+
+
+_FOUR = [(symbol, number) for symbol in ("AAPL", "IBM") for number in (0, 1)]
 
 
 def test_a_wrong_password_is_one_line_and_soon(

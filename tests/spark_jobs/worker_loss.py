@@ -45,8 +45,8 @@ def main(state: Path, master: str, jobs: list[str]) -> None:
     logs.configure()
     stage = commit.stage
 
-    def then_wait(*arguments: Any) -> commit.Staged:
-        staged = stage(*arguments)
+    def then_wait(*arguments: Any, **named: Any) -> commit.Staged:
+        staged = stage(*arguments, **named)
         (state / "staged").touch()
         wait_for(state / "go")
         return staged

@@ -10,18 +10,20 @@ import pytest
 
 from drill.lake import breaks, command, worker
 from drill.lake.breaks import Point
-from drill.lake.command import Outcome
+from drill.lake.command import SceneOutcome
 from drill.lake.content import differences
 from drill.lake.jobs import Jobs
 from drill.lake.records import BARS, TRADES, of_round
 from drill.lake.scenes import Scene, scenes
 from drill.lake.stage import WrongError
 from ingestion.errors import StackError
-from spark_jobs.transforms import decode
+from spark_jobs.model import MODEL
+from spark_jobs.transforms.decode import Judge
 
 
 def verdicts(number: int) -> Counter[str | None]:
-    return Counter(decode.value(value, topic).reason for topic, _, value in of_round(number))
+    judge = Judge(MODEL)
+    return Counter(judge.value(value, topic).reason for topic, _, value in of_round(number))
 
 
 def test_a_round_has_new_events_copies_and_a_bad_record() -> None:
@@ -123,4 +125,4 @@ def test_a_scene_is_green_only_when_compared_and_audited() -> None:
     assert (good.verdict, good.proofs) == ("green", ["seen", "same", "ok"])
     bad = command._played(scene, Calm("t: 1 missing"))  # type: ignore[arg-type]
     assert (bad.verdict, bad.reason) == ("red", "t: 1 missing")
-    assert Outcome("never played").verdict == "red"
+    assert SceneOutcome("never played").verdict == "red"

@@ -23,6 +23,7 @@ def lone_store(stack_factory: StackFactory) -> Iterator[RunningStack]:
         yield in_force(running, patch)
 
 
+@pytest.mark.long
 def test_a_killed_job_dies_where_it_is_told_and_the_next_completes_it(
     lone_store: RunningStack,
 ) -> None:

@@ -143,4 +143,4 @@ def test_an_error_is_a_red_seed_and_a_red_seed_fails_the_command(
     found = command._played(1, 2, tmp_path)
     assert (found.verdict, found.reason) == ("red", "metrics.trade_bars: 1 rows missing")
     assert found.sessions == ["2024-03-08", "2024-03-11"]
-    assert command._line(found).startswith("red   seed 1 (")
+    assert found.line("seed 1").startswith("red   seed 1 (")
