@@ -77,7 +77,7 @@ class LandedTrigger(BaseTrigger):
     ) -> None:
         from orchestration.landed import Bronze, Target
 
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.targets = [Target(*one) for one in targets]
         self._open = open_bronze or Bronze
         self._bronze: Bronze | None = None
@@ -155,7 +155,7 @@ class ArrivalTrigger(BaseTrigger):
     ) -> None:
         from orchestration.arrived import Arrivals
 
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.topic, self.table, self.until = topic, table, until
         self._open = open_arrivals or Arrivals
         self._arrivals: Arrivals | None = None
