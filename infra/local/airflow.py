@@ -5,6 +5,7 @@ import subprocess
 import sys
 import urllib.request
 from configparser import RawConfigParser
+from contextlib import ExitStack
 from io import StringIO
 from pathlib import Path
 from typing import Any, Final
@@ -34,6 +35,12 @@ _COMPONENTS: Final = {
     "airflow-triggerer": "triggerer",
 }
 
+# Log to module, side by side: they have nothing to do with each other.
+_PREPARATIONS: Final = {
+    "airflow-database": "orchestration.database",
+    "airflow-manifest": "orchestration.manifest",
+}
+
 
 def command(name: str) -> list[str]:
     """Return a service's command."""
@@ -46,6 +53,8 @@ def environment(layout: Layout) -> dict[str, str]:
         "AIRFLOW_HOME": str(home(layout)),
         "AIRFLOW_CONFIG": str(layout.run / CONFIGURATION),
         "PYTHONPATH": str(ROOT),
+        # Airflow's processes name themselves, into the place of the mark that a stop finds them by.
+        "SPT_NOENV": "1",
         # What dbt's profile asks for, whatever folder a task runs it in.
         "WAREHOUSE_PATH": str(WarehouseSettings.load().file()),
         "DBT_MODULE_PATH": str(ROOT / "dbt_stocks"),
@@ -131,15 +140,14 @@ def prepare(layout: Layout) -> None:
         StackError: one of the two failed; the text has the end of its log.
     """
     home(layout).mkdir(parents=True, exist_ok=True)
-    started = [
-        _start(layout, name, module)
-        for name, module in (
-            ("airflow-database", "orchestration.database"),
-            ("airflow-manifest", "orchestration.manifest"),
-        )
-    ]
-    for process, log in started:
-        _wait(process, log)
+    with ExitStack() as ended:
+        started = []
+        for name, module in _PREPARATIONS.items():
+            process, log = _start(layout, name, module)
+            ended.callback(_end, process)
+            started.append((process, log))
+        for process, log in started:
+            _wait(process, log)
 
 
 def _start(layout: Layout, name: str, module: str) -> "tuple[subprocess.Popen[bytes], Path]":
@@ -164,12 +172,15 @@ def _wait(process: "subprocess.Popen[bytes]", log: Path) -> None:
     try:
         code = process.wait(_PREPARE_TIMEOUT_S)
     except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
         raise StackError(f"expected an end within {_PREPARE_TIMEOUT_S:.0f} s, see {log}") from None
     if code:
         end = "\n".join(log.read_text(errors="replace").splitlines()[-8:])
         raise StackError(f"preparing Airflow failed with {code}; end of {log}:\n{end}")
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    process.kill()
+    process.wait()
 
 
 def probe(layout: Layout, name: str) -> None:
