@@ -20,7 +20,8 @@ def main(dag_id: str, conf: str, report: str) -> None:
     # Of a DAG that was never stored, `dag.test()` of 3.3.2 cannot read the deadline.
     dag.deadline = None
     run = dag.test(run_conf=json.loads(conf))
-    tasks = {ti.task_id: {"state": ti.state, "tries": ti.try_number} for ti in run.task_instances}
+    found = run.get_task_instances()
+    tasks = {ti.task_id: {"state": ti.state, "tries": ti.try_number} for ti in found}
     Path(report).write_text(json.dumps({"state": str(run.state), "tasks": tasks}, default=str))
 
 
