@@ -70,6 +70,12 @@ FAULTS = {
     "sample_for_population_deviation": Fault(
         GOLD, "stddev_pop", "stddev_samp", "bands_are_of_the_population_s_deviation"
     ),
+    "population_for_sample_deviation": Fault(
+        "gold/daily/gold_daily_metrics",
+        "stddev_samp(return_1d_log)",
+        "stddev_pop(return_1d_log)",
+        "volatility_is_of_the_sample_s_deviation",
+    ),
     "partial_window_shown_as_full": Fault(
         GOLD, "when bar_number >= {{ width }}", "when bar_number >= 1", "a_window_is_whole_or_null"
     ),
