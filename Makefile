@@ -47,8 +47,8 @@ stream: ready ## Follow the trades in Kafka: windows and minute bars while they 
 test: ready ## Every test, with a Kafka, store, Spark and dbt of their own
 	@$(RUN) pytest -n 3 --dist loadgroup --no-loadscope-reorder --max-worker-restart 0 $(ARGS)
 
-test-long: ready ## The tests that take a minute each and are not in `make test`
-	@$(RUN) pytest -m long $(ARGS)
+test-long: ready ## What is too slow for `make test`: rows of the drills, both engines' gold compared row by row
+	@$(RUN) pytest -m long -n 2 --dist loadgroup --no-loadscope-reorder --max-worker-restart 0 $(ARGS)
 
 test-increments: ready ## Late corrections over random histories: increments against a full refresh (HISTORIES=20 seeds)
 	@HISTORIES=$(HISTORIES) $(RUN) pytest tests/dbt_stocks/test_increments.py tests/dbt_stocks/test_market_increments.py tests/dbt_stocks/test_indicator_increments.py $(ARGS)
