@@ -109,8 +109,8 @@ per_bar as (
     select
         instrument_id,
         bar_date as session_date,
-        -- Six decimals: the product of ratios, without the noise of the logarithms.
-        cast(round(exp(sum(ln(split_ratio))), 6) as decimal(18, 6))
+        -- Twelve decimals: the product of ratios, without the noise of the logarithms.
+        cast(round(exp(sum(ln(split_ratio))), 12) as decimal(18, 12))
             as split_ratio,
         cast(round(sum(dividend_amount), 6) as decimal(18, 6))
             as dividend_amount,

@@ -55,7 +55,7 @@ chosen as (
     union all
     select
         instrument_id,
-        cast(null as decimal(18, 6)) as split_ratio,
+        cast(null as decimal(18, 12)) as split_ratio,
         {{ as_traded('dividend_amount') }} as dividend_amount,
         simulated,
         ex_date,
@@ -80,7 +80,7 @@ per_session as (
     select
         instrument_id,
         ex_date as session_date,
-        cast(coalesce(max(split_ratio), 1) as decimal(18, 6)) as split_ratio,
+        cast(coalesce(max(split_ratio), 1) as decimal(18, 12)) as split_ratio,
         cast(coalesce(max(dividend_amount), 0) as decimal(18, 6))
             as dividend_amount,
         is_all_simulated as simulated,

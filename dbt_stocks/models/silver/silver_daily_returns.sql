@@ -119,7 +119,7 @@ with_previous as (
 with_base as (
     select
         with_previous.*,
-        coalesce(actions.split_ratio, 1) as split_ratio,
+        cast(coalesce(actions.split_ratio, 1) as decimal(18, 12)) as split_ratio,
         coalesce(actions.dividend_amount, 0) as dividend_amount,
         cast(coalesce(actions.split_ratio, 1) as double) as ratio,
         cast(coalesce(actions.dividend_amount, 0) as double) as dividend,

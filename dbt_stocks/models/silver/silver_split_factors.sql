@@ -107,8 +107,9 @@ factors as (
         simulated,
         session_date,
         as_of,
-        -- Nine decimals: the product of ratios, without the noise of the logarithms.
-        round(exp(sum(ln(cast(split_ratio as double)))), 9) as split_factor,
+        -- Twelve decimals: the product of ratios, without the noise of the logarithms. Fewer would
+        -- cut a reverse split's (1:6 is 0.166666666667).
+        round(exp(sum(ln(cast(split_ratio as double)))), 12) as split_factor,
         max(batch_id) as batch_id
     from later_splits
     group by instrument_id, source, simulated, session_date, as_of

@@ -33,7 +33,7 @@ active as (
 splits_since as (
     select
         prices.instrument_id,
-        round(exp(sum(ln(cast(splits.split_ratio as double)))), 9)
+        round(exp(sum(ln(cast(splits.split_ratio as double)))), 12)
             as split_factor
     from prices
     inner join splits

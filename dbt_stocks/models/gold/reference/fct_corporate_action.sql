@@ -52,7 +52,7 @@ facts as (
         currency,
         action_type,
         {{ build_id() }} as build_id,
-        cast(split_ratio as decimal(18, 6)) as split_ratio,
+        cast(split_ratio as decimal(18, 12)) as split_ratio,
         {{ as_traded('dividend_amount') }} as dividend_amount,
         cast(revision_number as integer) as revision,
         cast(revision as integer) as source_revision,
