@@ -76,8 +76,10 @@ placed as (
     left join instruments
         on
             arrived.symbol = instruments.symbol
-            and cast(arrived.event_at as date) >= instruments.valid_from
-            and cast(arrived.event_at as date)
+            -- The exchange's day; one without a session begins and ends no listing.
+            and coalesce(sessions.session_date, cast(arrived.event_at as date))
+            >= instruments.valid_from
+            and coalesce(sessions.session_date, cast(arrived.event_at as date))
             <= coalesce(instruments.valid_to, cast('9999-12-31' as date))
     left join expected_sessions
         on

@@ -115,6 +115,12 @@ FAULTS = {
         "sessions.session_date <= cast(clock.now_at as date)",
         "the_market_has_the_exchange_s_day",
     ),
+    "a_quote_of_utc_s_date": Fault(
+        "silver/silver_quotes_judged",
+        "coalesce(sessions.session_date, cast(arrived.event_at as date))\n            <=",
+        "cast(arrived.event_at as date)\n            <=",
+        "a_quote_s_symbol_is_that_of_the_exchange_s_day",
+    ),
     "the_price_of_a_forming_bar_as_of_the_close_to_come": Fault(
         "silver/market/silver_latest_prices",
         "least(last_bars.close_at, last_bars.as_of)",
