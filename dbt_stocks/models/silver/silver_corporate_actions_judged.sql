@@ -34,7 +34,8 @@ checked as (
             when 'dividend' then dividend_amount is null
             else true
         end as fails_incomplete,
-        coalesce(split_ratio <= 0 or dividend_amount <= 0, false)
+        -- An amount of 0, like a ratio of 1, takes back what its source told before.
+        coalesce(split_ratio <= 0 or dividend_amount < 0, false)
             as fails_not_positive,
         open_at is null as fails_no_session,
         instrument_id is null as fails_unknown_instrument,
