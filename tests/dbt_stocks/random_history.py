@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from tests.dbt_stocks.raw import XNYS, RawWarehouse, action, bar, naive
 
@@ -76,6 +76,16 @@ class Batch:
     actions: list[dict[str, Any]] = field(default_factory=list)
 
 
+class Told(NamedTuple):
+    """An action that was sent."""
+
+    share: str
+    day: date
+    kind: str
+    value: str
+    source: str
+
+
 class History:
     """Draws batches: new sessions in each, and corrections of what the ones before had."""
 
@@ -85,7 +95,7 @@ class History:
         self._price = {share: self._random.uniform(5, 500) for share in SHARES}
         self._sent: list[tuple[str, date]] = []
         self._left_out: list[tuple[str, date]] = []
-        self._acted: list[tuple[str, date, str]] = []
+        self._acted: list[Told] = []
 
     def batches(self) -> list[Batch]:
         """Return all of them, in the order of their loads."""
@@ -132,24 +142,39 @@ class History:
             self._new(made, share, day)
         for share, day in self._random.sample(self._sent, 2):
             self._act(made, share, day)
-        for share, day, kind in self._random.sample(self._acted, 2):
-            later = naive(XNYS.sessions(day, LAST)[0].close_at) + timedelta(days=number)
-            made.actions.append(self._action(share, day, kind, as_of=later))
+        restated, taken_back, *moved = self._random.sample(self._acted, 4)
+        neutral = "1" if taken_back.kind == "split" else "0"
+        self._tell(made, restated._replace(value=self._value(restated.kind)), number)
+        self._tell(made, taken_back._replace(value=neutral), number)
+        # By its source, which has corrected the ex-date, and by another one.
+        for one, source in zip(moved, (moved[0].source, "alphavantage"), strict=True):
+            next_day = XNYS.sessions(one.day + timedelta(days=1), LAST + timedelta(days=7))[
+                0
+            ].session_date
+            self._tell(made, one._replace(day=next_day, source=source), number)
 
     def _act(self, made: Batch, share: str, day: date) -> None:
         kind = "split" if self._random.random() < 0.3 else "dividend"
-        self._acted.append((share, day, kind))
         source = self._random.choice(["recorded", "recorded", "yahoo", "alphavantage"])
-        simulated = self._random.random() < 0.1
-        made.actions.append(self._action(share, day, kind, source=source, simulated=simulated))
+        told = Told(share, day, kind, self._value(kind), source)
+        self._acted.append(told)
+        self._tell(made, told, simulated=self._random.random() < 0.1)
 
-    def _action(self, share: str, day: date, kind: str, **changes: Any) -> dict[str, Any]:
-        value = (
-            self._random.choice(["2", "3", "1.5", "0.5", "1.047613"])
-            if kind == "split"
-            else f"{self._random.uniform(0.01, 2):.4f}"
-        )
-        return action(_symbol(share, day), day, kind, value, **changes)
+    def _tell(self, made: Batch, told: Told, days: int = 0, *, simulated: bool = False) -> None:
+        """Send an action that was known at noon of its day, or days after a later session."""
+        changes: dict[str, Any] = {"source": told.source, "simulated": simulated}
+        if days:
+            session = XNYS.session(told.day)
+            assert session is not None
+            known = naive(session.close_at) + timedelta(days=days)
+            changes["as_of"] = known
+        symbol = _symbol(told.share, told.day)
+        made.actions.append(action(symbol, told.day, told.kind, told.value, **changes))
+
+    def _value(self, kind: str) -> str:
+        if kind == "split":
+            return self._random.choice(["2", "3", "1.5", "0.5", "1.047613"])
+        return f"{self._random.uniform(0.01, 2):.4f}"
 
     def _restated(self, share: str, day: date, number: int) -> dict[str, Any]:
         session = XNYS.session(day)
