@@ -142,12 +142,13 @@ class History:
             self._new(made, share, day)
         for share, day in self._random.sample(self._sent, 2):
             self._act(made, share, day)
-        restated, taken_back, *moved = self._random.sample(self._acted, 4)
+        restated, taken_back, any_other = self._random.sample(self._acted, 3)
+        split = self._random.choice([one for one in self._acted if one.kind == "split"])
         neutral = "1" if taken_back.kind == "split" else "0"
         self._tell(made, restated._replace(value=self._value(restated.kind)), number)
         self._tell(made, taken_back._replace(value=neutral), number)
         # By its source, which has corrected the ex-date, and by another one.
-        for one, source in zip(moved, (moved[0].source, "alphavantage"), strict=True):
+        for one, source in ((split, split.source), (any_other, "alphavantage")):
             next_day = XNYS.sessions(one.day + timedelta(days=1), LAST + timedelta(days=7))[
                 0
             ].session_date
