@@ -73,10 +73,12 @@
     {%- set is_kept = model.config.materialized == 'incremental' -%}
     {%- set is_there = relation is not none and relation.type == 'table' -%}
     {%- set reason -%}
-        {%- if is_kept and is_there and not before -%}
-            nothing is known of its rows
-        {%- elif is_kept and is_there and below -%}
-            {{ below | sort | join(', ') }} had been rebuilt
+        {%- if is_kept and is_there and not flags.FULL_REFRESH -%}
+            {%- if not before -%}
+                nothing is known of its rows
+            {%- elif below -%}
+                {{ below | sort | join(', ') }} had been rebuilt
+            {%- endif -%}
         {%- endif -%}
     {%- endset -%}
     {%- set is_new = flags.FULL_REFRESH or is_kept and (not is_there or reason) -%}

@@ -15,6 +15,7 @@ from dbt_stocks.comparison import Bands
 from dbt_stocks.publishing import Gold
 from dbt_stocks.reader import GoldReader
 from ingestion.errors import BuildError
+from ingestion.settings import ROOT
 from tests.dbt_stocks.conftest import Project
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
@@ -374,6 +375,13 @@ def test_states_are_kept_as_long_as_the_files(gold_only: Project) -> None:
         ).fetchall()
 
     assert kept == [(f"b{number}",) for number in range(3, files.KEEP + 3)]
+
+
+def test_dbt_and_the_gate_make_the_same_table_of_states() -> None:
+    macro = (ROOT / "dbt_stocks/macros/model_state.sql").read_text()
+    ours = " ".join(state.DDL.rpartition("create table")[2].split()).removesuffix(";")
+
+    assert f"create table {ours}" in " ".join(macro.split())
 
 
 PARENTS = {
