@@ -1,7 +1,7 @@
 {#-
     CTEs for the tests of completeness: of the newest session with a finished real bar, the instruments
-    that had one the session before, are still listed, and have none yet (`missing`), each with the
-    share of those that have. A handful (`market_min_instruments`) has no share.
+    that had a bar in the last session before it with any, are still listed, and have none yet
+    (`missing`), each with the share of those that have. A handful (`market_min_instruments`) has no share.
 -#}
 {% macro missing_in_newest_session() -%}
 bars as (
@@ -24,6 +24,12 @@ newest as (
     where is_final
 ),
 
+one_before as (
+    select max(bars.session_number) as session_number
+    from bars
+    inner join newest on bars.session_number < newest.session_number
+),
+
 finished as (
     select bars.instrument_id
     from bars
@@ -36,7 +42,8 @@ expected as (
         bars.instrument_id,
         newest.session_date
     from bars
-    inner join newest on bars.session_number = newest.session_number - 1
+    inner join one_before on bars.session_number = one_before.session_number
+    cross join newest
     inner join instruments
         on
             bars.instrument_id = instruments.instrument_id
