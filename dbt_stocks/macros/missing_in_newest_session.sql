@@ -1,7 +1,8 @@
 {#-
     CTEs for the tests of completeness: of the newest session with a finished real bar, the instruments
     that had a bar in the last session before it with any, are still listed, and have none yet
-    (`missing`), each with the share of those that have. A handful (`market_min_instruments`) has no share.
+    (`missing`), each with the share of those that have. Fewer than `market_min_instruments` have no
+    share, nor has what begins after a pause in which a feed would count as ended.
 -#}
 {% macro missing_in_newest_session() -%}
 bars as (
@@ -27,7 +28,11 @@ newest as (
 one_before as (
     select max(bars.session_number) as session_number
     from bars
-    inner join newest on bars.session_number < newest.session_number
+    inner join newest
+        on
+            bars.session_number < newest.session_number
+            and bars.session_number
+            >= newest.session_number - {{ var('feed_stale_sessions') }}
 ),
 
 finished as (
