@@ -30,7 +30,7 @@ own_changes as (
         instrument_id,
         min(bar_number) as first_bar
     from returns
-    where batch_id >= {{ window_start_batch('load_batch_id') }}
+    where batch_id >= {{ window_start_batch() }}
     group by instrument_id
 ),
 
@@ -45,7 +45,7 @@ market_changes as (
         on
             returns.session_date = market.session_date
             and returns.simulated = market.simulated
-    where market.batch_id >= {{ window_start_batch('load_batch_id') }}
+    where market.batch_id >= {{ window_start_batch() }}
     group by returns.instrument_id
 ),
 

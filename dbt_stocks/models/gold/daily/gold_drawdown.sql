@@ -22,7 +22,7 @@ first_changes as (
         instrument_id,
         min(session_date) as session_date
     from returns
-    where batch_id >= {{ window_start_batch('load_batch_id') }}
+    where batch_id >= {{ window_start_batch() }}
     group by instrument_id
 ),
 

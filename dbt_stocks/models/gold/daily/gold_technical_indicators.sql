@@ -19,7 +19,7 @@ changed as (
         instrument_id,
         min(bar_number) as first_bar_number
     from bars
-    where batch_id >= {{ window_start_batch('load_batch_id') }}
+    where batch_id >= {{ window_start_batch() }}
     group by instrument_id
 ),
 

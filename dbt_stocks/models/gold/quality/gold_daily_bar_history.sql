@@ -19,7 +19,7 @@ touched as (
     from bars
     where
         bar_interval = '1d'
-        and batch_id >= {{ window_start_batch('load_batch_id') }}
+        and batch_id >= {{ window_start_batch() }}
     group by instrument_id, session_date, source
 ),
 

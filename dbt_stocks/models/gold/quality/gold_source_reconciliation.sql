@@ -22,7 +22,7 @@ new_splits as (
     from actions
     where
         action_type = 'split'
-        and batch_id >= {{ window_start_batch('load_batch_id') }}
+        and batch_id >= {{ window_start_batch() }}
     group by instrument_id
 ),
 
@@ -34,7 +34,7 @@ touched_days as (
     from bars
     where
         bar_interval = '1d'
-        and batch_id >= {{ window_start_batch('load_batch_id') }}
+        and batch_id >= {{ window_start_batch() }}
     union
     select
         bars.instrument_id,
