@@ -45,7 +45,7 @@ MARTS: Final = {
     "gold_candidate.gold_treechart": ("instrument_id", "session_date"),
     "gold_candidate.gold_kpi": ("instrument_id",),
     "gold_candidate.gold_daily_bar_history": (
-        "instrument_id", "session_date", "source", "valid_from"
+        "instrument_id", "session_date", "source", "simulated", "valid_from"
     ),
     "gold_candidate.gold_source_reconciliation": (
         "instrument_id", "session_date", "source_a", "source_b"
