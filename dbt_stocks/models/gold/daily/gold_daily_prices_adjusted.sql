@@ -32,6 +32,7 @@ adjusted as (
     inner join factors
         on
             metrics.instrument_id = factors.instrument_id
+            and metrics.simulated = factors.simulated
             and metrics.adjustment_step = factors.adjustment_step
 )
 

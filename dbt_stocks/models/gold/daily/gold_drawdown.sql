@@ -54,6 +54,7 @@ asked as (
     inner join factors
         on
             returns.instrument_id = factors.instrument_id
+            and returns.simulated = factors.simulated
             and returns.adjustment_step = factors.adjustment_step
             and factors.convention = 'crsp'
 ),

@@ -35,20 +35,22 @@ volatilities as (
     where metrics.volatility_20d is not null
 ),
 
+-- Real shares are ranked among real ones, made-up ones among themselves.
 ranked as (
     select
         *,
         rank() over (
-            partition by session_date order by compared desc
+            partition by session_date, simulated order by compared desc
         ) as rank_from_top,
         percent_rank() over (
-            partition by session_date order by compared
+            partition by session_date, simulated order by compared
         ) as percentile,
-        count(*) over (partition by session_date) as n_ranked,
+        count(*) over (partition by session_date, simulated) as n_ranked,
         min(case when is_final then 1 else 0 end) over (
-            partition by session_date
+            partition by session_date, simulated
         ) = 1 as is_session_final,
-        max(as_of) over (partition by session_date) as session_as_of
+        max(as_of) over (partition by session_date, simulated)
+            as session_as_of
     from volatilities
 ),
 
