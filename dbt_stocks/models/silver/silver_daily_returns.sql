@@ -58,6 +58,7 @@ asked as (
         {%- endfor %}
         1 as bar_number,
         0 as adjustment_step,
+        0 as n_final_bars,
         true as is_asked
     from bars
     inner join first_changes
@@ -89,6 +90,7 @@ states as (
         {%- endfor %}
         known.bar_number,
         known.adjustment_step,
+        known.n_final_bars,
         false as is_asked
     from {{ this }} as known
     inner join last_unchanged
@@ -180,6 +182,20 @@ with_returns as (
     from with_rest
 ),
 
+-- The last bar so far that was still forming when it was fetched: what looks back over it rests on
+-- a price that is still to change.
+with_finality as (
+    select
+        *,
+        max(
+            case
+                when not is_asked then bars_so_far - n_final_bars
+                when not is_final then bars_so_far
+            end
+        ) over {{ so_far }} as last_open_bar
+    from with_returns
+),
+
 returns as (
     select
         instrument_id,
@@ -203,6 +219,8 @@ returns as (
         n_sessions_since_previous,
         cast(bars_so_far as integer) as bar_number,
         cast(steps_so_far as integer) as adjustment_step,
+        cast(bars_so_far - coalesce(last_open_bar, 0) as integer)
+            as n_final_bars,
         is_final,
         simulated,
         session_date,
@@ -212,7 +230,7 @@ returns as (
         as_of,
         return_batch_id,
         newest_batch_id as batch_id
-    from with_returns
+    from with_finality
     where is_asked
 )
 

@@ -85,6 +85,7 @@ with_market as (
         market.market_series,
         market.market_return_1d,
         market.n_instruments as n_market_instruments,
+        market.is_final as is_market_final,
         market.batch_id as market_batch_id,
         factors.split_index,
         case when market.market_return_1d is not null then read_bars.return_1d end
@@ -127,6 +128,8 @@ with_windows as (
         / {{ longest }} as co_moment,
         var_samp(market_return) over {{ last[longest] }}
             as market_variance,
+        min(case when is_market_final then 1 else 0 end)
+            over {{ last[longest] }} as final_markets_flag,
         count(market_return) over {{ last[longest] }} as n_returns,
         count(*) over {{ last[longest] }} as n_bars,
         -- In the shares of the instrument's first bar: what a split does to a price is undone.
@@ -182,9 +185,15 @@ metrics as (
         end as low_52w_price,
         adjustment_step,
         bar_number,
+        n_final_bars,
         n_sessions_since_previous,
         greatest(batch_id, newest_market_batch_id) as load_batch_id,
-        is_final,
+        -- 252 returns are of 253 bars; a beta is of as many returns of the market.
+        n_final_bars >= least(bar_number, {{ longest + 1 }})
+        and case
+            when n_returns = {{ longest }} then final_markets_flag = 1
+            else is_market_final
+        end as is_final,
         simulated,
         session_date,
         previous_bar_date,

@@ -24,7 +24,7 @@ adjusted as (
         metrics.volume_shares / factors.split_factor as volume_shares_adj,
         factors.split_factor,
         factors.dividend_factor,
-        metrics.is_final,
+        metrics.n_final_bars > 0 as is_final,
         metrics.simulated,
         metrics.session_date,
         metrics.as_of

@@ -104,7 +104,8 @@ returns as (
         members.last_number - sessions.session_number as n_sessions_back,
         metrics.return_1d_log,
         metrics.source,
-        metrics.is_final,
+        -- A return is of two bars.
+        metrics.n_final_bars >= 2 as is_final,
         members.simulated,
         metrics.as_of
     from members

@@ -38,7 +38,8 @@ members as (
         metrics.low_price * metrics.split_ratio < previous_bars.low_52w_price
             as is_52w_low,
         changed_sessions.load_batch_id,
-        metrics.is_final,
+        -- The year before a session is of 252 bars.
+        metrics.n_final_bars >= least(metrics.bar_number, 253) as is_final,
         metrics.simulated,
         metrics.session_date,
         metrics.as_of

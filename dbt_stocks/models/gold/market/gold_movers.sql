@@ -16,8 +16,8 @@ changed_sessions as (
     {{ changed_sessions() }}
 ),
 
--- A rank depends on everybody's bar: it is final when all are. Real shares are ranked among real
--- ones, made-up ones among themselves.
+-- A rank depends on everybody's bar and the 20 before: it is final when all are. Real shares are
+-- ranked among real ones, made-up ones among themselves.
 session_bars as (
     select
         metrics.instrument_id,
@@ -31,7 +31,12 @@ session_bars as (
         metrics.simulated,
         metrics.session_date,
         changed_sessions.load_batch_id,
-        min(case when metrics.is_final then 1 else 0 end) over (
+        min(
+            case
+                when metrics.n_final_bars >= least(metrics.bar_number, 21) then 1
+                else 0
+            end
+        ) over (
             partition by metrics.session_date, metrics.simulated
         ) = 1 as is_final,
         max(metrics.as_of) over (

@@ -24,7 +24,8 @@ volatilities as (
         metrics.source,
         metrics.volatility_20d,
         round(metrics.volatility_20d, 12) as compared,
-        metrics.is_final,
+        -- 20 returns are of 21 bars.
+        metrics.n_final_bars >= 21 as is_final,
         metrics.simulated,
         metrics.session_date,
         metrics.as_of,

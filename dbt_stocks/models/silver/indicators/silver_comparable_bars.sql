@@ -54,6 +54,7 @@ carried as (
         known.instrument_id,
         known.simulated,
         max(known.bar_number) as bar_number,
+        min(case when known.is_final then 1 else 0 end) as final_flag,
         max(known.session_date) as session_date,
         max(known.as_of) as as_of
     from known
@@ -107,6 +108,10 @@ with_splits as (
             1
         ) as split_ratio_total,
         coalesce(carried.bar_number, 0) as bars_before,
+        least(
+            case when bars.is_final then 1 else 0 end,
+            coalesce(carried.final_flag, 1)
+        ) as final_flag,
         greatest(bars.as_of, coalesce(carried.as_of, bars.as_of)) as known_at,
         greatest(
             bars.batch_id,
@@ -145,7 +150,9 @@ comparable as (
             partition by instrument_id, simulated order by session_date
         ) as bar_number,
         session_number,
-        is_final,
+        min(final_flag) over (
+            partition by instrument_id, simulated order by session_date
+        ) = 1 as is_final,
         simulated,
         session_date,
         max(known_at) over (
