@@ -15,7 +15,9 @@ placed as (
         instruments.currency as instrument_currency,
         sessions.open_at,
         actions.symbol || '|' || actions.source || '|' || actions.action_type
-        || '|' || cast(actions.ex_date as varchar) as business_key
+        || '|' || cast(actions.ex_date as varchar)
+        || case when actions.simulated then '|simulated' else '|real' end
+            as business_key
     from actions
     left join sessions on actions.ex_date = sessions.session_date
     left join instruments

@@ -27,7 +27,9 @@ arrived as (
                 coalesce(event_time_text, ''), '|', coalesce(data_text, '')
             )
         ) as payload_hash,
-        symbol || '|' || source || '|' || event_time_text as business_key,
+        symbol || '|' || source || '|' || event_time_text
+        || case when simulated then '|simulated' else '|real' end
+            as business_key,
         case
             when event_time_text like '____-__-__T__:__:__%Z'
                 then try_cast(event_time_text as timestamp)

@@ -129,8 +129,8 @@ FAULTS = {
     ),
     "the_last_of_a_month_though_nothing_traded": Fault(
         "silver/market/silver_month_ends",
-        "select max(session_date)",
-        "select min(session_date)",
+        "max(session_date) as session_date",
+        "min(session_date) as session_date",
         "a_month_ends_with_its_last_session_that_has_a_bar",
     ),
     "the_day_makes_itself_liquid": Fault(
@@ -141,8 +141,8 @@ FAULTS = {
     ),
     "ranks_of_what_differs_in_the_last_bit": Fault(
         "gold/market/gold_volatility_rank",
-        "partition by session_date order by compared\n",
-        "partition by session_date order by volatility_20d\n",
+        "partition by session_date, simulated order by compared\n",
+        "partition by session_date, simulated order by volatility_20d\n",
         "equal_volatilities_have_one_rank",
     ),
     "what_a_pair_shares_in_a_window_not_half_full": Fault(
@@ -156,6 +156,24 @@ FAULTS = {
         "coalesce(carried.ad_line, 0)",
         "0",
         "the_line_goes_on_from_the_session_before",
+    ),
+    "a_made_up_bar_as_the_day_before": Fault(
+        "silver/silver_daily_returns",
+        "set before = '(partition by instrument_id, simulated order by session_date)'",
+        "set before = '(partition by instrument_id order by session_date)'",
+        "a_made_up_bar_is_nobody_s_yesterday",
+    ),
+    "the_newest_quote_though_it_is_made_up": Fault(
+        "silver/market/silver_last_quotes",
+        "quotes.simulated,\n",
+        "quotes.event_at desc,\n",
+        "a_made_up_quote_is_the_last_of_none_that_was_really_quoted",
+    ),
+    "final_on_a_bar_that_never_was": Fault(
+        "gold/daily/gold_drawdown",
+        "returns.n_final_bars = returns.bar_number as is_final",
+        "returns.is_final",
+        "a_drawdown_goes_on_from_the_row_before_the_change",
     ),
     "a_split_on_the_wrong_side_of_its_ex_date": Fault(
         "gold/market/gold_kpi",

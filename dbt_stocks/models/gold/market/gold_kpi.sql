@@ -50,6 +50,8 @@ last_bars as (
         metrics.instrument_id,
         metrics.previous_close_price,
         metrics.split_ratio,
+        metrics.n_final_bars >= least(metrics.bar_number, 253)
+            as are_bars_final,
         metrics.dollar_volume_avg_20d,
         previous_bars.dollar_volume_avg_20d as dollar_volume_avg_prior_20d,
         metrics.high_52w_price / coalesce(splits_since.split_factor, 1)
@@ -84,6 +86,7 @@ compared as (
                     as decimal(18, 6)
                 )
         end as close_before,
+        last_bars.are_bars_final,
         last_bars.dollar_volume_avg_20d,
         -- Of the 20 bars before the session of the price.
         case
@@ -160,7 +163,7 @@ kpi as (
             {{ dbt.datediff('quote_at', 'now_at', 'second') }} as bigint
         ) as quote_age_s,
         cast(sessions_behind as integer) as sessions_behind,
-        is_final,
+        is_final and coalesce(are_bars_final, false) as is_final,
         simulated,
         session_date,
         price_at,
