@@ -10,7 +10,7 @@ PROVIDERS ?=
 SEEDS ?= 1000
 HISTORIES ?= 20
 
-.PHONY: help setup ready up down status reset demo stream test doctor simulate lint bench-pipeline audit lock audit-self-test bench-land bench-produce bench-anomalies bench-spark bench-dbt check-sp500 drill drill-publish drill-hour spark-cluster test-cluster test-increments test-sp500 drill-lake drill-stream
+.PHONY: help setup ready up down status reset demo stream test doctor simulate lint bench-pipeline audit lock audit-self-test bench-land bench-produce bench-anomalies bench-spark bench-dbt check-sp500 drill drill-publish drill-hour spark-cluster test-cluster test-increments test-sp500 drill-lake drill-stream docs
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z][a-z0-9-]*:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -85,6 +85,13 @@ lint: ready ## Style and types: ruff, mypy, sqlfluff
 	@$(RUN) ruff format --check .
 	@$(RUN) mypy
 	@$(RUN) sqlfluff lint dbt_stocks
+
+# Without a warehouse the columns' types are those of the contracts alone.
+docs: ready ## dbt's documentation, lineage included, as one file: var/docs/dbt/static_index.html
+	@mkdir -p var/docs
+	@cd dbt_stocks; [[ -e ../var/warehouse/stocks_mds.duckdb ]] || export WAREHOUSE_PATH=:memory:; \
+		../.venv/bin/dbt --quiet docs generate --static --target-path ../var/docs/dbt --log-path ../var/docs/dbt
+	@echo var/docs/dbt/static_index.html
 
 bench-pipeline: ready ## Time the batch job stage by stage, three runs, each on an empty stack of its own
 	@$(RUN) benchmarks.pipeline $(ARGS)

@@ -92,7 +92,7 @@ def test_a_bar_polled_while_it_formed_is_counted_once(two_batches: Project) -> N
         "select volume_shares from gold.gold_daily_metrics "
         "where symbol = 'AAPL' and session_date = $1 union all "
         "select volume_shares from gold.gold_candlestick "
-        "where symbol = 'AAPL' and session_date = $1",
+        "where symbol = 'AAPL' and session_date = $1 and candle_interval in ('1d', '1w')",
         [MONDAY],
     )
     assert charts == [(450,)] * 3, "the day, its candle and its week's"
@@ -254,6 +254,7 @@ TABLES = (
     "silver.silver_daily_bars", "silver.silver_daily_returns", "silver.silver_market_returns",
     "verdicts.silver_quotes_judged", "verdicts.silver_bars_judged",
     "silver.silver_trade_bars", "silver.silver_anomalies", "gold_candidate.gold_anomalies",
+    "silver.silver_minute_bars", "gold_candidate.gold_intraday_window_metrics",
     "gold_candidate.daily_stock_metrics", "gold_candidate.realtime_stock_analytics",
     "gold_candidate.gold_daily_metrics", "gold_candidate.gold_candlestick",
     "gold_candidate.gold_drawdown", "gold_candidate.fct_adjustment_factor",

@@ -181,6 +181,24 @@ FAULTS = {
         "and prices.session_date > splits.ex_date",
         "a_quote_of_the_ex_date_stands_in_a_year_of_old_shares",
     ),
+    "made_up_days_in_a_real_week": Fault(
+        "gold/gold_candlestick",
+        "where days.simulated = days.is_week_simulated",
+        "where true",
+        "a_week_with_a_split_has_one_basis",
+    ),
+    "a_made_up_session_before_a_real_one": Fault(
+        "silver/intraday/silver_minute_bars",
+        "case when n_bars > 0 then 0 else 1 end,\n                simulated,",
+        "case when n_bars > 0 then 0 else 1 end,",
+        "a_session_has_one_series_of_minutes",
+    ),
+    "a_window_that_looks_ahead": Fault(
+        "gold/intraday/gold_intraday_window_metrics",
+        "and ended.end_minute > minutes.minute_number",
+        "and ended.end_minute >= minutes.minute_number",
+        "what_a_window_looks_back_on",
+    ),
 }
 
 
