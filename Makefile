@@ -89,7 +89,7 @@ lint: ready ## Style and types: ruff, mypy, sqlfluff
 # Without a warehouse the columns' types are those of the contracts alone.
 docs: ready ## dbt's documentation, lineage included, as one file: var/docs/dbt/static_index.html
 	@mkdir -p var/docs
-	@cd dbt_stocks; [[ -e ../var/warehouse/stocks_mds.duckdb ]] || export WAREHOUSE_PATH=:memory:; \
+	@cd dbt_stocks; if [[ ! -e ../var/warehouse/stocks_mds.duckdb ]]; then export WAREHOUSE_PATH=:memory:; fi; \
 		../.venv/bin/dbt --quiet docs generate --static --target-path ../var/docs/dbt --log-path ../var/docs/dbt
 	@echo var/docs/dbt/static_index.html
 

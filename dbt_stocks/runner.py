@@ -86,7 +86,7 @@ class Dbt:
         return Invocation([_result(one) for one in getattr(found, "results", [])])
 
     def table_parents(self) -> dict[str, set[str]]:
-        """Return the tables of the project, each with those it stands on; views are passed through.
+        """Return the tables and seeds, each with those it stands on; views are passed through.
 
         Raises:
             BuildError: dbt could not read the project.
@@ -126,17 +126,23 @@ class Dbt:
 
 
 def _is_table(node: Any) -> bool:  # noqa: ANN401 - dbt's node classes carry no types
-    return bool(node.resource_type == "model" and node.config.materialized != "view")
+    is_model = node.resource_type == "model" and node.config.materialized != "view"
+    return bool(is_model or node.resource_type == "seed")
 
 
 def _standing_on(node: Any, nodes: Mapping[str, Any]) -> set[str]:  # noqa: ANN401
     found: set[str] = set()
-    for parent in (nodes[name] for name in node.depends_on.nodes if name in nodes):
+    for parent in (nodes[name] for name in _read_by(node) if name in nodes):
         if _is_table(parent):
             found.add(parent.name)
         elif parent.resource_type == "model":
             found |= _standing_on(parent, nodes)
     return found
+
+
+def _read_by(node: Any) -> list[str]:  # noqa: ANN401
+    # A seed's dependencies are macros alone.
+    return getattr(node.depends_on, "nodes", [])
 
 
 def _result(found: Any) -> NodeResult:  # noqa: ANN401 - dbt's result classes carry no types

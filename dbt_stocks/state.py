@@ -20,6 +20,7 @@ create table if not exists ops.model_state (
     covered_batch bigint,
     generation bigint not null,
     rebuilt_since varchar,
+    content_hash varchar,
     build_id varchar not null,
     kept_for varchar not null
 );

@@ -7,6 +7,8 @@
     raw tables it is the newest batch. NULL where nothing loaded is read.
     generation: a number that grows with every rebuild in full. A model whose parent has a higher one
     rests on rows that are there no more, and is rebuilt in full, whatever was asked for.
+    content_hash: of a seed, so that one whose lines have changed counts as rebuilt and what stands on
+    it is judged again; NULL of models.
     kept_for: '' for the tables as they are, else the published build whose marts are meant.
 -#}
 {% macro create_model_state() -%}
@@ -16,12 +18,16 @@
         covered_batch bigint,
         generation bigint not null,
         rebuilt_since varchar,
+        content_hash varchar,
         build_id varchar not null,
         kept_for varchar not null
     )
 {%- endmacro %}
 
-{#- Names of the tables that a model stands on, views passed through; '(raw)' are the loaded ones. -#}
+{#-
+    Names of the tables and seeds that a model stands on, views passed through; '(raw)' are the loaded
+    ones.
+-#}
 {% macro standing_on(unique_id) %}
     {%- set found = [] -%}
     {%- for parent in graph.nodes[unique_id].depends_on.nodes -%}
@@ -31,7 +37,7 @@
             {%- endif -%}
         {%- elif graph.nodes[parent].config.materialized == 'view' -%}
             {%- do found.extend(standing_on(parent)) -%}
-        {%- elif graph.nodes[parent].resource_type == 'model' -%}
+        {%- else -%}
             {%- do found.append(graph.nodes[parent].name) -%}
         {%- endif -%}
     {%- endfor -%}
@@ -83,6 +89,7 @@
     {%- endset -%}
     {%- set is_new = flags.FULL_REFRESH or is_kept and (not is_there or reason) -%}
     {{- return({
+        'is_new': is_new,
         'first_batch': (before.covered or 0) + 1 if before else 0,
         'covered_batch': covered | min if covered else none,
         'generation': found['(newest)'].generation + 1 if is_new else generations | max,
@@ -128,12 +135,19 @@
     {{- return(flags.FULL_REFRESH or (is_kept and model['state'].reason != '')) -}}
 {% endmacro %}
 
-{#- Pre-hook of every table: its state is asked for before it reads. -#}
+{#-
+    Pre-hook of every table: its state is asked for before it reads. Where the rows are to be replaced
+    it is forgotten first: an engine that commits the new table before the hooks after it (Snowflake)
+    and is stopped in between must not keep the old rows' state beside new rows.
+-#}
 {% macro see_model_state() -%}
     {%- if execute and model.config.materialized != 'view' -%}
         {%- do ask_model_state() -%}
         {%- if model['state'].reason -%}
             {%- do log(model.name ~ ' is rebuilt in full: ' ~ model['state'].reason, info=true) -%}
+        {%- endif -%}
+        {%- if model['state'].is_new -%}
+            {{ forget_model_state() }}
         {%- endif -%}
     {%- endif -%}
 {%- endmacro %}
@@ -152,7 +166,7 @@
     {%- set covered = 'null' if state.covered_batch is none else state.covered_batch -%}
     insert into ops.model_state (
         schema_name, model_name, covered_batch, generation,
-        rebuilt_since, build_id, kept_for
+        rebuilt_since, content_hash, build_id, kept_for
     )
     select
         '{{ model.schema }}',
@@ -160,7 +174,51 @@
         {{ covered }},
         {{ state.generation }},
         nullif('{{ state.reason }}', ''),
+        null,
         {{ build_id() }},
         ''
     {%- endif -%}
 {%- endmacro %}
+
+{#- Post-hooks of every seed. -#}
+{% macro forget_changed_seed() -%}
+    {%- if execute -%}
+    delete from ops.model_state
+    where
+        kept_for = ''
+        and model_name = '{{ model.name }}'
+        and content_hash is distinct from '{{ seed_hash() }}'
+    {%- endif -%}
+{%- endmacro %}
+
+{% macro record_changed_seed() -%}
+    {%- if execute -%}
+    insert into ops.model_state (
+        schema_name, model_name, covered_batch, generation,
+        rebuilt_since, content_hash, build_id, kept_for
+    )
+    select
+        '{{ model.schema }}',
+        '{{ model.name }}',
+        null,
+        coalesce(max(generation), 0) + 1,
+        null,
+        '{{ seed_hash() }}',
+        {{ build_id() }},
+        ''
+    from ops.model_state
+    having count(case when kept_for = '' and model_name = '{{ model.name }}' then 1 end) = 0
+    {%- endif -%}
+{%- endmacro %}
+
+{#- dbt's own checksum of a file of more than a mebibyte is its path. -#}
+{% macro seed_hash() %}
+    {%- if 'content_hash' not in model -%}
+        {%- set lines = [] -%}
+        {%- for row in load_agate_table().rows -%}
+            {%- do lines.append(row.values() | join('|')) -%}
+        {%- endfor -%}
+        {%- do model.update({'content_hash': local_md5(lines | join('\n'))}) -%}
+    {%- endif -%}
+    {{- return(model['content_hash']) -}}
+{% endmacro %}

@@ -12,6 +12,7 @@ from tests.dbt_stocks.conftest import Project, new_project
 from tests.dbt_stocks.intraday_data import HALF_DAY, MONDAY, WEDNESDAY, Market
 from tests.dbt_stocks.oracles import intraday as oracle
 from tests.dbt_stocks.oracles.compare import assert_equal
+from tests.dbt_stocks.raw import window
 
 VARS = yaml.safe_load((ROOT / "dbt_stocks/dbt_project.yml").read_text())["vars"]
 TABLES = {
@@ -126,3 +127,38 @@ def test_increments_equal_a_full_refresh(built: Built, tmp_path: Path) -> None:
         pd.testing.assert_frame_equal(
             built.project.raw.frame(sql), at_once.raw.frame(sql), rtol=1e-12
         )
+
+
+def test_a_window_that_the_lake_sees_otherwise_is_warned_of(built: Built) -> None:
+    """Last, since it changes the project: one window as the lake has it, one with a trade more."""
+    raw = built.project.raw
+    ours = raw.query(
+        "select windows.* from ("
+        "  select symbol, window_end_at, source, simulated, session_date, volume_shares, n_trades,"
+        "  vwap_price, window_start_at from gold.gold_intraday_window_metrics"
+        "  where window_size = '15m' and made_of = 'trades' and volume_shares > 0) as windows "
+        "join reference.sessions using (session_date) "
+        "where windows.window_start_at > open_at and windows.window_end_at < close_at "
+        "order by all limit 2"
+    )
+    raw.batch = 4
+    for (symbol, end, source, simulated, day, volume, trades, vwap, _), more in zip(
+        ours, (0, 1), strict=True
+    ):
+        raw.windows(
+            [
+                window(
+                    symbol, end, source=source, simulated=simulated, session_date=day,
+                    volume_sum_15m=volume, volume_sum_1h=volume, vwap_15m=vwap,
+                    n_obs_15m=trades + more, n_obs_1h=trades + more,
+                )
+            ]
+        )  # fmt: skip
+
+    built.project.build()
+
+    found = raw.query(
+        "select status, failing_rows from ops.test_results "
+        "where test_name = 'windows_agree_with_the_lake' order by loaded_at desc limit 1"
+    )
+    assert found == [("warn", 1)]

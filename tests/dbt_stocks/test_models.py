@@ -68,6 +68,26 @@ def test_what_was_sent_again_is_told_from_what_was_superseded(two_batches: Proje
     assert found == {"resent": 2, "superseded": 1}
 
 
+def test_what_the_lake_computed_of_an_unknown_symbol_is_in_quarantine(two_batches: Project) -> None:
+    rows = two_batches.raw.query(
+        "select relation_name, symbol, rules, reason, count(*) "
+        "from quarantine.quarantine_lake_metrics group by all order by all"
+    )
+    bars, anomalies = (
+        two_batches.raw.value(f"select count(*) from common.{table} where symbol = 'ZZZZ'")
+        for table in ("trade_bars_raw", "anomalies_raw")
+    )
+
+    listed = ("unknown_symbol", "expected a symbol that was listed on that day")
+    day = ("no_session", "expected a date that is a session of the exchange")
+    assert rows == [
+        ("bronze_anomalies", "ZZZZ", *listed, anomalies),
+        ("bronze_realtime_stock_analytics", "AAPL", *day, 1),
+        ("bronze_trade_bars", "ZZZZ", *listed, bars),
+    ]
+    assert bars and anomalies
+
+
 def test_bars_add_up_and_bad_ones_carry_their_rule(two_batches: Project) -> None:
     raw = two_batches.raw
     kept = counts(

@@ -325,7 +325,7 @@ def rests_on(gold: Gold, name: str, batch: int | None, generation: int = 1) -> N
     schema = "gold_candidate" if name.startswith("mart") else "silver"
     gold.db.execute("delete from ops.model_state where kept_for = '' and model_name = ?", [name])
     gold.db.execute(
-        "insert into ops.model_state values (?, ?, ?, ?, null, 'adhoc', '')",
+        "insert into ops.model_state values (?, ?, ?, ?, null, null, 'adhoc', '')",
         [schema, name, batch, generation],
     )
 

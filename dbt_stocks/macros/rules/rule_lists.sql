@@ -42,3 +42,10 @@
         ['currency', 'the currency that the instrument trades in'],
     ]) -}}
 {% endmacro %}
+
+{% macro lake_metric_rules() %}
+    {{- return([
+        ['no_session', 'a date that is a session of the exchange'],
+        ['unknown_symbol', 'a symbol that was listed on that day'],
+    ]) -}}
+{% endmacro %}

@@ -239,14 +239,24 @@ ruled as (
     from compared
 ),
 
+-- A source may go back to what it had said before: its first record then counts as of its last.
+last_said as (
+    select
+        *,
+        max(fetched_at) over (partition by event_id, payload_hash)
+            as last_fetched_at
+    from ruled
+),
+
 ranked as (
     select
         *,
         row_number() over (
             partition by is_valid, business_key
-            order by fetched_at desc, kafka_timestamp desc, record_id desc
+            order by
+                last_fetched_at desc, kafka_timestamp desc, record_id desc
         ) as observation_number
-    from ruled
+    from last_said
 ),
 
 judged as (

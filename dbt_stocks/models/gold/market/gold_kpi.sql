@@ -48,7 +48,11 @@ splits_since as (
 last_bars as (
     select
         metrics.instrument_id,
-        metrics.previous_close_price,
+        -- Over a session without a bar the change would be of two days, under the name of one.
+        case
+            when metrics.n_sessions_since_previous = 1
+                then metrics.previous_close_price
+        end as previous_close_price,
         metrics.split_ratio,
         metrics.n_final_bars >= least(metrics.bar_number, 253)
             as are_bars_final,
