@@ -71,7 +71,10 @@ def metrics(days: pl.LazyFrame) -> pl.LazyFrame:
             base=pl.when(pl.col("n_sessions_since_previous") == 1).then("previous_close_price")
         )
         .with_columns(
-            rest=pl.col("base") - pl.col("amount") * pl.col("ratio"),
+            # A dividend that is not smaller than the price before it is an error of its source.
+            rest=pl.when(pl.col("amount") * pl.col("ratio") < pl.col("base")).then(
+                pl.col("base") - pl.col("amount") * pl.col("ratio")
+            ),
             worth=pl.col("close") * pl.col("ratio"),
         )
         .with_columns(
