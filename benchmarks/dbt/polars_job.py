@@ -19,9 +19,10 @@ _YEAR: Final = 252
 # Of fewer instruments there is no market.
 _MARKET: Final = 3
 # Of equal actions that follow each other within five days the last one counts.
-_is_far_from_the_last: Final = (
-    pl.col("session_date") > pl.col("session_date").shift(1).dt.offset_by("5d").over(_GROUP, "type")
-).fill_null(value=True)
+_ACTION: Final = (_GROUP, "type", "ratio", "amount")
+_is_told_again: Final = (
+    pl.col("session_date").shift(-1).over(*_ACTION) <= pl.col("session_date").dt.offset_by("5d")
+).fill_null(value=False)
 
 
 def main(lake: Path, sessions: Path, out: Path) -> None:
@@ -41,9 +42,8 @@ def read(lake: Path, sessions: Path) -> pl.LazyFrame:
     )
     actions = (
         pl.scan_parquet(lake / "*" / "corporate_actions" / "*.parquet")
-        .sort(_GROUP, "type", "session_date")
-        .with_columns(chain=_is_far_from_the_last.cum_sum().over(_GROUP, "type"))
-        .unique([_GROUP, "type", "chain", "ratio", "amount"], keep="last", maintain_order=True)
+        .sort(_GROUP, "session_date")
+        .filter(~_is_told_again)
         .group_by(_GROUP, "session_date")
         .agg(pl.col("ratio").max().cast(pl.Float64), pl.col("amount").max().cast(pl.Float64))
     )

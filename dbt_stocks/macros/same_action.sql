@@ -1,7 +1,8 @@
 {#- One action is often told with two ex-dates: by two sources, or by one that has corrected itself.
-    Tellings of an instrument that follow each other within `same_action_days` are a chain; of a
-    chain's equal values one holds. The others keep their day, with a value that changes nothing, and
-    every day has the chain's newest batch: whatever a telling moves is computed again. -#}
+    Of equal values that follow each other within `same_action_days`, a run, one holds. The others keep
+    their day, with a value that changes nothing. Tellings of any values that follow each other so are
+    a chain, and every day has its chain's newest batch: whatever a telling moves, or leaves behind as
+    its value changes, is computed again. -#}
 
 {#- Select list's source: one row per instrument and ex-date of `tellings`, with its chain. -#}
 {% macro chains_of(tellings) %}
@@ -38,10 +39,35 @@
     ) as chained_days
 {% endmacro %}
 
-{#- True for the telling that holds among the equal `value`s of its chain. -#}
+{#- Select list's source: the rows with the number of their run of equal values. -#}
+{% macro runs_of(tellings, value) %}
+    select
+        days_with_gaps.*,
+        sum(begins) over (
+            partition by instrument_id, {{ value }}
+            order by ex_date
+            rows between unbounded preceding and current row
+        ) as run
+    from (
+        select
+            {{ tellings }}.*,
+            case
+                when
+                    ex_date <= {{ dbt.dateadd(
+                        'day', var('same_action_days'),
+                        'lag(ex_date) over (partition by instrument_id, ' ~ value ~ ' order by ex_date)'
+                    ) }}
+                    then 0
+                else 1
+            end as begins
+        from {{ tellings }}
+    ) as days_with_gaps
+{% endmacro %}
+
+{#- True for the telling that holds among the equal `value`s of its run. -#}
 {% macro is_holding(value) -%}
     row_number() over (
-        partition by instrument_id, chain, {{ value }}
+        partition by instrument_id, {{ value }}, run
         order by simulated, {{ source_rank() }}, source, as_of desc, ex_date desc
     ) = 1
 {%- endmacro %}

@@ -62,11 +62,13 @@ per_share_of_the_day as (
     from preferred
 ),
 
+runs as ({{ runs_of('per_share_of_the_day', 'amount') }}),
+
 judged as (
     select
         *,
         {{ is_holding('amount') }} as is_holding
-    from per_share_of_the_day
+    from runs
 ),
 
 held as (

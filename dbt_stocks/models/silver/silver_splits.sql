@@ -45,11 +45,13 @@ preferred as (
     where ranked.preference = 1
 ),
 
+runs as ({{ runs_of('preferred', 'split_ratio') }}),
+
 judged as (
     select
         *,
         {{ is_holding('split_ratio') }} as is_holding
-    from preferred
+    from runs
 ),
 
 placed as (
