@@ -10,7 +10,7 @@ PROVIDERS ?=
 SEEDS ?= 1000
 HISTORIES ?= 20
 
-.PHONY: help setup ready up down status reset demo stream test doctor simulate lint bench-pipeline audit lock audit-self-test bench-land bench-produce bench-anomalies bench-spark bench-dbt bench-airflow check-sp500 drill drill-publish drill-hour spark-cluster airflow test-cluster test-increments test-sp500 drill-lake drill-stream e2e-airflow
+.PHONY: help setup ready up down status reset demo stream test doctor simulate lint bench-pipeline audit lock audit-self-test bench-land bench-produce bench-anomalies bench-spark bench-dbt bench-airflow check-sp500 drill drill-publish drill-hour spark-cluster airflow test-cluster test-increments test-sp500 drill-lake drill-stream e2e-airflow docs
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z][a-z0-9-]*:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -50,8 +50,8 @@ stream: ready ## Follow the trades in Kafka: windows and minute bars while they 
 test: ready ## Every test, with a Kafka, store, Spark and dbt of their own
 	@$(RUN) pytest -n 3 --dist loadgroup --no-loadscope-reorder --max-worker-restart 0 $(ARGS)
 
-test-long: ready ## The tests that take a minute each and are not in `make test`
-	@$(RUN) pytest -m long $(ARGS)
+test-long: ready ## What is too slow for `make test`: rows of the drills, both engines' gold compared row by row
+	@$(RUN) pytest -m long -n 2 --dist loadgroup --no-loadscope-reorder --max-worker-restart 0 $(ARGS)
 
 test-increments: ready ## Late corrections over random histories: increments against a full refresh (HISTORIES=20 seeds)
 	@HISTORIES=$(HISTORIES) $(RUN) pytest tests/dbt_stocks/test_increments.py tests/dbt_stocks/test_market_increments.py tests/dbt_stocks/test_indicator_increments.py $(ARGS)
@@ -91,6 +91,13 @@ lint: ready ## Style and types: ruff, mypy, sqlfluff
 	@$(RUN) ruff format --check .
 	@$(RUN) mypy
 	@$(RUN) sqlfluff lint dbt_stocks
+
+# Without a warehouse the columns' types are those of the contracts alone.
+docs: ready ## dbt's documentation, lineage included, as one file: var/docs/dbt/static_index.html
+	@mkdir -p var/docs
+	@cd dbt_stocks; if [[ ! -e ../var/warehouse/stocks_mds.duckdb ]]; then export WAREHOUSE_PATH=:memory:; fi; \
+		../.venv/bin/dbt --quiet docs generate --static --target-path ../var/docs/dbt --log-path ../var/docs/dbt
+	@echo var/docs/dbt/static_index.html
 
 bench-pipeline: ready ## Time the batch job stage by stage, three runs, each on an empty stack of its own
 	@$(RUN) benchmarks.pipeline $(ARGS)

@@ -44,7 +44,10 @@ Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an e
 def build(
     build_id: BuildId = None,
     select: Annotated[
-        str | None, typer.Option(help="Build only this dbt selection; all tests run nevertheless.")
+        str | None,
+        typer.Option(
+            help="Build only this dbt selection; published when it leaves nothing else behind."
+        ),
     ] = None,
     full_refresh: Annotated[
         bool, typer.Option("--full-refresh", help="Compute incremental models anew.")
@@ -65,7 +68,6 @@ def build(
 @app.command()
 def publish(
     build_id: BuildId = None,
-    now: Now = None,
     accept: Accept = None,
     report_file: ReportFile = None,
     debug: Debug = False,
@@ -74,7 +76,7 @@ def publish(
     from dbt_stocks import gate
 
     name, accepted = build_id or gate.new_build_id(SystemClock()), tuple(accept or ())
-    _run(gate.publish, gate.Request(name, now=now, accepted=accepted), report_file, debug)
+    _run(gate.publish, gate.Request(name, accepted=accepted), report_file, debug)
 
 
 @app.command()

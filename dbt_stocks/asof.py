@@ -66,8 +66,8 @@ def of_moment(moment: datetime, into: Path, report: Report, clock: Clock, say: S
 def _batch(build: Build) -> int:
     if build.load_batch_id is None:
         raise BuildError(
-            f"expected a build of everything that was loaded, found {build.build_id}: a selection, "
-            "a publish without a build, or a build of before this was written down"
+            f"expected a build of everything that was loaded, found {build.build_id}: more was "
+            "loaded before it was published, or it is of before this was written down"
         )
     return build.load_batch_id
 

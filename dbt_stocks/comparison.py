@@ -123,6 +123,9 @@ def rows_changed(limits: Bands, before: dict[str, int], after: dict[str, int]) -
         if now is None:
             found.append(Finding(mart, f"{was} rows published, the mart is gone", "a mart"))
             continue
+        if was and not now:
+            found.append(Finding(mart, f"{was} rows published, none now", "at least one"))
+            continue
         limit = limits.may_lose(mart) if now < was else limits.may_gain(mart)
         if was and abs(now - was) > limit.of(was):
             edge = was + limit.of(was) * (-1 if now < was else 1)

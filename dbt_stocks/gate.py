@@ -11,7 +11,7 @@ from typing import Self
 
 import duckdb
 
-from dbt_stocks import books, catalog, comparison, publishing, runner, scorecard
+from dbt_stocks import books, catalog, comparison, publishing, runner, scorecard, state
 from dbt_stocks.books import Outcome
 from dbt_stocks.publishing import Gold
 from dbt_stocks.runner import Dbt, Invocation, NodeResult
@@ -54,6 +54,7 @@ class Report:
     tests_warned: int = 0
     failures: list[str] = field(default_factory=list)
     accepted: list[str] = field(default_factory=list)
+    rebuilt: list[str] = field(default_factory=list)
     rows: dict[str, int] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
 
@@ -152,10 +153,12 @@ class _Gate:
                 books.begin(gold.db, request.build_id, self._clock.now())
             try:
                 for command, arguments in steps:
+                    if command == "test":  # a part was built: the tests of all would take longer
+                        self._covered_batch()
                     self._take(command, command, arguments)
+                covered = self._covered_batch()
                 self._keep_score()
-                is_whole = request.select is None and steps[0][0] == "build"
-                self._publish(is_whole)
+                self._publish(covered)
             except (TapehouseError, OSError) as error:
                 report.status, report.reason = "failed", str(error)
                 if self._is_published_all_the_same(str(error)):
@@ -180,7 +183,21 @@ class _Gate:
             if again.bad:
                 _audit(again, self._report, self._say)
 
-    def _publish(self, is_whole: bool) -> None:
+    def _covered_batch(self) -> int | None:
+        """Return the load batch that all models cover, and say what was rebuilt on the way.
+
+        Raises:
+            BuildError: they do not cover the same, or stand on rows that are there no more.
+        """
+        parents = self._dbt.table_parents()
+        with self._opened() as gold:
+            for line in state.rebuilt(gold.db, self._request.build_id):
+                if line not in self._report.rebuilt:
+                    self._report.rebuilt.append(line)
+                    self._say(line)
+            return state.require_one(gold.db, parents)
+
+    def _publish(self, covered: int | None) -> None:
         report, request = self._report, self._request
         with _timed(report, "publish"), self._opened() as gold:
             report.accepted = comparison.accept(gold.db, comparison.bands(), request.accepted)
@@ -188,7 +205,8 @@ class _Gate:
                 self._say(line)
             report.as_of = _as_of(gold.db)
             report.rows = catalog.row_counts(gold.db, publishing.CANDIDATE)
-            batch = _last_batch(gold.db) if is_whole else None
+            # Views of raw rows, the clock among them, have seen what was loaded since.
+            batch = covered if covered == _last_batch(gold.db) else None
             outcome = Outcome(self._clock.now(), report.as_of, batch, report.accepted)
             publishing.publish(gold, request.build_id, outcome)
 

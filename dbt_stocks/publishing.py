@@ -21,7 +21,7 @@ from pathlib import Path
 
 import duckdb
 
-from dbt_stocks import books, catalog, files, views
+from dbt_stocks import books, catalog, files, state, views
 from dbt_stocks.books import Build, Outcome
 from ingestion.errors import BuildError
 
@@ -50,7 +50,7 @@ def open_gold(warehouse: Path, folder: Path) -> Iterator[Gold]:
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with duckdb.connect(warehouse, config={"autoinstall_known_extensions": False}) as db:
-            db.execute(books.DDL + _DDL)
+            db.execute(books.DDL + state.DDL + _DDL)
             yield Gold(db, folder)
     except duckdb.Error as error:
         raise BuildError(f"{warehouse}: {str(error).partition(chr(10))[0]}") from error
@@ -77,6 +77,8 @@ def commit(gold: Gold, build: Build) -> None:
         rows = {mart: catalog.stamped(CANDIDATE, mart, build.build_id) for mart in marts}
         _replace_gold(gold.db, rows, views.texts(gold.db, CANDIDATE))
         build.record(gold.db)
+        kept = books.published(gold.db)[: files.KEEP]
+        state.keep(gold.db, CANDIDATE, build.build_id, kept)
 
 
 def settle(gold: Gold, build_id: str, reason: str, finished_at: datetime) -> bool:
@@ -92,7 +94,7 @@ def settle(gold: Gold, build_id: str, reason: str, finished_at: datetime) -> boo
     # In one transaction: a build that has failed in the books is nobody's to heal any more.
     with catalog.transaction(gold.db):
         books.fail(gold.db, build_id, reason, finished_at)
-        _refill_candidate(gold.db)
+        _refill_candidate(gold.db, _shown(gold.db))
     return False
 
 
@@ -122,7 +124,7 @@ def rollback(gold: Gold, to: str | None, at: datetime, why: str) -> tuple[str, s
             marts = catalog.tables(gold.db, GOLD, "earlier")
             rows = {mart: f"from earlier.{GOLD}.{mart}" for mart in marts}
             _replace_gold(gold.db, rows, views.texts(gold.db, GOLD, "earlier"))
-            _refill_candidate(gold.db)
+            _refill_candidate(gold.db, target)
             books.show(gold.db, target, f"went from {shown} to {target} at {at:%F %T}Z: {why}")
     finally:
         gold.db.execute("detach earlier")
@@ -138,7 +140,7 @@ def heal(gold: Gold) -> list[str]:
     with catalog.transaction(gold.db):
         killed = books.interrupt(gold.db)
         if killed:
-            _refill_candidate(gold.db)
+            _refill_candidate(gold.db, _shown(gold.db))
             said.append(f"build {', '.join(killed)} was interrupted: candidate restored from gold")
     published = books.published(gold.db)
     if published and not files.is_shown(gold.folder, published[0]):
@@ -166,17 +168,24 @@ def _replace_gold(
     views.create(db, texts, GOLD)
 
 
-def _refill_candidate(db: duckdb.DuckDBPyConnection) -> None:
-    """Give the candidate gold's rows; a mart that cannot take them is dropped and built anew.
+def _shown(db: duckdb.DuckDBPyConnection) -> str | None:
+    return next(iter(books.published(db)), None)
 
-    A table is emptied and filled, never made: dbt gave it the constraints of its contract. A view
-    of the candidate reads the candidate, and stays.
+
+def _refill_candidate(db: duckdb.DuckDBPyConnection, build_id: str | None) -> None:
+    """Give the candidate gold's rows, which are a build's, and their state.
+
+    A mart that cannot take them is dropped and built anew. A table is emptied and filled, never
+    made: dbt gave it the constraints of its contract. A view of the candidate reads the candidate,
+    and stays.
     """
-    shown = set(catalog.tables(db, GOLD))
+    shown, filled = set(catalog.tables(db, GOLD)), []
     for mart in catalog.tables(db, CANDIDATE):
         wanted = catalog.columns(db, CANDIDATE, mart)
         if mart in shown and catalog.columns(db, GOLD, mart) == wanted:
             db.execute(f"delete from {CANDIDATE}.{mart}")  # noqa: S608
             db.execute(f"insert into {CANDIDATE}.{mart} from {GOLD}.{mart}")
+            filled.append(mart)
         else:
             db.execute(f"drop table {CANDIDATE}.{mart}")
+    state.restore(db, CANDIDATE, build_id, filled)

@@ -1,7 +1,7 @@
 """dbt in this process, its results as plain records."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -81,10 +81,25 @@ class Dbt:
         Raises:
             BuildError: dbt could not run the command at all.
         """
-        if self._manifest is None:
-            self._manifest = self._run("parse", ())
+        self._parsed()
         found = self._run(command, arguments)
         return Invocation([_result(one) for one in getattr(found, "results", [])])
+
+    def table_parents(self) -> dict[str, set[str]]:
+        """Return the tables and seeds, each with those it stands on; views are passed through.
+
+        Raises:
+            BuildError: dbt could not read the project.
+        """
+        nodes = self._parsed().nodes
+        tables = {name: node for name, node in nodes.items() if _is_table(node)}
+        return {node.name: _standing_on(node, nodes) for node in tables.values()}
+
+    def _parsed(self) -> Manifest:
+        if self._manifest is None:
+            found: Manifest = self._run("parse", ())
+            self._manifest = found
+        return self._manifest
 
     def _run(self, command: str, arguments: Sequence[str]) -> Any:  # noqa: ANN401 - dbt's own results
         given = [
@@ -108,6 +123,26 @@ class Dbt:
             said = _first_line(outcome.exception)
             raise BuildError(f"dbt {command}: {said}") from outcome.exception
         return outcome.result
+
+
+def _is_table(node: Any) -> bool:  # noqa: ANN401 - dbt's node classes carry no types
+    is_model = node.resource_type == "model" and node.config.materialized != "view"
+    return bool(is_model or node.resource_type == "seed")
+
+
+def _standing_on(node: Any, nodes: Mapping[str, Any]) -> set[str]:  # noqa: ANN401
+    found: set[str] = set()
+    for parent in (nodes[name] for name in _read_by(node) if name in nodes):
+        if _is_table(parent):
+            found.add(parent.name)
+        elif parent.resource_type == "model":
+            found |= _standing_on(parent, nodes)
+    return found
+
+
+def _read_by(node: Any) -> list[str]:  # noqa: ANN401
+    # A seed's dependencies are macros alone.
+    return getattr(node.depends_on, "nodes", [])
 
 
 def _result(found: Any) -> NodeResult:  # noqa: ANN401 - dbt's result classes carry no types

@@ -47,7 +47,8 @@ select
     type,
     'USD' as currency,
     'bench' as run_id,
-    ratio::decimal(18, 6)::decimal(38, 18) as ratio,
+    -- As the contract has them: a third of a share needs more decimals than a price.
+    ratio::decimal(38, 18) as ratio,
     amount::decimal(18, 6)::decimal(38, 18) as amount,
     false as simulated,
     session_date as ex_date,

@@ -18,6 +18,11 @@ _EMA: Final = (12, 20, 26, 50, 200)
 _YEAR: Final = 252
 # Of fewer instruments there is no market.
 _MARKET: Final = 3
+# Of equal actions that follow each other within five days the last one counts.
+_ACTION: Final = (_GROUP, "type", "ratio", "amount")
+_is_told_again: Final = (
+    pl.col("session_date").shift(-1).over(*_ACTION) <= pl.col("session_date").dt.offset_by("5d")
+).fill_null(value=False)
 
 
 def main(lake: Path, sessions: Path, out: Path) -> None:
@@ -37,6 +42,8 @@ def read(lake: Path, sessions: Path) -> pl.LazyFrame:
     )
     actions = (
         pl.scan_parquet(lake / "*" / "corporate_actions" / "*.parquet")
+        .sort(_GROUP, "session_date")
+        .filter(~_is_told_again)
         .group_by(_GROUP, "session_date")
         .agg(pl.col("ratio").max().cast(pl.Float64), pl.col("amount").max().cast(pl.Float64))
     )
@@ -64,7 +71,10 @@ def metrics(days: pl.LazyFrame) -> pl.LazyFrame:
             base=pl.when(pl.col("n_sessions_since_previous") == 1).then("previous_close_price")
         )
         .with_columns(
-            rest=pl.col("base") - pl.col("amount") * pl.col("ratio"),
+            # A dividend that is not smaller than the price before it is an error of its source.
+            rest=pl.when(pl.col("amount") * pl.col("ratio") < pl.col("base")).then(
+                pl.col("base") - pl.col("amount") * pl.col("ratio")
+            ),
             worth=pl.col("close") * pl.col("ratio"),
         )
         .with_columns(

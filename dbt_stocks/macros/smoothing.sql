@@ -35,7 +35,7 @@
     step a bar, and Snowflake refuses more than a hundred.
 -#}
 {% macro fourfold_sum(column, weight, step) -%}
-    {%- set same_bars = '(partition by instrument_id order by bar_number)' -%}
+    {%- set same_bars = '(partition by instrument_id, simulated order by bar_number)' -%}
     {{ column }}
     {%- for part in [1, 2, 3] -%}
         {%- set bars = part * 4 ** step -%}

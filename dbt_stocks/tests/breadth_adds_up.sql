@@ -7,7 +7,7 @@ with_previous as (
     select
         *,
         lag(ad_line, 1, 0) over (
-            partition by universe order by session_date
+            partition by universe, simulated order by session_date
         ) as previous_line
     from breadth
 ),
@@ -15,6 +15,7 @@ with_previous as (
 per_session as (
     select
         session_date,
+        simulated,
         sum(abs(ad_line - previous_line - (advancers - decliners)))
             as line_differs,
         {%- for column in [
@@ -26,7 +27,7 @@ per_session as (
         )
         {%- endfor %} as sectors_differ
     from with_previous
-    group by session_date
+    group by session_date, simulated
 ),
 
 different as (

@@ -10,7 +10,7 @@ mover_gaps as (
         session_date,
         direction as ranking
     from movers
-    group by session_date, direction
+    group by session_date, simulated, direction
     having count(*) <> max(rank) or count(distinct rank) <> count(*)
 ),
 
@@ -19,7 +19,7 @@ volatility_gaps as (
         session_date,
         'volatility' as ranking
     from volatility_ranks
-    group by session_date
+    group by session_date, simulated
     having
         count(*) <> max(n_ranked)
         or count(*) <> min(n_ranked)

@@ -150,6 +150,10 @@ DERIVED = {
     "silver.silver_trade_bars": (
         "select *, interval as bar_interval from common.trade_bars_raw where revision = 2"
     ),
+    "silver.silver_minute_bars": (
+        f"select {_DAY}, timestamp '2013-03-01 14:30' as open_at, 7 as minute_number,"
+        " 10.0 as open_price from silver.silver_daily_bars"
+    ),
     "gold.daily_stock_metrics": "select * from common.daily_stock_metrics_raw where revision = 2",
     "gold.gold_anomalies": "select * from common.anomalies_raw where subject = 'stands'",
     "gold.realtime_stock_analytics": (
@@ -159,7 +163,11 @@ DERIVED = {
     "gold.gold_drawdown": f"select {_DAY} from silver.silver_daily_bars",
     "gold.gold_treechart": f"select {_DAY} from silver.silver_daily_bars",
     "gold.gold_candlestick": (
-        f"select {_DAY}, unnest(['1d', '1w']) as candle_interval from silver.silver_daily_bars"
+        f"select {_DAY}, candle_interval, bar_start_at from silver.silver_daily_bars, (values"
+        " ('1m', timestamp '2013-03-01 14:37'), ('5m', timestamp '2013-03-01 14:35'),"
+        " ('15m', timestamp '2013-03-01 14:30'), ('1h', timestamp '2013-03-01 14:30'),"
+        " ('4h', timestamp '2013-03-01 14:30'), ('1d', timestamp '2013-03-01 14:30'),"
+        " ('1w', timestamp '2013-02-25 14:30')) as candles (candle_interval, bar_start_at)"
     ),
     "gold.gold_kpi": "select 'apple' as instrument_id, 'AAPL' as symbol",
     "gold.dim_instrument": "select * from reference.instruments",

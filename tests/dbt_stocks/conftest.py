@@ -112,6 +112,7 @@ def first_batch(raw: RawWarehouse) -> None:
         ]
     )
     raw.windows(window("AAPL", end) for end in minutes(MONDAY, 1, 5) + minutes(MONDAY, 1, 10))
+    raw.windows([window("AAPL", minutes(FRIDAY, 1, 5)[0], session_date=date(2013, 2, 24))])
     [opened] = minutes(MONDAY, 1, 0)
     for symbol in ("AAPL", "GOOG", "ZZZZ"):
         raw.trade_bars(trade_bars(symbol, opened))

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from tests.dbt_stocks.raw import XNYS, RawWarehouse, action, bar, naive
 
@@ -26,7 +26,9 @@ MARTS: Final = {
     "gold_candidate.fct_corporate_action": (
         "instrument_id", "ex_date", "action_type", "revision"
     ),
-    "gold_candidate.fct_adjustment_factor": ("instrument_id", "convention", "valid_from"),
+    "gold_candidate.fct_adjustment_factor": (
+        "instrument_id", "simulated", "convention", "valid_from"
+    ),
     "gold_candidate.gold_daily_metrics": ("instrument_id", "session_date"),
     "gold_candidate.gold_drawdown": ("instrument_id", "session_date"),
     "gold_candidate.gold_daily_prices_adjusted": (
@@ -36,16 +38,16 @@ MARTS: Final = {
     "silver.silver_smoothed_bars": ("instrument_id", "session_date"),
     "gold_candidate.gold_technical_indicators": ("instrument_id", "session_date"),
     "gold_candidate.gold_candlestick": ("instrument_id", "candle_interval", "session_date"),
-    "gold_candidate.gold_movers": ("session_date", "direction", "rank"),
+    "gold_candidate.gold_movers": ("session_date", "simulated", "direction", "rank"),
     "gold_candidate.gold_volatility_rank": ("session_date", "instrument_id"),
-    "gold_candidate.gold_market_breadth": ("session_date", "universe"),
+    "gold_candidate.gold_market_breadth": ("session_date", "universe", "simulated"),
     "gold_candidate.gold_correlation_matrix": (
         "session_date", "window_sessions", "instrument_id_a", "instrument_id_b"
     ),
     "gold_candidate.gold_treechart": ("instrument_id", "session_date"),
     "gold_candidate.gold_kpi": ("instrument_id",),
     "gold_candidate.gold_daily_bar_history": (
-        "instrument_id", "session_date", "source", "valid_from"
+        "instrument_id", "session_date", "source", "simulated", "valid_from"
     ),
     "gold_candidate.gold_source_reconciliation": (
         "instrument_id", "session_date", "source_a", "source_b"
@@ -76,6 +78,16 @@ class Batch:
     actions: list[dict[str, Any]] = field(default_factory=list)
 
 
+class Told(NamedTuple):
+    """An action that was sent."""
+
+    share: str
+    day: date
+    kind: str
+    value: str
+    source: str
+
+
 class History:
     """Draws batches: new sessions in each, and corrections of what the ones before had."""
 
@@ -85,7 +97,8 @@ class History:
         self._price = {share: self._random.uniform(5, 500) for share in SHARES}
         self._sent: list[tuple[str, date]] = []
         self._left_out: list[tuple[str, date]] = []
-        self._acted: list[tuple[str, date, str]] = []
+        self._made_up: list[tuple[str, date]] = []
+        self._acted: list[Told] = []
 
     def batches(self) -> list[Batch]:
         """Return all of them, in the order of their loads."""
@@ -117,11 +130,13 @@ class History:
         session = XNYS.session(day)
         assert session is not None
         known = naive(session.close_at) + timedelta(minutes=-60 if forming else 15)
-        simulated = share in HALTED and self._random.random() < 0.05
+        simulated = share in HALTED and self._random.random() < 0.3
+        if simulated:
+            self._made_up.append((share, day))
         made.bars.append(self._bar(share, day, as_of=known, fetched_at=known, simulated=simulated))
 
     def _late(self, made: Batch, number: int) -> None:
-        """Draw what comes late: corrections, other sources' bars, gaps that close, actions."""
+        """Draw what comes late: corrections, bars of the other kind, gaps that close, actions."""
         for share, day in self._random.sample(self._sent, 4):
             made.bars.append(self._restated(share, day, number))
         for share, day in self._random.sample(self._sent, 3):
@@ -130,34 +145,55 @@ class History:
         for share, day in self._random.sample(self._left_out, min(2, len(self._left_out))):
             self._left_out.remove((share, day))
             self._new(made, share, day)
+        for share, day in self._random.sample(self._made_up, 2):
+            self._made_up.remove((share, day))
+            made.bars.append(self._restated(share, day, number))
+        for share, day in self._random.sample(self._sent, 2):
+            made.bars.append(self._restated(share, day, number, simulated=True))
         for share, day in self._random.sample(self._sent, 2):
             self._act(made, share, day)
-        for share, day, kind in self._random.sample(self._acted, 2):
-            later = naive(XNYS.sessions(day, LAST)[0].close_at) + timedelta(days=number)
-            made.actions.append(self._action(share, day, kind, as_of=later))
+        restated, taken_back, any_other = self._random.sample(self._acted, 3)
+        split = self._random.choice([one for one in self._acted if one.kind == "split"])
+        neutral = "1" if taken_back.kind == "split" else "0"
+        self._tell(made, restated._replace(value=self._value(restated.kind)), number)
+        self._tell(made, taken_back._replace(value=neutral), number)
+        # By its source, which has corrected the ex-date, and by another one.
+        for one, source in ((split, split.source), (any_other, "alphavantage")):
+            next_day = XNYS.sessions(one.day + timedelta(days=1), LAST + timedelta(days=7))[
+                0
+            ].session_date
+            self._tell(made, one._replace(day=next_day, source=source), number)
 
     def _act(self, made: Batch, share: str, day: date) -> None:
         kind = "split" if self._random.random() < 0.3 else "dividend"
-        self._acted.append((share, day, kind))
         source = self._random.choice(["recorded", "recorded", "yahoo", "alphavantage"])
-        simulated = self._random.random() < 0.1
-        made.actions.append(self._action(share, day, kind, source=source, simulated=simulated))
+        told = Told(share, day, kind, self._value(kind), source)
+        self._acted.append(told)
+        self._tell(made, told, simulated=self._random.random() < 0.1)
 
-    def _action(self, share: str, day: date, kind: str, **changes: Any) -> dict[str, Any]:
-        value = (
-            self._random.choice(["2", "3", "1.5", "0.5", "1.047613"])
-            if kind == "split"
-            else f"{self._random.uniform(0.01, 2):.4f}"
-        )
-        return action(_symbol(share, day), day, kind, value, **changes)
+    def _tell(self, made: Batch, told: Told, days: int = 0, *, simulated: bool = False) -> None:
+        """Send an action that was known at noon of its day, or days after a later session."""
+        changes: dict[str, Any] = {"source": told.source, "simulated": simulated}
+        if days:
+            session = XNYS.session(told.day)
+            assert session is not None
+            known = naive(session.close_at) + timedelta(days=days)
+            changes["as_of"] = known
+        symbol = _symbol(told.share, told.day)
+        made.actions.append(action(symbol, told.day, told.kind, told.value, **changes))
 
-    def _restated(self, share: str, day: date, number: int) -> dict[str, Any]:
+    def _value(self, kind: str) -> str:
+        if kind == "split":
+            return self._random.choice(["2", "3", "1.5", "0.5", "1.047613"])
+        return f"{self._random.uniform(0.01, 2):.4f}"
+
+    def _restated(self, share: str, day: date, number: int, **changes: Any) -> dict[str, Any]:
         session = XNYS.session(day)
         assert session is not None
         # Some are older than what they come after: known before, loaded later.
         hours = self._random.choice([-2, 24 * number, 24 * 400])
         known = naive(session.close_at) + timedelta(hours=hours)
-        return self._bar(share, day, as_of=known, fetched_at=known)
+        return self._bar(share, day, as_of=known, fetched_at=known, **changes)
 
     def _bar(self, share: str, day: date, **changes: Any) -> dict[str, Any]:
         price = self._price[share] = self._price[share] * math.exp(self._random.gauss(0, 0.02))

@@ -74,7 +74,8 @@ class RawWarehouse:
         """Add bars, and the metric that Spark would compute of each day's newest with prices."""
         found = [self._transport(BATCH) | self._loaded() | row for row in rows]
         self.insert("common.bars_raw", found)
-        priced = [row for row in found if row["open"] and row["close"]]
+        daily = [row for row in found if row["interval"] == "1d"]
+        priced = [row for row in daily if row["open"] and row["close"]]
         newest = {
             (row["symbol"], row["source"], row["session_date"]): row
             for row in sorted(priced, key=lambda row: row["as_of"])

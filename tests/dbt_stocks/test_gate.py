@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -10,8 +11,10 @@ from pathlib import Path
 
 import duckdb
 import pytest
+from typer.testing import CliRunner
 
 from dbt_stocks import asof, gate
+from dbt_stocks.__main__ import app
 from dbt_stocks.reader import GoldReader
 from ingestion.clock import SystemClock
 from ingestion.lock import project_lock
@@ -87,6 +90,13 @@ def test_publish_tests_the_whole_project_first(project: Project) -> None:
     assert "gold_kpi_positive" in failed.stderr
     assert digest(project) == before
     assert project.raw.value("select min(current_price) from gold_candidate.gold_kpi") > 0
+
+
+def test_publish_takes_no_now_since_marts_have_theirs() -> None:
+    refused = CliRunner().invoke(app, ["publish", "--now", "2013-03-01T21:15:00"])
+
+    assert refused.exit_code == 2
+    assert "No such option: --now" in re.sub(r"\x1b\[[0-9;]*m", "", refused.output)
 
 
 def marts_of(file: Path) -> dict[str, list[tuple[object, ...]]]:

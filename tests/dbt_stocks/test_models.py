@@ -68,6 +68,26 @@ def test_what_was_sent_again_is_told_from_what_was_superseded(two_batches: Proje
     assert found == {"resent": 2, "superseded": 1}
 
 
+def test_what_the_lake_computed_of_an_unknown_symbol_is_in_quarantine(two_batches: Project) -> None:
+    rows = two_batches.raw.query(
+        "select relation_name, symbol, rules, reason, count(*) "
+        "from quarantine.quarantine_lake_metrics group by all order by all"
+    )
+    bars, anomalies = (
+        two_batches.raw.value(f"select count(*) from common.{table} where symbol = 'ZZZZ'")
+        for table in ("trade_bars_raw", "anomalies_raw")
+    )
+
+    listed = ("unknown_symbol", "expected a symbol that was listed on that day")
+    day = ("no_session", "expected a date that is a session of the exchange")
+    assert rows == [
+        ("bronze_anomalies", "ZZZZ", *listed, anomalies),
+        ("bronze_realtime_stock_analytics", "AAPL", *day, 1),
+        ("bronze_trade_bars", "ZZZZ", *listed, bars),
+    ]
+    assert bars and anomalies
+
+
 def test_bars_add_up_and_bad_ones_carry_their_rule(two_batches: Project) -> None:
     raw = two_batches.raw
     kept = counts(
@@ -92,7 +112,7 @@ def test_a_bar_polled_while_it_formed_is_counted_once(two_batches: Project) -> N
         "select volume_shares from gold.gold_daily_metrics "
         "where symbol = 'AAPL' and session_date = $1 union all "
         "select volume_shares from gold.gold_candlestick "
-        "where symbol = 'AAPL' and session_date = $1",
+        "where symbol = 'AAPL' and session_date = $1 and candle_interval in ('1d', '1w')",
         [MONDAY],
     )
     assert charts == [(450,)] * 3, "the day, its candle and its week's"
@@ -254,6 +274,7 @@ TABLES = (
     "silver.silver_daily_bars", "silver.silver_daily_returns", "silver.silver_market_returns",
     "verdicts.silver_quotes_judged", "verdicts.silver_bars_judged",
     "silver.silver_trade_bars", "silver.silver_anomalies", "gold_candidate.gold_anomalies",
+    "silver.silver_minute_bars", "gold_candidate.gold_intraday_window_metrics",
     "gold_candidate.daily_stock_metrics", "gold_candidate.realtime_stock_analytics",
     "gold_candidate.gold_daily_metrics", "gold_candidate.gold_candlestick",
     "gold_candidate.gold_drawdown", "gold_candidate.fct_adjustment_factor",

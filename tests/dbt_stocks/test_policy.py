@@ -18,6 +18,7 @@ from tests.dbt_stocks.random_history import MARTS as HISTORIES
 ROOT = Path(__file__).resolve().parents[2]
 IN_A_JOIN = re.compile(r"\bjoin\s+\{\{\s*(ref|source)\(", re.IGNORECASE)
 JOINED_SUBQUERY = re.compile(r"\bjoin\s*\(", re.IGNORECASE)
+CONSUMERS = {"power_bi_stocks", "superset_markets", "market_page", "quant_research"}
 MART_COLUMNS = {"build_id", "as_of", "source", "simulated", "is_final"}
 
 Manifest = dict[str, Any]
@@ -153,6 +154,38 @@ def test_the_scorecard_counts_every_data_test(manifest: Manifest, two_batches: P
 
     assert len(wanted) > 50
     assert counted == [("first", len(wanted), 5), ("second", len(wanted), 5)]
+
+
+def test_every_mart_is_exposed_and_nothing_else_is(manifest: Manifest) -> None:
+    exposed = {
+        exposure["name"]: set(exposure["depends_on"]["nodes"])
+        for exposure in manifest["exposures"].values()
+    }
+
+    assert exposed.keys() == CONSUMERS
+    assert set().union(*exposed.values()) == {f"model.dbt_stocks.{mart}" for mart in MARTS}
+
+
+def test_every_exposure_says_what_it_is(manifest: Manifest) -> None:
+    for exposure in manifest["exposures"].values():
+        assert exposure["description"] and exposure["label"], exposure["name"]
+        assert exposure["owner"]["name"], exposure["name"]
+
+
+def test_the_documentation_is_one_file(two_batches: Project, tmp_path: Path) -> None:
+    found = subprocess.run(
+        [str(Path(sys.executable).parent / "dbt"), "--quiet", "docs", "generate", "--static",
+         "--target-path", str(tmp_path), "--log-path", str(tmp_path)],
+        cwd=ROOT / "dbt_stocks",
+        env=os.environ | {"WAREHOUSE_PATH": str(two_batches.raw.path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )  # fmt: skip
+
+    assert found.returncode == 0, found.stdout + found.stderr
+    text = (tmp_path / "static_index.html").read_text()
+    assert [name for name in {*MARTS, *CONSUMERS} if name not in text] == []
 
 
 def test_row_bands_name_marts_that_there_are(manifest: Manifest) -> None:

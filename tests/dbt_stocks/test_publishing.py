@@ -9,12 +9,13 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from dbt_stocks import books, comparison, files, publishing, views
+from dbt_stocks import books, comparison, files, publishing, state, views
 from dbt_stocks.books import Outcome
 from dbt_stocks.comparison import Bands
 from dbt_stocks.publishing import Gold
 from dbt_stocks.reader import GoldReader
 from ingestion.errors import BuildError
+from ingestion.settings import ROOT
 from tests.dbt_stocks.conftest import Project
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
@@ -319,6 +320,100 @@ def test_a_commit_that_was_reported_as_failed_is_published(gold_only: Project) -
     assert shown(gold_only) == ("b2", {2})
 
 
+def rests_on(gold: Gold, name: str, batch: int | None, generation: int = 1) -> None:
+    """Write down what a table rests on, as dbt's hooks do."""
+    schema = "gold_candidate" if name.startswith("mart") else "silver"
+    gold.db.execute("delete from ops.model_state where kept_for = '' and model_name = ?", [name])
+    gold.db.execute(
+        "insert into ops.model_state values (?, ?, ?, ?, null, null, 'adhoc', '')",
+        [schema, name, batch, generation],
+    )
+
+
+def states(gold: Gold) -> list[tuple[object, ...]]:
+    return gold.db.execute(
+        "select model_name, covered_batch, generation from ops.model_state "
+        "where kept_for = '' order by all"
+    ).fetchall()
+
+
+def test_the_state_of_the_candidate_goes_with_its_rows(gold_only: Project) -> None:
+    with opened(gold_only) as gold:
+        for number in (1, 2):
+            rests_on(gold, "silver_a", number, number)
+            rests_on(gold, "mart_a", number, number)
+            rests_on(gold, "mart_b", number, number)
+            published(gold, number)
+        second = states(gold)
+        gold.db.execute("alter table gold_candidate.mart_b add column more integer")
+        rests_on(gold, "mart_a", 3, 3)
+        books.begin(gold.db, "b3", NOW)
+        assert not publishing.settle(gold, "b3", "a test failed", NOW)
+        assert states(gold) == [("mart_a", 2, 2), ("silver_a", 2, 2)], "mart_b is made anew"
+
+        rests_on(gold, "silver_a", 3, 3)
+        publishing.rollback(gold, None, NOW, "")
+        assert states(gold) == [("mart_a", 1, 1), ("silver_a", 3, 3)], "silver stays as it is"
+        candidate(gold, 4)
+        publishing.rollback(gold, "b2", NOW, "it was right")
+        assert states(gold) == [*second[:2], ("silver_a", 3, 3)]
+
+        books.begin(gold.db, "b5", NOW)
+        rests_on(gold, "mart_a", 5, 5)
+    with opened(gold_only) as gold:
+        publishing.heal(gold)
+        assert states(gold) == [*second[:2], ("silver_a", 3, 3)]
+
+
+def test_states_are_kept_as_long_as_the_files(gold_only: Project) -> None:
+    with opened(gold_only) as gold:
+        rests_on(gold, "mart_a", 1)
+        for number in range(1, files.KEEP + 3):
+            published(gold, number)
+        kept = gold.db.execute(
+            "select kept_for from ops.model_state where kept_for <> '' order by all"
+        ).fetchall()
+
+    assert kept == [(f"b{number}",) for number in range(3, files.KEEP + 3)]
+
+
+def test_dbt_and_the_gate_make_the_same_table_of_states() -> None:
+    macro = (ROOT / "dbt_stocks/macros/model_state.sql").read_text()
+    ours = " ".join(state.DDL.rpartition("create table")[2].split()).removesuffix(";")
+
+    assert f"create table {ours}" in " ".join(macro.split())
+
+
+PARENTS = {
+    "silver_a": (),
+    "silver_b": (),
+    "mart_a": ("silver_a", "silver_b"),
+    "mart_b": ("mart_a",),
+}
+
+
+def test_tables_of_different_batches_or_of_before_a_rebuild_are_no_build(
+    gold_only: Project,
+) -> None:
+    with opened(gold_only) as gold:
+        for name, batch in (("silver_a", 3), ("silver_b", None), ("mart_a", 3), ("mart_b", 3)):
+            rests_on(gold, name, batch)
+        rests_on(gold, "gone", 9, 9)
+        assert state.require_one(gold.db, PARENTS) == 3
+
+        rests_on(gold, "mart_a", 2)
+        rests_on(gold, "mart_b", 2)
+        with pytest.raises(BuildError, match="found mart_a and 1 more without load batch 3; gold"):
+            state.require_one(gold.db, PARENTS)
+        rests_on(gold, "mart_a", 3, 2)
+        rests_on(gold, "mart_b", 3, 1)
+        with pytest.raises(BuildError, match="found mart_b of before a rebuild of what they read"):
+            state.require_one(gold.db, PARENTS)
+        gold.db.execute("delete from ops.model_state where model_name = 'silver_b'")
+        with pytest.raises(BuildError, match="found silver_b not built; mart_b of before"):
+            state.require_one(gold.db, PARENTS)
+
+
 BANDS = Bands.model_validate(
     {
         "default": {
@@ -342,6 +437,8 @@ BANDS = Bands.model_validate(
         ("mart", 20, 70, None),
         ("mart", 20, 71, "at most 70 (many)"),
         ("mart", 0, 5000, None),
+        ("mart", 5, 1, None),
+        ("mart", 5, 0, "at least one"),
         ("strict", 200, 199, "at least 200 (none ever)"),
         ("strict", 200, 400, None),
     ],

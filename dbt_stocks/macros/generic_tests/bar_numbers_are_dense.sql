@@ -1,4 +1,4 @@
-{#- An instrument's bars are numbered from 1 in the order of their sessions, without a gap. -#}
+{#- An instrument's real bars, and its simulated ones, are numbered from 1 in the order of their sessions, without a gap. -#}
 {% test bar_numbers_are_dense(model) %}
 
 with
@@ -8,7 +8,7 @@ numbered as (
         instrument_id,
         bar_number,
         row_number() over (
-            partition by instrument_id order by session_date
+            partition by instrument_id, simulated order by session_date
         ) as expected_number
     from {{ model }}
 )

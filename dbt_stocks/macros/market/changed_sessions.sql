@@ -16,14 +16,14 @@
     (
         select min(news.session_date)
         from {{ metrics }} as news
-        where news.load_batch_id >= {{ window_start_batch('load_batch_id') }}
+        where news.load_batch_id >= {{ window_start_batch() }}
     )
 {%- endmacro %}
 
 {#-
     Pre-hook of such a mart. A correction may leave a session with fewer rows, or none: what is
-    computed again is deleted first, not only where a row comes in its place. Less is known to be
-    computed afterwards, never more, so that the model's own window still holds every change.
+    computed again is deleted first, not only where a row comes in its place. The window is in the
+    model's state, not in its rows, so it is the same afterwards.
 -#}
 {% macro forget_changed_sessions() -%}
     {%- if is_incremental() -%}

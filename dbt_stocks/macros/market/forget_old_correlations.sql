@@ -7,6 +7,8 @@
     delete from {{ this }}
     where
         session_date >= {{ first_changed_session(ref('gold_daily_metrics')) }}
-        or session_date not in (select session_date from {{ ref('silver_month_ends') }})
+        or (session_date, simulated) not in (
+            select session_date, simulated from {{ ref('silver_month_ends') }}
+        )
     {%- endif -%}
 {%- endmacro %}

@@ -24,7 +24,7 @@ new_splits as (
     from actions
     where
         action_type = 'split'
-        and batch_id >= {{ window_start_batch('load_batch_id') }}
+        and batch_id >= {{ window_start_batch() }}
     group by instrument_id
 ),
 
@@ -35,13 +35,13 @@ touched_days as (
         symbol,
         session_date
     from revisions
-    where batch_id >= {{ window_start_batch('load_batch_id') }}
+    where batch_id >= {{ window_start_batch() }}
     union
     select
         symbol,
         session_date
     from bars
-    where batch_id >= {{ window_start_batch('load_batch_id') }}
+    where batch_id >= {{ window_start_batch() }}
     union
     select
         bars.symbol,

@@ -13,8 +13,13 @@
     'is_final', 'simulated', 'session_date', 'open_at', 'close_at', 'as_of',
     'batch_id',
 ] %}
-{%- set before = '(partition by instrument_id order by session_date)' %}
-{%- set so_far = '(partition by instrument_id order by session_date'
+{#- A simulated share and the real one of its name are two series: neither is the other's past. -#}
+{%- set before = '(partition by instrument_id, simulated order by session_date)' %}
+{%- set so_far = '(partition by instrument_id, simulated order by session_date'
+    ~ ' rows between unbounded preceding and current row)' %}
+{#- Batches are the instrument's: a bar that passes from one kind to the other changes both. -#}
+{%- set before_of_both = '(partition by instrument_id order by session_date)' %}
+{%- set so_far_of_both = '(partition by instrument_id order by session_date'
     ~ ' rows between unbounded preceding and current row)' %}
 
 with
@@ -53,6 +58,7 @@ asked as (
         {%- endfor %}
         1 as bar_number,
         0 as adjustment_step,
+        0 as n_final_bars,
         true as is_asked
     from bars
     inner join first_changes
@@ -61,18 +67,19 @@ asked as (
             and bars.session_date >= first_changes.session_date
 ),
 
--- The row of each instrument that the first asked one goes on from.
+-- The row of each series that the first asked one goes on from.
 {% if is_incremental() %}
 last_unchanged as (
     select
         known.instrument_id,
+        known.simulated,
         max(known.session_date) as session_date
     from {{ this }} as known
     inner join first_changes
         on
             known.instrument_id = first_changes.instrument_id
             and known.session_date < first_changes.session_date
-    group by known.instrument_id
+    group by known.instrument_id, known.simulated
 ),
 
 states as (
@@ -83,11 +90,13 @@ states as (
         {%- endfor %}
         known.bar_number,
         known.adjustment_step,
+        known.n_final_bars,
         false as is_asked
     from {{ this }} as known
     inner join last_unchanged
         on
             known.instrument_id = last_unchanged.instrument_id
+            and known.simulated = last_unchanged.simulated
             and known.session_date = last_unchanged.session_date
 ),
 {% else %}
@@ -108,7 +117,7 @@ with_previous as (
         *,
         lag(close_price) over {{ before }} as previous_close_price,
         lag(session_date) over {{ before }} as previous_bar_date,
-        lag(batch_id) over {{ before }} as previous_batch_id,
+        lag(batch_id) over {{ before_of_both }} as previous_batch_id,
         session_number
         - lag(session_number) over {{ before }} as n_sessions_since_previous
     from timeline
@@ -119,7 +128,7 @@ with_previous as (
 with_base as (
     select
         with_previous.*,
-        coalesce(actions.split_ratio, 1) as split_ratio,
+        cast(coalesce(actions.split_ratio, 1) as decimal(18, 12)) as split_ratio,
         coalesce(actions.dividend_amount, 0) as dividend_amount,
         cast(coalesce(actions.split_ratio, 1) as double) as ratio,
         cast(coalesce(actions.dividend_amount, 0) as double) as dividend,
@@ -138,6 +147,7 @@ with_base as (
     left join actions
         on
             with_previous.instrument_id = actions.instrument_id
+            and with_previous.simulated = actions.simulated
             and with_previous.session_date = actions.session_date
 ),
 
@@ -168,8 +178,22 @@ with_returns as (
             end
         ) over {{ so_far }} as steps_so_far,
         sum(bar_number) over {{ so_far }} as bars_so_far,
-        max(return_batch_id) over {{ so_far }} as newest_batch_id
+        max(return_batch_id) over {{ so_far_of_both }} as newest_batch_id
     from with_rest
+),
+
+-- The last bar so far that was still forming when it was fetched: what looks back over it rests on
+-- a price that is still to change.
+with_finality as (
+    select
+        *,
+        max(
+            case
+                when not is_asked then bars_so_far - n_final_bars
+                when not is_final then bars_so_far
+            end
+        ) over {{ so_far }} as last_open_bar
+    from with_returns
 ),
 
 returns as (
@@ -195,6 +219,8 @@ returns as (
         n_sessions_since_previous,
         cast(bars_so_far as integer) as bar_number,
         cast(steps_so_far as integer) as adjustment_step,
+        cast(bars_so_far - coalesce(last_open_bar, 0) as integer)
+            as n_final_bars,
         is_final,
         simulated,
         session_date,
@@ -204,7 +230,7 @@ returns as (
         as_of,
         return_batch_id,
         newest_batch_id as batch_id
-    from with_returns
+    from with_finality
     where is_asked
 )
 

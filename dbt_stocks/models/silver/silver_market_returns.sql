@@ -26,6 +26,7 @@ members as (
         returns.session_date,
         returns.simulated,
         returns.return_1d,
+        returns.n_final_bars,
         touched_sessions.batch_id
     from returns
     inner join touched_sessions
@@ -38,7 +39,11 @@ per_session as (
         simulated,
         batch_id,
         count(return_1d) as n_instruments,
-        avg(return_1d) as mean_return
+        avg(return_1d) as mean_return,
+        -- A return is of two bars.
+        min(
+            case when return_1d is not null and n_final_bars < 2 then 0 else 1 end
+        ) = 1 as is_final
     from members
     group by session_date, simulated, batch_id
 ),
@@ -51,6 +56,7 @@ market as (
             when n_instruments >= {{ var('market_min_instruments') }}
                 then mean_return
         end as market_return_1d,
+        is_final,
         simulated,
         session_date,
         batch_id

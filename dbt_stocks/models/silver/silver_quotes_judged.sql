@@ -27,7 +27,9 @@ arrived as (
                 coalesce(event_time_text, ''), '|', coalesce(data_text, '')
             )
         ) as payload_hash,
-        symbol || '|' || source || '|' || event_time_text as business_key,
+        symbol || '|' || source || '|' || event_time_text
+        || case when simulated then '|simulated' else '|real' end
+            as business_key,
         case
             when event_time_text like '____-__-__T__:__:__%Z'
                 then try_cast(event_time_text as timestamp)
@@ -76,8 +78,10 @@ placed as (
     left join instruments
         on
             arrived.symbol = instruments.symbol
-            and cast(arrived.event_at as date) >= instruments.valid_from
-            and cast(arrived.event_at as date)
+            -- The exchange's day; one without a session begins and ends no listing.
+            and coalesce(sessions.session_date, cast(arrived.event_at as date))
+            >= instruments.valid_from
+            and coalesce(sessions.session_date, cast(arrived.event_at as date))
             <= coalesce(instruments.valid_to, cast('9999-12-31' as date))
     left join expected_sessions
         on
@@ -235,14 +239,24 @@ ruled as (
     from compared
 ),
 
+-- A source may go back to what it had said before: its first record then counts as of its last.
+last_said as (
+    select
+        *,
+        max(fetched_at) over (partition by event_id, payload_hash)
+            as last_fetched_at
+    from ruled
+),
+
 ranked as (
     select
         *,
         row_number() over (
             partition by is_valid, business_key
-            order by fetched_at desc, kafka_timestamp desc, record_id desc
+            order by
+                last_fetched_at desc, kafka_timestamp desc, record_id desc
         ) as observation_number
-    from ruled
+    from last_said
 ),
 
 judged as (

@@ -13,10 +13,11 @@ adjusting_sources as (
     select
         instrument_id,
         source,
+        simulated,
         min(batch_id) as first_batch_id
     from bars
     where adjustment = 'split'
-    group by instrument_id, source
+    group by instrument_id, source, simulated
 ),
 
 given as (
@@ -42,6 +43,7 @@ given as (
         on
             actions.instrument_id = adjusting_sources.instrument_id
             and actions.source = adjusting_sources.source
+            and actions.simulated = adjusting_sources.simulated
     where actions.action_type = 'dividend'
 ),
 
@@ -61,12 +63,13 @@ tellings as (
     select
         instrument_id,
         source,
+        simulated,
         ex_date,
         min(as_of) as told_at,
         max(batch_id) as batch_id
     from actions
     where action_type = 'split'
-    group by instrument_id, source, ex_date
+    group by instrument_id, source, simulated, ex_date
 ),
 
 -- What was known once the ex-date had opened, or once the source itself had told of the split, is
@@ -94,6 +97,7 @@ later_splits as (
         on
             adjusted.instrument_id = tellings.instrument_id
             and adjusted.source = tellings.source
+            and adjusted.simulated = tellings.simulated
             and splits.ex_date = tellings.ex_date
     where
         adjusted.as_of >= splits.open_at
@@ -107,8 +111,9 @@ factors as (
         simulated,
         session_date,
         as_of,
-        -- Nine decimals: the product of ratios, without the noise of the logarithms.
-        round(exp(sum(ln(cast(split_ratio as double)))), 9) as split_factor,
+        -- Twelve decimals: the product of ratios, without the noise of the logarithms. Fewer would
+        -- cut a reverse split's (1:6 is 0.166666666667).
+        round(exp(sum(ln(cast(split_ratio as double)))), 12) as split_factor,
         max(batch_id) as batch_id
     from later_splits
     group by instrument_id, source, simulated, session_date, as_of

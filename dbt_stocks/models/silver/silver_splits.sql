@@ -4,6 +4,13 @@ actions as (select * from {{ ref('silver_corporate_actions') }}),
 
 sessions as (select * from {{ ref('sessions') }}),
 
+splits as (
+    select * from actions
+    where action_type = 'split'
+),
+
+chains as ({{ chains_of('splits') }}),
+
 -- Two sources that report the same split report it once.
 ranked as (
     select
@@ -15,11 +22,9 @@ ranked as (
                 {{ source_rank() }},
                 source,
                 as_of desc
-        ) as preference,
-        max(batch_id) over (partition by instrument_id, ex_date)
-            as known_batch_id
-    from actions
-    where is_current and action_type = 'split'
+        ) as preference
+    from splits
+    where is_current
 ),
 
 preferred as (
@@ -29,12 +34,40 @@ preferred as (
         ranked.split_ratio,
         ranked.simulated,
         ranked.ex_date,
-        sessions.open_at,
         ranked.as_of,
-        ranked.known_batch_id as batch_id
+        chains.chain,
+        chains.batch_id
     from ranked
-    inner join sessions on ranked.ex_date = sessions.session_date
+    inner join chains
+        on
+            ranked.instrument_id = chains.instrument_id
+            and ranked.ex_date = chains.ex_date
     where ranked.preference = 1
+),
+
+runs as ({{ runs_of('preferred', 'split_ratio') }}),
+
+judged as (
+    select
+        *,
+        {{ is_holding('split_ratio') }} as is_holding
+    from runs
+),
+
+placed as (
+    select
+        judged.instrument_id,
+        judged.source,
+        case when judged.is_holding then judged.split_ratio else 1 end
+            as split_ratio,
+        judged.is_holding,
+        judged.simulated,
+        judged.ex_date,
+        sessions.open_at,
+        judged.as_of,
+        judged.batch_id
+    from judged
+    inner join sessions on judged.ex_date = sessions.session_date
 )
 
-select * from preferred
+select * from placed

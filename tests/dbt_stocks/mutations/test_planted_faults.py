@@ -70,6 +70,12 @@ FAULTS = {
     "sample_for_population_deviation": Fault(
         GOLD, "stddev_pop", "stddev_samp", "bands_are_of_the_population_s_deviation"
     ),
+    "population_for_sample_deviation": Fault(
+        "gold/daily/gold_daily_metrics",
+        "stddev_samp(return_1d_log)",
+        "stddev_pop(return_1d_log)",
+        "volatility_is_of_the_sample_s_deviation",
+    ),
     "partial_window_shown_as_full": Fault(
         GOLD, "when bar_number >= {{ width }}", "when bar_number >= 1", "a_window_is_whole_or_null"
     ),
@@ -109,6 +115,12 @@ FAULTS = {
         "sessions.session_date <= cast(clock.now_at as date)",
         "the_market_has_the_exchange_s_day",
     ),
+    "a_quote_of_utc_s_date": Fault(
+        "silver/silver_quotes_judged",
+        "coalesce(sessions.session_date, cast(arrived.event_at as date))\n            <=",
+        "cast(arrived.event_at as date)\n            <=",
+        "a_quote_s_symbol_is_that_of_the_exchange_s_day",
+    ),
     "the_price_of_a_forming_bar_as_of_the_close_to_come": Fault(
         "silver/market/silver_latest_prices",
         "least(last_bars.close_at, last_bars.as_of)",
@@ -117,8 +129,8 @@ FAULTS = {
     ),
     "the_last_of_a_month_though_nothing_traded": Fault(
         "silver/market/silver_month_ends",
-        "select max(session_date)",
-        "select min(session_date)",
+        "max(session_date) as session_date",
+        "min(session_date) as session_date",
         "a_month_ends_with_its_last_session_that_has_a_bar",
     ),
     "the_day_makes_itself_liquid": Fault(
@@ -129,8 +141,8 @@ FAULTS = {
     ),
     "ranks_of_what_differs_in_the_last_bit": Fault(
         "gold/market/gold_volatility_rank",
-        "partition by session_date order by compared\n",
-        "partition by session_date order by volatility_20d\n",
+        "partition by session_date, simulated order by compared\n",
+        "partition by session_date, simulated order by volatility_20d\n",
         "equal_volatilities_have_one_rank",
     ),
     "what_a_pair_shares_in_a_window_not_half_full": Fault(
@@ -145,11 +157,47 @@ FAULTS = {
         "0",
         "the_line_goes_on_from_the_session_before",
     ),
+    "a_made_up_bar_as_the_day_before": Fault(
+        "silver/silver_daily_returns",
+        "set before = '(partition by instrument_id, simulated order by session_date)'",
+        "set before = '(partition by instrument_id order by session_date)'",
+        "a_made_up_bar_is_nobody_s_yesterday",
+    ),
+    "the_newest_quote_though_it_is_made_up": Fault(
+        "silver/market/silver_last_quotes",
+        "quotes.simulated,\n",
+        "quotes.event_at desc,\n",
+        "a_made_up_quote_is_the_last_of_none_that_was_really_quoted",
+    ),
+    "final_on_a_bar_that_never_was": Fault(
+        "gold/daily/gold_drawdown",
+        "returns.n_final_bars = returns.bar_number as is_final",
+        "returns.is_final",
+        "a_drawdown_goes_on_from_the_row_before_the_change",
+    ),
     "a_split_on_the_wrong_side_of_its_ex_date": Fault(
         "gold/market/gold_kpi",
         "and prices.session_date >= splits.ex_date",
         "and prices.session_date > splits.ex_date",
         "a_quote_of_the_ex_date_stands_in_a_year_of_old_shares",
+    ),
+    "made_up_days_in_a_real_week": Fault(
+        "gold/gold_candlestick",
+        "where days.simulated = days.is_week_simulated",
+        "where true",
+        "a_week_with_a_split_has_one_basis",
+    ),
+    "a_made_up_session_before_a_real_one": Fault(
+        "silver/intraday/silver_minute_bars",
+        "case when n_bars > 0 then 0 else 1 end,\n                simulated,",
+        "case when n_bars > 0 then 0 else 1 end,",
+        "a_session_has_one_series_of_minutes",
+    ),
+    "a_window_that_looks_ahead": Fault(
+        "gold/intraday/gold_intraday_window_metrics",
+        "and ended.end_minute > minutes.minute_number",
+        "and ended.end_minute >= minutes.minute_number",
+        "what_a_window_looks_back_on",
     ),
 }
 

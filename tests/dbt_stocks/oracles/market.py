@@ -15,6 +15,20 @@ import pandas as pd
 YEAR = 252
 
 
+def told_once(paid: pd.Series) -> pd.Series:
+    """Return an instrument's dividends by session without those that are told again.
+
+    Of equal amounts whose ex-dates follow each other within five calendar days the last counts.
+    """
+    found = paid.copy()
+    last: dict[float, pd.Timestamp] = {}
+    for day, amount in paid[paid > 0].items():
+        if amount in last and day - last[amount] <= pd.Timedelta(days=5):
+            found[last[amount]] = 0.0
+        last[amount] = day
+    return found
+
+
 @dataclass(frozen=True)
 class Panel:
     """The bars as one table per field: sessions of the exchange down, instruments across."""
@@ -39,7 +53,7 @@ class Panel:
 
     @cached_property
     def total_return(self) -> pd.DataFrame:
-        ratio, dividend = self.field("split_ratio"), self.field("dividend")
+        ratio, dividend = self.field("split_ratio"), self.field("dividend").apply(told_once)
         base = self.field("close").shift(1) - dividend * ratio
         return self.field("close") * ratio / base - 1
 

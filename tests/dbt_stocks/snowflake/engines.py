@@ -22,6 +22,7 @@ from ingestion.sources import stocks_csv
 from ingestion.sources.recorded import Recorded
 from ingestion.sources.selection import Selection
 from tests.dbt_stocks.conftest import Project, first_batch, second_batch
+from tests.dbt_stocks.intraday_data import Market
 from tests.dbt_stocks.raw import RawWarehouse, action, at, bar
 from tests.dbt_stocks.snowflake.raw_copy import Copy
 from tests.emulator.process import Emulator
@@ -124,7 +125,7 @@ class Engines:
         )  # fmt: skip
 
 
-def first_rows(raw: RawWarehouse) -> None:
+def first_rows(raw: RawWarehouse, minutes: Market) -> None:
     """Add a load of everything: records of every kind, and a history that fills long windows."""
     first_batch(raw)
     raw.offsets["stock-market-batch"] = 10_000
@@ -138,15 +139,17 @@ def first_rows(raw: RawWarehouse) -> None:
             (date(2005, 2, 28), ("44.68", "45.14", "43.96", "44.86"), 11_635_900),
         )
     )
+    minutes.load(1)
 
 
-def second_rows(raw: RawWarehouse) -> None:
+def second_rows(raw: RawWarehouse, minutes: Market) -> None:
     """Add what comes later: copies, corrections, ten more sessions with two dividends."""
     second_batch(raw)
     raw.offsets["stock-market-batch"] = 20_000
     _recorded(raw, _LATER)
     corrected = ("30.10", "31.00", "29.50", "30.40")
     raw.bars([bar("AAPL", _CORRECTED, corrected, 9_000_000, as_of=at(2005, 5, 18))])
+    minutes.load(2)
 
 
 def differences(

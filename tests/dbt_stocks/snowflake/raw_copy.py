@@ -10,6 +10,8 @@ from snowflake.connector.cursor import SnowflakeCursor
 
 # Raw tables grow by load batches; the books are small and are copied whole.
 RAW, BOOKS = "common", "ops"
+# What dbt writes of its own tables.
+_DBT_S_OWN = f"{BOOKS}.model_state"
 _STAGE = f"{RAW}.from_duckdb"
 Columns = Mapping[str, str]
 
@@ -41,6 +43,8 @@ class Copy:
             for table, columns in _tables(db, RAW).items():
                 self._copy(cursor, db, table, columns, f"batch_id = {batch}")
             for table, columns in _tables(db, BOOKS).items():
+                if table == _DBT_S_OWN:
+                    continue
                 cursor.execute(f"create or replace table {table} ({_listed(columns)})")
                 self._copy(cursor, db, table, columns, "true")
 

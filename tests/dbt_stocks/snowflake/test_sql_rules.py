@@ -73,6 +73,7 @@ def test_what_snowflake_takes_is_not_refused(sql: str) -> None:
     assert findings(sql, SCHEMA) == []
 
 
+@pytest.mark.long
 def test_the_compiled_project_is_sql_of_snowflake(both_engines: Engines) -> None:
     schema = both_engines.schema()
     found = {

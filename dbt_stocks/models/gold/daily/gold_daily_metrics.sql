@@ -9,7 +9,8 @@
 
 {#- Bars of the longest window: beta and the year's high and low. -#}
 {%- set longest = 252 %}
-{%- set ordered = 'partition by instrument_id order by session_date rows between ' %}
+{%- set ordered = 'partition by instrument_id, simulated order by session_date'
+    ~ ' rows between ' %}
 {%- set last = {
     20: '(' ~ ordered ~ '19 preceding and current row)',
     60: '(' ~ ordered ~ '59 preceding and current row)',
@@ -24,20 +25,23 @@ market as (select * from {{ ref('silver_market_returns') }}),
 
 factors as (select * from {{ ref('fct_adjustment_factor') }}),
 
--- A new bar and a correction change their instrument's rows from their session on.
+-- A new bar and a correction change their instrument's rows from their session on. Real and
+-- simulated bars are numbered apart.
 own_changes as (
     select
         instrument_id,
+        simulated,
         min(bar_number) as first_bar
     from returns
-    where batch_id >= {{ window_start_batch('load_batch_id') }}
-    group by instrument_id
+    where batch_id >= {{ window_start_batch() }}
+    group by instrument_id, simulated
 ),
 
 -- A session's market return is in the beta of everybody's bars for the length of a window.
 market_changes as (
     select
         returns.instrument_id,
+        returns.simulated,
         min(returns.bar_number) as first_bar,
         max(returns.bar_number) + {{ longest - 1 }} as last_bar
     from returns
@@ -45,8 +49,8 @@ market_changes as (
         on
             returns.session_date = market.session_date
             and returns.simulated = market.simulated
-    where market.batch_id >= {{ window_start_batch('load_batch_id') }}
-    group by returns.instrument_id
+    where market.batch_id >= {{ window_start_batch() }}
+    group by returns.instrument_id, returns.simulated
 ),
 
 -- What is computed, and behind it the bars that its windows reach back to.
@@ -61,9 +65,13 @@ read_bars as (
         ) as is_asked
     from returns
     left join own_changes
-        on returns.instrument_id = own_changes.instrument_id
+        on
+            returns.instrument_id = own_changes.instrument_id
+            and returns.simulated = own_changes.simulated
     left join market_changes
-        on returns.instrument_id = market_changes.instrument_id
+        on
+            returns.instrument_id = market_changes.instrument_id
+            and returns.simulated = market_changes.simulated
     where
         returns.bar_number >= own_changes.first_bar - {{ longest - 1 }}
         or returns.bar_number
@@ -77,6 +85,7 @@ with_market as (
         market.market_series,
         market.market_return_1d,
         market.n_instruments as n_market_instruments,
+        market.is_final as is_market_final,
         market.batch_id as market_batch_id,
         factors.split_index,
         case when market.market_return_1d is not null then read_bars.return_1d end
@@ -92,6 +101,7 @@ with_market as (
     inner join factors
         on
             read_bars.instrument_id = factors.instrument_id
+            and read_bars.simulated = factors.simulated
             and read_bars.adjustment_step = factors.adjustment_step
             and factors.convention = 'crsp'
 ),
@@ -118,6 +128,8 @@ with_windows as (
         / {{ longest }} as co_moment,
         var_samp(market_return) over {{ last[longest] }}
             as market_variance,
+        min(case when is_market_final then 1 else 0 end)
+            over {{ last[longest] }} as final_markets_flag,
         count(market_return) over {{ last[longest] }} as n_returns,
         count(*) over {{ last[longest] }} as n_bars,
         -- In the shares of the instrument's first bar: what a split does to a price is undone.
@@ -173,9 +185,15 @@ metrics as (
         end as low_52w_price,
         adjustment_step,
         bar_number,
+        n_final_bars,
         n_sessions_since_previous,
         greatest(batch_id, newest_market_batch_id) as load_batch_id,
-        is_final,
+        -- 252 returns are of 253 bars; a beta is of as many returns of the market.
+        n_final_bars >= least(bar_number, {{ longest + 1 }})
+        and case
+            when n_returns = {{ longest }} then final_markets_flag = 1
+            else is_market_final
+        end as is_final,
         simulated,
         session_date,
         previous_bar_date,

@@ -24,7 +24,7 @@ adjusted as (
         metrics.volume_shares / factors.split_factor as volume_shares_adj,
         factors.split_factor,
         factors.dividend_factor,
-        metrics.is_final,
+        metrics.n_final_bars > 0 as is_final,
         metrics.simulated,
         metrics.session_date,
         metrics.as_of
@@ -32,6 +32,7 @@ adjusted as (
     inner join factors
         on
             metrics.instrument_id = factors.instrument_id
+            and metrics.simulated = factors.simulated
             and metrics.adjustment_step = factors.adjustment_step
 )
 

@@ -22,7 +22,7 @@ first_changes as (
         instrument_id,
         min(session_date) as session_date
     from returns
-    where batch_id >= {{ window_start_batch('load_batch_id') }}
+    where batch_id >= {{ window_start_batch() }}
     group by instrument_id
 ),
 
@@ -40,7 +40,8 @@ asked as (
         cast(null as double) as known_peak_index,
         cast(null as double) as known_max_drawdown,
         returns.batch_id,
-        returns.is_final,
+        -- A peak, and the first value, may lie at any bar before.
+        returns.n_final_bars = returns.bar_number as is_final,
         returns.simulated,
         true as is_asked,
         returns.session_date,
@@ -54,6 +55,7 @@ asked as (
     inner join factors
         on
             returns.instrument_id = factors.instrument_id
+            and returns.simulated = factors.simulated
             and returns.adjustment_step = factors.adjustment_step
             and factors.convention = 'crsp'
 ),

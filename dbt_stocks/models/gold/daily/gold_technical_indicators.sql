@@ -8,7 +8,7 @@
 }}
 
 {%- set sma_widths = [5, 10, 15, 20, 30, 50, 200] %}
-{%- set by_number = 'partition by instrument_id order by bar_number' %}
+{%- set by_number = 'partition by instrument_id, simulated order by bar_number' %}
 
 with
 
@@ -17,10 +17,11 @@ bars as (select * from {{ ref('silver_smoothed_bars') }}),
 changed as (
     select
         instrument_id,
+        simulated,
         min(bar_number) as first_bar_number
     from bars
-    where batch_id >= {{ window_start_batch('load_batch_id') }}
-    group by instrument_id
+    where batch_id >= {{ window_start_batch() }}
+    group by instrument_id, simulated
 ),
 
 -- With as many bars before the first new one as the longest window looks back on.
@@ -30,7 +31,10 @@ with_history as (
         bars.close_price * bars.split_ratio_total as close_value,
         bars.bar_number >= changed.first_bar_number as is_new
     from bars
-    inner join changed on bars.instrument_id = changed.instrument_id
+    inner join changed
+        on
+            bars.instrument_id = changed.instrument_id
+            and bars.simulated = changed.simulated
     where
         bars.bar_number
         > changed.first_bar_number - {{ sma_widths | max }}
@@ -89,7 +93,7 @@ indicators as (
         bar_number as n_bars,
         batch_id as load_batch_id,
         is_final,
-        rests_on_simulated as simulated,
+        simulated,
         session_date,
         as_of
     from windowed

@@ -2,7 +2,7 @@
     config(
         materialized='incremental',
         incremental_strategy='delete+insert',
-        unique_key='session_date',
+        unique_key=['session_date', 'simulated'],
         on_schema_change='fail',
         pre_hook='{{ forget_old_correlations() }}',
     )
@@ -18,18 +18,38 @@ month_ends as (select * from {{ ref('silver_month_ends') }}),
 
 sessions as (select * from {{ ref('sessions') }}),
 
--- The pre-hook has taken out what a change has made void: what is there stands.
+{% if is_incremental() %}
+done as (
+    select
+        simulated,
+        session_date
+    from {{ this }}
+    group by simulated, session_date
+),
+{% else %}
+done as (
+    select
+        simulated,
+        session_date
+    from month_ends
+    where false
+),
+{% endif %}
+
+-- The pre-hook has taken out what a change has made void: what is there stands. Real and made-up
+-- shares have matrices of their own.
 missing_sessions as (
     select
+        month_ends.simulated,
         month_ends.session_date,
         sessions.session_number
     from month_ends
     inner join sessions on month_ends.session_date = sessions.session_date
-    {% if is_incremental() %}
-    where
-        month_ends.session_date
-        not in (select done.session_date from {{ this }} as done)
-    {% endif %}
+    left join done
+        on
+            month_ends.simulated = done.simulated
+            and month_ends.session_date = done.session_date
+    where done.session_date is null
 ),
 
 batches as (
@@ -47,15 +67,19 @@ batches as (
 by_liquidity as (
     select
         metrics.instrument_id,
+        missing_sessions.simulated,
         missing_sessions.session_date as matrix_date,
         missing_sessions.session_number as last_number,
         row_number() over (
-            partition by missing_sessions.session_date
+            partition by
+                missing_sessions.session_date, missing_sessions.simulated
             order by metrics.dollar_volume_avg_20d desc, metrics.instrument_id asc
         ) as liquidity_rank
     from missing_sessions
     inner join metrics
-        on missing_sessions.session_date = metrics.session_date
+        on
+            missing_sessions.session_date = metrics.session_date
+            and missing_sessions.simulated = metrics.simulated
     where metrics.dollar_volume_avg_20d is not null
 ),
 
@@ -63,6 +87,7 @@ by_liquidity as (
 members as (
     select
         instrument_id,
+        simulated,
         matrix_date,
         last_number,
         row_number() over (
@@ -79,8 +104,9 @@ returns as (
         members.last_number - sessions.session_number as n_sessions_back,
         metrics.return_1d_log,
         metrics.source,
-        metrics.is_final,
-        metrics.simulated,
+        -- A return is of two bars.
+        metrics.n_final_bars >= 2 as is_final,
+        members.simulated,
         metrics.as_of
     from members
     inner join sessions
@@ -91,6 +117,7 @@ returns as (
     inner join metrics
         on
             members.instrument_id = metrics.instrument_id
+            and members.simulated = metrics.simulated
             and sessions.session_date = metrics.session_date
     where metrics.return_1d_log is not null
 ),
@@ -114,8 +141,7 @@ paired as (
         {%- endfor %}
         min(case when a.is_final and b.is_final then 1 else 0 end) = 1
             as is_final,
-        max(case when a.simulated or b.simulated then 1 else 0 end) = 1
-            as simulated,
+        a.simulated,
         least(min(a.source), min(b.source)) as first_source,
         greatest(max(a.source), max(b.source)) as last_source,
         greatest(max(a.as_of), max(b.as_of)) as as_of
@@ -123,9 +149,10 @@ paired as (
     inner join returns as b
         on
             a.matrix_date = b.matrix_date
+            and a.simulated = b.simulated
             and a.n_sessions_back = b.n_sessions_back
             and a.member_number < b.member_number
-    group by a.matrix_date, a.member_number, b.member_number
+    group by a.matrix_date, a.simulated, a.member_number, b.member_number
 ),
 
 -- Engines' own corr() disagree on a share that never moves: NaN or NULL. It is NULL here.

@@ -33,7 +33,7 @@ active as (
 splits_since as (
     select
         prices.instrument_id,
-        round(exp(sum(ln(cast(splits.split_ratio as double)))), 9)
+        round(exp(sum(ln(cast(splits.split_ratio as double)))), 12)
             as split_factor
     from prices
     inner join splits
@@ -48,8 +48,14 @@ splits_since as (
 last_bars as (
     select
         metrics.instrument_id,
-        metrics.previous_close_price,
+        -- Over a session without a bar the change would be of two days, under the name of one.
+        case
+            when metrics.n_sessions_since_previous = 1
+                then metrics.previous_close_price
+        end as previous_close_price,
         metrics.split_ratio,
+        metrics.n_final_bars >= least(metrics.bar_number, 253)
+            as are_bars_final,
         metrics.dollar_volume_avg_20d,
         previous_bars.dollar_volume_avg_20d as dollar_volume_avg_prior_20d,
         metrics.high_52w_price / coalesce(splits_since.split_factor, 1)
@@ -84,6 +90,7 @@ compared as (
                     as decimal(18, 6)
                 )
         end as close_before,
+        last_bars.are_bars_final,
         last_bars.dollar_volume_avg_20d,
         -- Of the 20 bars before the session of the price.
         case
@@ -160,7 +167,7 @@ kpi as (
             {{ dbt.datediff('quote_at', 'now_at', 'second') }} as bigint
         ) as quote_age_s,
         cast(sessions_behind as integer) as sessions_behind,
-        is_final,
+        is_final and coalesce(are_bars_final, false) as is_final,
         simulated,
         session_date,
         price_at,

@@ -20,6 +20,7 @@ changed_sessions as (
     {{ changed_sessions() }}
 ),
 
+-- Real and made-up shares are markets of their own.
 -- A mean of equal prices may differ from them in its last bit: that is not above.
 -- Who was listed then, and closed both sessions: no name of today is looked up in the past.
 members as (
@@ -37,7 +38,8 @@ members as (
         metrics.low_price * metrics.split_ratio < previous_bars.low_52w_price
             as is_52w_low,
         changed_sessions.load_batch_id,
-        metrics.is_final,
+        -- The year before a session is of 252 bars.
+        metrics.n_final_bars >= least(metrics.bar_number, 253) as is_final,
         metrics.simulated,
         metrics.session_date,
         metrics.as_of
@@ -96,11 +98,11 @@ counted as (
         sum(volume_shares) as volume_shares,
         max(load_batch_id) as load_batch_id,
         min(case when is_final then 1 else 0 end) = 1 as is_final,
-        max(case when simulated then 1 else 0 end) = 1 as simulated,
+        simulated,
         session_date,
         max(as_of) as as_of
     from members_of_universes
-    group by session_date, universe
+    group by session_date, universe, simulated
 ),
 
 -- Where each universe's line stood before the first session that is computed.
@@ -108,9 +110,10 @@ counted as (
 lines_by_age as (
     select
         universe,
+        simulated,
         ad_line,
         row_number() over (
-            partition by universe order by session_date desc
+            partition by universe, simulated order by session_date desc
         ) as age_rank
     from {{ this }}
     where session_date < (select min(changed_sessions.session_date) from changed_sessions)
@@ -119,6 +122,7 @@ lines_by_age as (
 carried as (
     select
         universe,
+        simulated,
         ad_line
     from lines_by_age
     where age_rank = 1
@@ -127,6 +131,7 @@ carried as (
 carried as (
     select
         universe,
+        simulated,
         cast(0 as bigint) as ad_line
     from counted
     where false
@@ -145,7 +150,7 @@ breadth as (
         cast(
             coalesce(carried.ad_line, 0)
             + sum(counted.advancers - counted.decliners) over (
-                partition by counted.universe
+                partition by counted.universe, counted.simulated
                 order by counted.session_date
                 rows between unbounded preceding and current row
             ) as bigint
@@ -168,7 +173,10 @@ breadth as (
         counted.session_date,
         counted.as_of
     from counted
-    left join carried on counted.universe = carried.universe
+    left join carried
+        on
+            counted.universe = carried.universe
+            and counted.simulated = carried.simulated
 )
 
 select * from breadth

@@ -16,7 +16,8 @@ changed_sessions as (
     {{ changed_sessions() }}
 ),
 
--- A rank depends on everybody's bar: it is final when all are.
+-- A rank depends on everybody's bar and the 20 before: it is final when all are. Real shares are
+-- ranked among real ones, made-up ones among themselves.
 session_bars as (
     select
         metrics.instrument_id,
@@ -30,10 +31,17 @@ session_bars as (
         metrics.simulated,
         metrics.session_date,
         changed_sessions.load_batch_id,
-        min(case when metrics.is_final then 1 else 0 end) over (
-            partition by metrics.session_date
+        min(
+            case
+                when metrics.n_final_bars >= least(metrics.bar_number, 21) then 1
+                else 0
+            end
+        ) over (
+            partition by metrics.session_date, metrics.simulated
         ) = 1 as is_final,
-        max(metrics.as_of) over (partition by metrics.session_date) as as_of
+        max(metrics.as_of) over (
+            partition by metrics.session_date, metrics.simulated
+        ) as as_of
     from metrics
     inner join changed_sessions
         on metrics.session_date = changed_sessions.session_date
@@ -66,7 +74,7 @@ ranked as (
     select
         *,
         row_number() over (
-            partition by session_date, direction
+            partition by session_date, simulated, direction
             order by abs(return_1d) desc, instrument_id asc
         ) as mover_rank
     from moved

@@ -34,7 +34,8 @@ tiles as (
         metrics.return_1d,
         metrics.volatility_20d,
         changed_sessions.load_batch_id,
-        metrics.is_final,
+        -- Its volatility is of 21 bars.
+        metrics.n_final_bars >= least(metrics.bar_number, 21) as is_final,
         metrics.simulated,
         metrics.session_date,
         metrics.as_of

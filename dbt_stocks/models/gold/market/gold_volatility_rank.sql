@@ -24,7 +24,8 @@ volatilities as (
         metrics.source,
         metrics.volatility_20d,
         round(metrics.volatility_20d, 12) as compared,
-        metrics.is_final,
+        -- 20 returns are of 21 bars.
+        metrics.n_final_bars >= 21 as is_final,
         metrics.simulated,
         metrics.session_date,
         metrics.as_of,
@@ -35,20 +36,22 @@ volatilities as (
     where metrics.volatility_20d is not null
 ),
 
+-- Real shares are ranked among real ones, made-up ones among themselves.
 ranked as (
     select
         *,
         rank() over (
-            partition by session_date order by compared desc
+            partition by session_date, simulated order by compared desc
         ) as rank_from_top,
         percent_rank() over (
-            partition by session_date order by compared
+            partition by session_date, simulated order by compared
         ) as percentile,
-        count(*) over (partition by session_date) as n_ranked,
+        count(*) over (partition by session_date, simulated) as n_ranked,
         min(case when is_final then 1 else 0 end) over (
-            partition by session_date
+            partition by session_date, simulated
         ) = 1 as is_session_final,
-        max(as_of) over (partition by session_date) as session_as_of
+        max(as_of) over (partition by session_date, simulated)
+            as session_as_of
     from volatilities
 ),
 

@@ -2,7 +2,7 @@
     config(
         materialized='incremental',
         incremental_strategy='delete+insert',
-        unique_key=['instrument_id', 'session_date', 'source'],
+        unique_key=['instrument_id', 'session_date', 'source', 'simulated'],
         on_schema_change='fail',
     )
 }}
@@ -15,12 +15,13 @@ touched as (
     select
         instrument_id,
         session_date,
-        source
+        source,
+        simulated
     from bars
     where
         bar_interval = '1d'
-        and batch_id >= {{ window_start_batch('load_batch_id') }}
-    group by instrument_id, session_date, source
+        and batch_id >= {{ window_start_batch() }}
+    group by instrument_id, session_date, source, simulated
 ),
 
 -- Of two revisions that state the same as_of, the one that silver counts later is what was known.
@@ -32,6 +33,7 @@ revisions as (
                 bars.instrument_id,
                 bars.session_date,
                 bars.source,
+                bars.simulated,
                 bars.as_of
             order by bars.revision desc
         ) as instant_rank
@@ -41,6 +43,7 @@ revisions as (
             bars.instrument_id = touched.instrument_id
             and bars.session_date = touched.session_date
             and bars.source = touched.source
+            and bars.simulated = touched.simulated
     where bars.bar_interval = '1d'
 ),
 
@@ -48,7 +51,7 @@ known as (
     select
         *,
         lead(as_of) over (
-            partition by instrument_id, session_date, source
+            partition by instrument_id, session_date, source, simulated
             order by as_of
         ) as valid_to
     from revisions

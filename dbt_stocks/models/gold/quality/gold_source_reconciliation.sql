@@ -22,7 +22,7 @@ new_splits as (
     from actions
     where
         action_type = 'split'
-        and batch_id >= {{ window_start_batch('load_batch_id') }}
+        and batch_id >= {{ window_start_batch() }}
     group by instrument_id
 ),
 
@@ -34,7 +34,7 @@ touched_days as (
     from bars
     where
         bar_interval = '1d'
-        and batch_id >= {{ window_start_batch('load_batch_id') }}
+        and batch_id >= {{ window_start_batch() }}
     union
     select
         bars.instrument_id,
@@ -47,19 +47,29 @@ touched_days as (
     where bars.bar_interval = '1d' and bars.adjustment = 'split'
 ),
 
--- Only what several sources tell of can be compared, and only finished bars.
-counted as (
+-- One bar for each source, real before simulated, and only finished ones.
+ranked as (
     select
         bars.*,
-        count(*) over (
-            partition by bars.instrument_id, bars.session_date
-        ) as n_sources
+        row_number() over (
+            partition by bars.instrument_id, bars.session_date, bars.source
+            order by bars.simulated
+        ) as preference
     from bars
     inner join touched_days
         on
             bars.instrument_id = touched_days.instrument_id
             and bars.session_date = touched_days.session_date
     where bars.is_current and bars.is_final and bars.bar_interval = '1d'
+),
+
+-- Only what several sources tell of can be compared.
+counted as (
+    select
+        *,
+        count(*) over (partition by instrument_id, session_date) as n_sources
+    from ranked
+    where preference = 1
 ),
 
 placed as (

@@ -1,10 +1,12 @@
-{%- set per_series = 'partition by instrument_id, convention order by adjustment_step' %}
+{%- set per_series = 'partition by instrument_id, simulated, convention'
+    ~ ' order by adjustment_step' %}
 
 with
 
 returns as (select * from {{ ref('silver_daily_returns') }}),
 
--- A step begins with an instrument's first bar, and with each bar on which an action counts.
+-- A step begins with the first bar of a series, real or simulated, and with each bar on which an
+-- action counts.
 steps as (
     select
         *,
@@ -44,7 +46,7 @@ growths as (
 
 {{ running_products(
     'growths', ['split_index', 'dividend_index'],
-    ['instrument_id', 'convention'], 'adjustment_step'
+    ['instrument_id', 'simulated', 'convention'], 'adjustment_step'
 ) }},
 
 with_last as (
@@ -90,6 +92,7 @@ factors as (
     inner join with_last
         on
             with_periods.instrument_id = with_last.instrument_id
+            and with_periods.simulated = with_last.simulated
             and with_periods.convention = with_last.convention
             and with_periods.adjustment_step = with_last.adjustment_step
 )

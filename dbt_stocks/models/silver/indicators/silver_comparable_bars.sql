@@ -19,8 +19,7 @@ known as (select * from {{ this }}),
 known as (
     select
         *,
-        cast(null as bigint) as bar_number,
-        simulated as rests_on_simulated
+        cast(null as bigint) as bar_number
     from bars
     where false
 ),
@@ -49,15 +48,25 @@ changed as (
 ),
 
 -- What is carried never falls from one bar to the next: the highest before the first change is
--- that of the last bar before it.
+-- that of the last bar before it. Real and simulated bars are two series.
 carried as (
     select
         known.instrument_id,
+        known.simulated,
         max(known.bar_number) as bar_number,
-        max(case when known.rests_on_simulated then 1 else 0 end)
-            as simulated_flag,
+        min(case when known.is_final then 1 else 0 end) as final_flag,
         max(known.session_date) as session_date,
-        max(known.as_of) as as_of,
+        max(known.as_of) as as_of
+    from known
+    inner join changed on known.instrument_id = changed.instrument_id
+    where known.session_date < changed.first_session_date
+    group by known.instrument_id, known.simulated
+),
+
+-- Batches are the instrument's: a bar that passes from one kind to the other changes both.
+carried_batches as (
+    select
+        known.instrument_id,
         max(known.batch_id) as batch_id
     from known
     inner join changed on known.instrument_id = changed.instrument_id
@@ -99,19 +108,24 @@ with_splits as (
             1
         ) as split_ratio_total,
         coalesce(carried.bar_number, 0) as bars_before,
-        greatest(
-            case when bars.simulated then 1 else 0 end,
-            coalesce(carried.simulated_flag, 0)
-        ) as simulated_flag,
+        least(
+            case when bars.is_final then 1 else 0 end,
+            coalesce(carried.final_flag, 1)
+        ) as final_flag,
         greatest(bars.as_of, coalesce(carried.as_of, bars.as_of)) as known_at,
         greatest(
             bars.batch_id,
             coalesce(split_periods.batch_id, 0),
-            coalesce(carried.batch_id, 0)
+            coalesce(carried_batches.batch_id, 0)
         ) as known_batch_id
     from bars
     inner join changed on bars.instrument_id = changed.instrument_id
-    left join carried on bars.instrument_id = carried.instrument_id
+    left join carried
+        on
+            bars.instrument_id = carried.instrument_id
+            and bars.simulated = carried.simulated
+    left join carried_batches
+        on bars.instrument_id = carried_batches.instrument_id
     left join split_periods
         on
             bars.instrument_id = split_periods.instrument_id
@@ -133,17 +147,16 @@ comparable as (
         volume_shares,
         split_ratio_total,
         bars_before + row_number() over (
-            partition by instrument_id order by session_date
+            partition by instrument_id, simulated order by session_date
         ) as bar_number,
         session_number,
-        is_final,
+        min(final_flag) over (
+            partition by instrument_id, simulated order by session_date
+        ) = 1 as is_final,
         simulated,
-        max(simulated_flag) over (
-            partition by instrument_id order by session_date
-        ) = 1 as rests_on_simulated,
         session_date,
         max(known_at) over (
-            partition by instrument_id order by session_date
+            partition by instrument_id, simulated order by session_date
         ) as as_of,
         max(known_batch_id) over (
             partition by instrument_id order by session_date

@@ -9,7 +9,8 @@
 
 {%- set averages = smoothed_averages() %}
 {%- set signal_weight = 2 / 10 %}
-{%- set by_number = 'partition by instrument_id order by bar_number' %}
+{#- Real and simulated bars of an instrument are two series. -#}
+{%- set by_number = 'partition by instrument_id, simulated order by bar_number' %}
 
 with
 
@@ -18,13 +19,14 @@ bars as (select * from {{ ref('silver_comparable_bars') }}),
 changed as (
     select
         instrument_id,
+        simulated,
         min(bar_number) as first_bar_number
     from bars
     where batch_id >= {{ window_start_batch() }}
-    group by instrument_id
+    group by instrument_id, simulated
 ),
 
--- An instrument goes on from the bar before its first new one, if all averages have begun there.
+-- A series goes on from the bar before its first new one, if all averages have begun there.
 {% if is_incremental() %}
 known as (
     select states.*
@@ -32,6 +34,7 @@ known as (
     inner join changed
         on
             states.instrument_id = changed.instrument_id
+            and states.simulated = changed.simulated
             and states.bar_number = changed.first_bar_number - 1
     where states.bar_number >= {{ ema_spans() | max }}
 ),
@@ -60,8 +63,14 @@ valued as (
         coalesce(bars.bar_number = known.bar_number, false) as is_known,
         known.obv_shares / known.split_ratio_total as known_obv_value
     from bars
-    inner join changed on bars.instrument_id = changed.instrument_id
-    left join known on bars.instrument_id = known.instrument_id
+    inner join changed
+        on
+            bars.instrument_id = changed.instrument_id
+            and bars.simulated = changed.simulated
+    left join known
+        on
+            bars.instrument_id = known.instrument_id
+            and bars.simulated = known.simulated
     where bars.bar_number >= coalesce(known.bar_number, 1)
 ),
 
@@ -102,17 +111,19 @@ moved as (
 first_means as (
     select
         instrument_id,
+        simulated,
         {%- for name, average in averages.items() %}
         {{ first_mean(average) }} as {{ name }}{% if not loop.last %},{% endif %}
         {%- endfor %}
     from moved
     where bar_number <= {{ ema_spans() | max }}
-    group by instrument_id
+    group by instrument_id, simulated
 ),
 
 shares as (
     select
         instrument_id,
+        simulated,
         {%- for name in averages %}
         {{ name }} * split_ratio_total as {{ name }},
         {%- endfor %}
@@ -121,6 +132,7 @@ shares as (
     union all
     select
         moved.instrument_id,
+        moved.simulated,
         {%- for name, average in averages.items() %}
         case
             when moved.bar_number = {{ average['first_bar'] }}
@@ -132,7 +144,10 @@ shares as (
         {%- endfor %}
         moved.bar_number
     from moved
-    left join first_means on moved.instrument_id = first_means.instrument_id
+    left join first_means
+        on
+            moved.instrument_id = first_means.instrument_id
+            and moved.simulated = first_means.simulated
     where not moved.is_known
 ),
 
@@ -140,6 +155,7 @@ shares as (
 shares_{{ step + 1 }} as (
     select
         instrument_id,
+        simulated,
         {%- for name, average in averages.items() %}
         {{ fourfold_sum(name, average['weight'], step) }} as {{ name }},
         {%- endfor %}
@@ -150,6 +166,7 @@ shares_{{ step + 1 }} as (
 macd as (
     select
         instrument_id,
+        simulated,
         bar_number,
         ema_12 - ema_26 as macd_value
     from shares_{{ smoothing_steps() }}
@@ -159,21 +176,24 @@ macd as (
 first_signals as (
     select
         instrument_id,
+        simulated,
         avg(macd_value) as macd_signal
     from macd
     where bar_number <= 34
-    group by instrument_id
+    group by instrument_id, simulated
 ),
 
 signal_shares as (
     select
         instrument_id,
+        simulated,
         bar_number,
         macd_signal * split_ratio_total as macd_signal
     from known
     union all
     select
         macd.instrument_id,
+        macd.simulated,
         macd.bar_number,
         case
             when macd.bar_number = 34 then first_signals.macd_signal
@@ -181,10 +201,14 @@ signal_shares as (
             else 0
         end as macd_signal
     from macd
-    left join first_signals on macd.instrument_id = first_signals.instrument_id
+    left join first_signals
+        on
+            macd.instrument_id = first_signals.instrument_id
+            and macd.simulated = first_signals.simulated
     left join known
         on
             macd.instrument_id = known.instrument_id
+            and macd.simulated = known.simulated
             and macd.bar_number = known.bar_number
     where known.bar_number is null
 ),
@@ -193,6 +217,7 @@ signal_shares as (
 signal_shares_{{ step + 1 }} as (
     select
         instrument_id,
+        simulated,
         bar_number,
         {{ fourfold_sum('macd_signal', signal_weight, step) }} as macd_signal
     from signal_shares{{ '_' ~ step if step > 0 }}
@@ -219,12 +244,13 @@ smoothed as (
                     signal_shares_{{ smoothing_steps() }}.macd_signal / moved.split_ratio_total
         end as macd_signal,
         sum(moved.signed_volume_value) over (
-            partition by moved.instrument_id order by moved.bar_number
+            partition by moved.instrument_id, moved.simulated
+            order by moved.bar_number
         ) * moved.split_ratio_total as obv_shares,
         moved.bar_number,
         moved.is_known,
         moved.is_final,
-        moved.rests_on_simulated,
+        moved.simulated,
         moved.session_date,
         moved.as_of,
         moved.batch_id
@@ -232,10 +258,12 @@ smoothed as (
     inner join shares_{{ smoothing_steps() }}
         on
             moved.instrument_id = shares_{{ smoothing_steps() }}.instrument_id
+            and moved.simulated = shares_{{ smoothing_steps() }}.simulated
             and moved.bar_number = shares_{{ smoothing_steps() }}.bar_number
     left join signal_shares_{{ smoothing_steps() }}
         on
             moved.instrument_id = signal_shares_{{ smoothing_steps() }}.instrument_id
+            and moved.simulated = signal_shares_{{ smoothing_steps() }}.simulated
             and moved.bar_number = signal_shares_{{ smoothing_steps() }}.bar_number
 ),
 

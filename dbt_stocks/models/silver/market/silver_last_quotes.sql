@@ -6,12 +6,14 @@ quotes as (select * from {{ ref('silver_quotes') }}),
 last_moments as (
     select
         instrument_id,
+        simulated,
         max(event_at) as event_at
     from quotes
     where not is_extended_hours
-    group by instrument_id
+    group by instrument_id, simulated
 ),
 
+-- A made-up quote stands for an instrument that was never really quoted, however new it is.
 ranked as (
     select
         quotes.*,
@@ -27,6 +29,7 @@ ranked as (
     inner join last_moments
         on
             quotes.instrument_id = last_moments.instrument_id
+            and quotes.simulated = last_moments.simulated
             and quotes.event_at = last_moments.event_at
     where not quotes.is_extended_hours
 ),

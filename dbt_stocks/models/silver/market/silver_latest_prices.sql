@@ -4,12 +4,38 @@ bars as (select * from {{ ref('silver_daily_bars') }}),
 
 last_quotes as (select * from {{ ref('silver_last_quotes') }}),
 
-last_days as (
+-- One kind for each instrument: what is made up is asked for only where nothing is real.
+kinds as (
     select
         instrument_id,
-        max(session_date) as session_date
+        simulated
     from bars
+    union all
+    select
+        instrument_id,
+        simulated
+    from last_quotes
+),
+
+preferred_kinds as (
+    select
+        instrument_id,
+        min(case when simulated then 1 else 0 end) = 1 as simulated
+    from kinds
     group by instrument_id
+),
+
+last_days as (
+    select
+        bars.instrument_id,
+        bars.simulated,
+        max(bars.session_date) as session_date
+    from bars
+    inner join preferred_kinds
+        on
+            bars.instrument_id = preferred_kinds.instrument_id
+            and bars.simulated = preferred_kinds.simulated
+    group by bars.instrument_id, bars.simulated
 ),
 
 last_bars as (
@@ -21,49 +47,58 @@ last_bars as (
             and bars.session_date = last_days.session_date
 ),
 
+quotes_of_kind as (
+    select last_quotes.*
+    from last_quotes
+    inner join preferred_kinds
+        on
+            last_quotes.instrument_id = preferred_kinds.instrument_id
+            and last_quotes.simulated = preferred_kinds.simulated
+),
+
 -- A bar of a finished session is the exchange's own result: it stands above a quote of that day.
 known as (
     select
-        coalesce(last_bars.instrument_id, last_quotes.instrument_id)
+        coalesce(last_bars.instrument_id, quotes_of_kind.instrument_id)
             as instrument_id,
         case
             when
                 last_bars.session_date is null
-                or last_quotes.session_date > last_bars.session_date
+                or quotes_of_kind.session_date > last_bars.session_date
                 or (
-                    last_quotes.session_date = last_bars.session_date
+                    quotes_of_kind.session_date = last_bars.session_date
                     and not last_bars.is_final
                 )
                 then 'quote'
             else 'bar'
         end as price_kind,
         last_bars.session_date as bar_session_date,
-        last_quotes.event_at as quote_at
+        quotes_of_kind.event_at as quote_at
     from last_bars
-    full outer join last_quotes
-        on last_bars.instrument_id = last_quotes.instrument_id
+    full outer join quotes_of_kind
+        on last_bars.instrument_id = quotes_of_kind.instrument_id
 ),
 
 from_quotes as (
     select
         known.instrument_id,
-        last_quotes.source,
+        quotes_of_kind.source,
         known.price_kind,
-        last_quotes.last_price as current_price,
-        last_quotes.open_price,
-        last_quotes.high_price,
-        last_quotes.low_price,
-        last_quotes.previous_close_price,
-        last_quotes.day_volume_shares as volume_shares,
+        quotes_of_kind.last_price as current_price,
+        quotes_of_kind.open_price,
+        quotes_of_kind.high_price,
+        quotes_of_kind.low_price,
+        quotes_of_kind.previous_close_price,
+        quotes_of_kind.day_volume_shares as volume_shares,
         false as is_final,
-        last_quotes.simulated,
-        last_quotes.session_date,
+        quotes_of_kind.simulated,
+        quotes_of_kind.session_date,
         known.bar_session_date,
-        last_quotes.event_at as price_at,
+        quotes_of_kind.event_at as price_at,
         known.quote_at,
-        last_quotes.as_of
+        quotes_of_kind.as_of
     from known
-    inner join last_quotes on known.instrument_id = last_quotes.instrument_id
+    inner join quotes_of_kind on known.instrument_id = quotes_of_kind.instrument_id
     where known.price_kind = 'quote'
 ),
 
