@@ -14,7 +14,7 @@ import pytest
 
 from ingestion.settings import ROOT
 from tests.dbt_stocks.conftest import Project
-from tests.dbt_stocks.raw import RawWarehouse, action, bar
+from tests.dbt_stocks.raw import RawWarehouse, action, at, bar, quote
 
 BEFORE, DAYS = date(2013, 3, 4), (date(2013, 3, 5), date(2013, 3, 6))
 SYMBOLS = ("AAPL", "GOOG", "IBM", "MSFT")
@@ -155,7 +155,7 @@ def test_a_selection_that_leaves_models_behind_is_not_published(story: Story) ->
 def test_a_part_that_was_built_by_hand_is_not_published(story: Story) -> None:
     assert story.by_hand.returncode == 1
     said = story.by_hand.stderr.splitlines()[-1]
-    assert "gold_drawdown" in said and "without load batch 3" in said
+    assert "daily_stock_metrics" in said and "without load batch 3" in said
     assert "gold_daily_metrics" not in said and "silver_bars_judged" not in said
 
 
@@ -201,7 +201,8 @@ def test_after_a_change_of_a_seed_all_that_stands_on_it_is_judged_anew(story: St
     shown = "select count(*) from gold.gold_daily_metrics where symbol = 'ZZZZ'"
     before = raw.value(refused), raw.value(shown)
     instruments = copy / "dbt_stocks/seeds/instruments.csv"
-    listed = "zzzz@1999-01-01,zzzz,ZZZZ,Zed,XNAS,USD,Energy,Oil,true,1999-01-01,,1999-01-01,\n"
+    span = "1999-01-01,2013-02-28"
+    listed = f"zzzz@1999-01-01,zzzz,ZZZZ,Zed,XNAS,USD,Energy,Oil,true,{span},{span}\n"
     instruments.write_text(instruments.read_text() + listed)
 
     report = story.project.state / "seeded.json"
@@ -216,18 +217,46 @@ def test_after_a_change_of_a_seed_all_that_stands_on_it_is_judged_anew(story: St
     assert "silver_bars_judged was rebuilt in full: instruments had been rebuilt" in rebuilt
 
 
+def test_a_selection_that_has_all_that_is_new_is_published(story: Story) -> None:
+    """What reads bars alone has nothing to do with a batch of quotes, and lacks nothing."""
+    raw = story.project.raw
+    raw.batch, raw.offsets = 5, {"stock-quotes": 500}
+    raw.quotes([quote("AAPL", at(2013, 3, 7, 15, 30), 10.0)])
+
+    done = with_other_rules(
+        story.project,
+        story.project.state.parent / "other",
+        *("build", "--build-id", "quotes", "--select", "bronze_stock_quotes+"),
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert raw.query("select load_batch_id, status from ops.builds where build_id = 'quotes'") == [
+        (5, "published")
+    ]
+    assert raw.value("select current_price from gold.gold_kpi where symbol = 'AAPL'") == 10
+    covered = dict(raw.query("select model_name, covered_batch from ops.model_state"
+                             " where kept_for = ''"))  # fmt: skip
+    assert covered["silver_quotes_judged"] == covered["gold_kpi"] == 5
+    assert covered["silver_bars_judged"] == 4
+
+
 def test_a_session_that_few_have_is_not_published(story: Story) -> None:
     """Last, since it changes the story's project."""
     raw = story.project.raw
-    raw.batch, raw.offsets = 5, {"stock-market-batch": 500}
+    raw.batch, raw.offsets = 6, {"stock-market-batch": 600}
     raw.bars([bar("AAPL", date(2013, 3, 7), prices("26"), source="yahoo")])
+    # The session after it has all of them: the one before does not become whole by that.
+    two_sources(raw, date(2013, 3, 8), "27", "27")
 
     failed = story.project.dbt_stocks("build", "--build-id", "few")
 
     assert failed.returncode == 1
-    assert "fail test newest_session_is_complete, 3 failing rows" in failed.stderr
+    assert "fail test newest_sessions_are_complete, 3 failing rows" in failed.stderr
     found = raw.query(
         "select test_name, status from ops.test_results where build_id = 'few' "
         "and status not in ('pass', 'skipped') and test_name like 'newest%' order by all"
     )
-    assert found == [("newest_session_is_complete", "fail"), ("newest_session_lacks_bars", "warn")]
+    assert found == [
+        ("newest_sessions_are_complete", "fail"),
+        ("newest_sessions_lack_bars", "warn"),
+    ]
