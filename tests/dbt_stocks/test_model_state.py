@@ -233,7 +233,7 @@ def test_a_selection_that_has_all_that_is_new_is_published(story: Story) -> None
     assert raw.query("select load_batch_id, status from ops.builds where build_id = 'quotes'") == [
         (5, "published")
     ]
-    assert raw.value("select current_price from gold.gold_kpi where symbol = 'AAPL'") == 10
+    assert raw.value("select count(*) from silver.silver_quotes where batch_id = 5") == 1
     covered = dict(raw.query("select model_name, covered_batch from ops.model_state"
                              " where kept_for = ''"))  # fmt: skip
     assert covered["silver_quotes_judged"] == covered["gold_kpi"] == 5
