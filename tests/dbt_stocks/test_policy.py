@@ -168,6 +168,7 @@ def test_every_exposure_says_what_it_is(manifest: Manifest) -> None:
         assert exposure["owner"]["name"], exposure["name"]
 
 
+@pytest.mark.long
 def test_the_documentation_is_one_file(two_batches: Project, tmp_path: Path) -> None:
     found = subprocess.run(
         [str(Path(sys.executable).parent / "dbt"), "--quiet", "docs", "generate", "--static",
