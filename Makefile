@@ -8,11 +8,12 @@ RUN := .venv/bin/python -m
 ARGS ?=
 PROVIDERS ?=
 SEEDS ?= 1000
+HISTORIES ?= 20
 
-.PHONY: help setup ready up down status reset demo stream test doctor simulate lint bench-pipeline audit lock audit-self-test bench-land bench-produce bench-anomalies bench-spark check-sp500 drill drill-hour spark-cluster test-cluster drill-lake drill-stream
+.PHONY: help setup ready up down status reset demo stream test doctor simulate lint bench-pipeline audit lock audit-self-test bench-land bench-produce bench-anomalies bench-spark bench-dbt check-sp500 drill drill-publish drill-hour spark-cluster test-cluster test-increments test-sp500 drill-lake drill-stream docs
 
 help: ## List the commands
-	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z][a-z0-9-]*:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 setup: ## Prepare this checkout: Python environment, jars, store, credentials (minutes once, then nothing)
 	@$(PYTHON) infra/local/bootstrap.py
@@ -46,8 +47,14 @@ stream: ready ## Follow the trades in Kafka: windows and minute bars while they 
 test: ready ## Every test, with a Kafka, store, Spark and dbt of their own
 	@$(RUN) pytest -n 3 --dist loadgroup --no-loadscope-reorder --max-worker-restart 0 $(ARGS)
 
-test-long: ready ## The tests that take a minute each and are not in `make test`
-	@$(RUN) pytest -m long $(ARGS)
+test-long: ready ## What is too slow for `make test`: rows of the drills, both engines' gold compared row by row
+	@$(RUN) pytest -m long -n 2 --dist loadgroup --no-loadscope-reorder --max-worker-restart 0 $(ARGS)
+
+test-increments: ready ## Late corrections over random histories: increments against a full refresh (HISTORIES=20 seeds)
+	@HISTORIES=$(HISTORIES) $(RUN) pytest tests/dbt_stocks/test_increments.py tests/dbt_stocks/test_market_increments.py tests/dbt_stocks/test_indicator_increments.py $(ARGS)
+
+test-sp500: ready ## The daily marts' oracles on 1.74 M real daily bars too (../shared/data/sp500_daily.parquet, where it is)
+	@SP500=1 $(RUN) pytest -s tests/dbt_stocks/test_daily_oracles.py tests/dbt_stocks/test_market.py tests/dbt_stocks/test_indicators.py $(ARGS)
 
 test-cluster: ready ## The tests of jobs that a cluster could change, on a Spark cluster of their own
 	@SPARK_TEST_CLUSTER=1 $(RUN) pytest -m cluster tests/spark_jobs $(ARGS)
@@ -67,6 +74,9 @@ drill-lake: ready ## The lake's jobs killed at each step, two at once, upkeep in
 drill-stream: ready ## Every fault of the simulator at once, the stream killed; batch, stream and brute force compared
 	@$(RUN) drill stream $(ARGS)
 
+drill-publish: ready ## Gold published fifty times under readers, ten failing; publish and rollback killed at every step
+	@$(RUN) drill publish $(ARGS)
+
 drill-hour: ready ## A market hour of failing providers and killed producers; all that was handed out is in Kafka once
 	@$(RUN) drill hour $(ARGS)
 
@@ -75,6 +85,13 @@ lint: ready ## Style and types: ruff, mypy, sqlfluff
 	@$(RUN) ruff format --check .
 	@$(RUN) mypy
 	@$(RUN) sqlfluff lint dbt_stocks
+
+# Without a warehouse the columns' types are those of the contracts alone.
+docs: ready ## dbt's documentation, lineage included, as one file: var/docs/dbt/static_index.html
+	@mkdir -p var/docs
+	@cd dbt_stocks; if [[ ! -e ../var/warehouse/stocks_mds.duckdb ]]; then export WAREHOUSE_PATH=:memory:; fi; \
+		../.venv/bin/dbt --quiet docs generate --static --target-path ../var/docs/dbt --log-path ../var/docs/dbt
+	@echo var/docs/dbt/static_index.html
 
 bench-pipeline: ready ## Time the batch job stage by stage, three runs, each on an empty stack of its own
 	@$(RUN) benchmarks.pipeline $(ARGS)
@@ -90,6 +107,9 @@ bench-produce: ready ## Time the simulator to Kafka against the client's bare lo
 
 bench-spark: ready ## Time compaction against the same job in DuckDB and Polars, and one new object in a large lake
 	@$(RUN) benchmarks.spark $(ARGS)
+
+bench-dbt: ready ## Time dbt on 1.74 M real daily bars (where they are): full build with tests, one more session, against Polars
+	@$(RUN) benchmarks.dbt $(ARGS)
 
 check-sp500: ready ## Real daily bars (../shared/data/sp500_daily.parquet, where it is) through the lake: every value the same
 	@$(RUN) benchmarks.spark.sp500 $(ARGS)

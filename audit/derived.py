@@ -12,6 +12,7 @@ from audit.warehouse import Warehouse
 BUILDS = "ops.builds"
 _BARS, _ACTIONS = "silver.silver_bars", "silver.silver_corporate_actions"
 _DAILY_BARS, _QUOTES = "silver.silver_daily_bars", "silver.silver_quotes"
+_MINUTE_BARS = "silver.silver_minute_bars"
 _METRICS = "common.daily_stock_metrics_raw"
 _WINDOWS = "common.realtime_stock_analytics_raw"
 _TRADE_BARS, _ANOMALIES = "common.trade_bars_raw", "common.anomalies_raw"
@@ -32,6 +33,11 @@ class Derived(NamedTuple):
 
 
 _DAY = "instrument_id || ' ' || session_date::varchar"
+_MONDAY = "date_trunc('week', session_date)::date::varchar"
+# The exchange's day of the build's now: that of the last session whose day had begun.
+_TODAY = f"""(
+    select max(session_date) from {_SESSIONS} where day_start_at <= (
+        select max_by(as_of, started_at) from {BUILDS} where status = 'published'))"""  # noqa: S608 - constants
 _EACH_BAR = f"select {_DAY} from {_DAILY_BARS}"  # noqa: S608 - constants
 _TRADE_BAR = (
     "concat_ws(' ', symbol, source, session_date::date::varchar, {}, segment,"
@@ -98,27 +104,38 @@ GOLD = (
         """,  # noqa: S608
     ),
     Derived("gold.marts", "gold.gold_daily_metrics", _DAY, (_DAILY_BARS,), _EACH_BAR),
+    Derived("gold.marts", "gold.gold_drawdown", _DAY, (_DAILY_BARS,), _EACH_BAR),
     Derived("gold.marts", "gold.gold_treechart", _DAY, (_DAILY_BARS,), _EACH_BAR),
     Derived(
         "gold.marts",
         "gold.gold_candlestick",
-        "instrument_id || ' ' || candle_interval || ' ' || case candle_interval when '1w'"
-        " then date_trunc('week', session_date) else session_date end::date::varchar",
-        (_DAILY_BARS,),
+        f"instrument_id || ' ' || candle_interval || ' ' || case candle_interval when '1d'"
+        f" then session_date::date::varchar when '1w' then {_MONDAY}"
+        " else bar_start_at::timestamp::varchar end",
+        (_DAILY_BARS, _MINUTE_BARS),
         f"""
-        select instrument_id || ' 1d ' || session_date::date::varchar from {_DAILY_BARS} union
-        select instrument_id || ' 1w ' || date_trunc('week', session_date)::date::varchar
-        from {_DAILY_BARS}
+        with days as (
+            select instrument_id, session_date from {_DAILY_BARS} union
+            select instrument_id, session_date from {_MINUTE_BARS} where open_price is not null)
+        select instrument_id || ' 1d ' || session_date::date::varchar from days union
+        select instrument_id || ' 1w ' || {_MONDAY} from days union
+        select instrument_id || ' ' || name || ' '
+            || (open_at + to_minutes(minute_number // width * width))::timestamp::varchar
+        from {_MINUTE_BARS}, (
+            values ('1m', 1), ('5m', 5), ('15m', 15), ('1h', 60), ('4h', 240)) as each (name, width)
+        where open_price is not null
         """,  # noqa: S608
     ),
     Derived(
         "gold.marts",
         "gold.gold_kpi",
         "instrument_id",
-        (_DAILY_BARS, _QUOTES, _INSTRUMENTS),
+        (_DAILY_BARS, _QUOTES, _INSTRUMENTS, _SESSIONS, BUILDS),
         f"""
-        select instrument_id from {_INSTRUMENTS} where is_current and instrument_id in (
-            select instrument_id from {_DAILY_BARS} union select instrument_id from {_QUOTES})
+        select instrument_id from {_INSTRUMENTS}
+        where {_TODAY} between valid_from and coalesce(valid_to, date '9999-12-31')
+            and instrument_id in (
+                select instrument_id from {_DAILY_BARS} union select instrument_id from {_QUOTES})
         """,  # noqa: S608
     ),
     Derived(

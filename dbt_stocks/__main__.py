@@ -1,9 +1,11 @@
-"""``python -m dbt_stocks``: build and publish gold, and write the seeds."""
+"""``python -m dbt_stocks``: build, publish and take back gold, and write the seeds."""
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +13,7 @@ import typer
 
 from ingestion.clock import Clock, SystemClock
 from ingestion.errors import TapehouseError
+from ingestion.settings import ProjectSettings
 
 if TYPE_CHECKING:
     from dbt_stocks import gate
@@ -30,6 +33,10 @@ Now = Annotated[
 ReportFile = Annotated[
     Path | None, typer.Option("--report", help="Also write the counts to this file as JSON.")
 ]
+Accept = Annotated[
+    list[str] | None,
+    typer.Option(help="A mart whose change against the published build is wanted; repeatable."),
+]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 
 
@@ -37,34 +44,85 @@ Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an e
 def build(
     build_id: BuildId = None,
     select: Annotated[
-        str | None, typer.Option(help="Build only this dbt selection; all tests run nevertheless.")
+        str | None,
+        typer.Option(
+            help="Build only this dbt selection; published when it leaves nothing else behind."
+        ),
     ] = None,
     full_refresh: Annotated[
         bool, typer.Option("--full-refresh", help="Compute incremental models anew.")
     ] = False,
     now: Now = None,
+    accept: Accept = None,
     report_file: ReportFile = None,
     debug: Debug = False,
 ) -> None:
     """Build silver and the candidate, test the whole project, publish when every test passed."""
     from dbt_stocks import gate  # dbt takes two seconds to import, --help should not
 
-    request = gate.Request(build_id or gate.new_build_id(SystemClock()), select, full_refresh, now)
+    name, accepted = build_id or gate.new_build_id(SystemClock()), tuple(accept or ())
+    request = gate.Request(name, select, full_refresh, now, accepted)
     _run(gate.build, request, report_file, debug)
 
 
 @app.command()
 def publish(
     build_id: BuildId = None,
-    now: Now = None,
+    accept: Accept = None,
     report_file: ReportFile = None,
     debug: Debug = False,
 ) -> None:
     """Test the whole project as it stands, publish the candidate when every test passed."""
     from dbt_stocks import gate
 
-    request = gate.Request(build_id or gate.new_build_id(SystemClock()), now=now)
-    _run(gate.publish, request, report_file, debug)
+    name, accepted = build_id or gate.new_build_id(SystemClock()), tuple(accept or ())
+    _run(gate.publish, gate.Request(name, accepted=accepted), report_file, debug)
+
+
+@app.command()
+def rollback(
+    to: Annotated[
+        str | None, typer.Option(help="The build to show; the one before by default.")
+    ] = None,
+    why: Annotated[str, typer.Option(help="Noted in ops.builds with what is withdrawn.")] = "",
+    debug: Debug = False,
+) -> None:
+    """Show an earlier build again, at once for all readers; the next build goes on from it."""
+    from dbt_stocks import gate
+
+    with _errors(debug):
+        before, now = gate.rollback(to, why or "no reason given", SystemClock(), _say)
+    typer.echo(f"build {now} is shown, {before} is withdrawn")
+
+
+@app.command()
+def as_of(
+    build_id: Annotated[
+        str | None, typer.Option("--build", help="As this build published it.")
+    ] = None,
+    time: Annotated[
+        datetime | None, typer.Option(help="What was known then (UTC), whenever it was loaded.")
+    ] = None,
+    into: Annotated[
+        Path | None, typer.Option(help="A new folder; below the state's as-of by default.")
+    ] = None,
+    debug: Debug = False,
+) -> None:
+    """Build gold as it stood in a folder of its own; the project's warehouse stays as it is."""
+    from dbt_stocks import asof, gate
+
+    if (build_id is None) == (time is None):
+        raise typer.BadParameter("give one of --build and --time")
+    name = build_id or gate.new_build_id(SystemClock())
+    folder = into or ProjectSettings.load().state("as-of", name)
+    report = gate.Report(name)
+    with _errors(debug):
+        if time is not None:
+            gold = asof.of_moment(time, folder, report, SystemClock(), _say)
+        else:
+            gold = asof.of_build(name, folder, report, SystemClock(), _say)
+    _show(report)
+    typer.echo(f"published in {gold}")
 
 
 @app.command()
@@ -95,17 +153,29 @@ def _run(
 
     report = gate.Report(request.build_id)
     try:
-        command(request, report, SystemClock(), lambda line: typer.echo(line, err=True))
-    except (TapehouseError, OSError) as error:  # a full disk is expected too
-        if debug:
-            raise
-        typer.echo(f"error: {error}", err=True)
-        sys.exit(1)
+        with _errors(debug):
+            command(request, report, SystemClock(), _say)
     finally:
         if report_file is not None:
             report_file.parent.mkdir(parents=True, exist_ok=True)
             report_file.write_text(json.dumps(asdict(report), indent=2, default=str) + "\n")
     _show(report)
+
+
+@contextmanager
+def _errors(debug: bool) -> Iterator[None]:
+    """End the command with one line and exit code 1 on an error that is expected."""
+    try:
+        yield
+    except (TapehouseError, OSError) as error:  # a full disk is expected too
+        if debug:
+            raise
+        typer.echo(f"error: {error}", err=True)
+        sys.exit(1)
+
+
+def _say(line: str) -> None:
+    typer.echo(line, err=True)
 
 
 def _show(report: "gate.Report") -> None:

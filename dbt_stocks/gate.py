@@ -6,10 +6,15 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
+from typing import Self
 
-from dbt_stocks import publishing, runner
+import duckdb
+
+from dbt_stocks import books, catalog, comparison, publishing, runner, scorecard, state
+from dbt_stocks.books import Outcome
 from dbt_stocks.publishing import Gold
-from dbt_stocks.runner import Invocation, NodeResult
+from dbt_stocks.runner import Dbt, Invocation, NodeResult
 from ingestion import lock
 from ingestion.clock import Clock
 from ingestion.errors import BuildError, TapehouseError
@@ -18,16 +23,22 @@ from ingestion.settings import ProjectSettings, WarehouseSettings
 Say = Callable[[str], None]
 # Unit tests judge the models' logic on fixtures; they belong to the tests, not to every build.
 _NO_UNIT_TESTS = ("--exclude-resource-type", "unit_test")
+# Built again once the tests have run, so that it holds the build's own results.
+_SCORECARD = ("--select", "gold_dq_scorecard")
 
 
 @dataclass(frozen=True)
 class Request:
-    """What a gate command was asked for; ``now`` is the replay clock, UTC."""
+    """What a gate command was asked for; ``now`` is the replay clock, UTC.
+
+    ``accepted`` names marts of which a change against the last build is wanted.
+    """
 
     build_id: str
     select: str | None = None
     full_refresh: bool = False
     now: str | None = None
+    accepted: tuple[str, ...] = ()
 
 
 @dataclass
@@ -42,8 +53,23 @@ class Report:
     tests_passed: int = 0
     tests_warned: int = 0
     failures: list[str] = field(default_factory=list)
+    accepted: list[str] = field(default_factory=list)
+    rebuilt: list[str] = field(default_factory=list)
     rows: dict[str, int] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a gate command works: the warehouse with its gold, and dbt's own folder."""
+
+    warehouse: WarehouseSettings
+    dbt: Path
+
+    @classmethod
+    def load(cls) -> Self:
+        """Return the project's own."""
+        return cls(WarehouseSettings.load(), ProjectSettings.load().state("dbt"))
 
 
 def new_build_id(clock: Clock) -> str:
@@ -51,7 +77,13 @@ def new_build_id(clock: Clock) -> str:
     return f"{clock.now():%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:6]}"
 
 
-def build(request: Request, report: Report, clock: Clock, say: Say) -> None:
+def build(
+    request: Request,
+    report: Report,
+    clock: Clock,
+    say: Say,
+    place: Place | None = None,
+) -> None:
     """Build candidate and silver, test the whole project, and publish when every test passed.
 
     Raises:
@@ -63,7 +95,7 @@ def build(request: Request, report: Report, clock: Clock, say: Say) -> None:
     else:
         selected = [*arguments, "--select", request.select]
         steps = [("build", selected), ("test", list(_NO_UNIT_TESTS))]
-    _gate(steps, request, report, clock, say)
+    _Gate(request, report, clock, say, place or Place.load()).run(steps)
 
 
 def publish(request: Request, report: Report, clock: Clock, say: Say) -> None:
@@ -72,48 +104,137 @@ def publish(request: Request, report: Report, clock: Clock, say: Say) -> None:
     Raises:
         BuildError: a test failed; gold is what it was and ``report`` says what.
     """
-    _gate([("test", list(_NO_UNIT_TESTS))], request, report, clock, say)
+    steps = [("test", list(_NO_UNIT_TESTS))]
+    _Gate(request, report, clock, say, Place.load()).run(steps)
 
 
-def _gate(
-    steps: Sequence[tuple[str, list[str]]],
-    request: Request,
-    report: Report,
-    clock: Clock,
-    say: Say,
-) -> None:
+def rollback(to: str | None, why: str, clock: Clock, say: Say) -> tuple[str, str]:
+    """Show the build before the one that is shown, or another that was published.
+
+    Returns: the build shown before, and the one shown now.
+
+    Raises:
+        BuildError: there is no such build or no file of it; gold is what it was.
+    """
     settings = WarehouseSettings.load()
-    with lock.held(settings.lock(), settings.lock_timeout_s, say):
-        with _timed(report, "start"), _opened(settings) as gold:
-            for line in publishing.heal(gold):
-                say(line)
-            publishing.begin(gold, request.build_id, clock.now())
+    with (
+        lock.held(settings.lock(), settings.lock_timeout_s, say),
+        publishing.open_gold(settings.file(), settings.published()) as gold,
+    ):
+        for line in publishing.heal(gold):
+            say(line)
+        return publishing.rollback(gold, to, clock.now(), why)
+
+
+class _Gate:
+    """One way through the gate, under the project lock."""
+
+    def __init__(
+        self, request: Request, report: Report, clock: Clock, say: Say, place: Place
+    ) -> None:
+        self._request, self._report, self._clock, self._say = request, report, clock, say
+        self._settings = place.warehouse
+        self._results: list[NodeResult] = []
+        variables = {
+            "WAREHOUSE_PATH": str(place.warehouse.file()),
+            "TAPEHOUSE_BUILD_ID": request.build_id,
+            "TAPEHOUSE_NOW": request.now or "",
+            "DBT_MODULE_PATH": str(runner.PROJECT),
+        }
+        self._dbt = Dbt(place.dbt, variables)
+
+    def run(self, steps: Sequence[tuple[str, list[str]]]) -> None:
+        """Take dbt's steps, judge what they made, and publish it or leave gold as it is."""
+        request, report, settings = self._request, self._report, self._settings
+        with lock.held(settings.lock(), settings.lock_timeout_s, self._say):
+            with _timed(report, "start"), self._opened() as gold:
+                for line in publishing.heal(gold):
+                    self._say(line)
+                books.begin(gold.db, request.build_id, self._clock.now())
+            try:
+                for command, arguments in steps:
+                    if command == "test":  # a part was built: the tests of all would take longer
+                        self._covered_batch()
+                    self._take(command, command, arguments)
+                covered = self._covered_batch()
+                self._keep_score()
+                self._publish(covered)
+            except (TapehouseError, OSError) as error:
+                report.status, report.reason = "failed", str(error)
+                if self._is_published_all_the_same(str(error)):
+                    report.status = "published"
+                    text = f"build {request.build_id} is published, and {error}"
+                    raise BuildError(text) from error
+                raise
+            report.status = "published"
+
+    def _take(self, step: str, command: str, arguments: Sequence[str]) -> None:
+        with _timed(self._report, step):
+            found = self._dbt.invoke(command, arguments)
+            self._results += found.results
+            _audit(found, self._report, self._say)
+
+    def _keep_score(self) -> None:
+        """Write down what the tests have found, and show it in the mart that is made of it."""
+        with _timed(self._report, "scorecard"):
+            with self._opened() as gold:
+                self._record(gold)
+            again = self._dbt.invoke("build", [*_NO_UNIT_TESTS, *_SCORECARD])
+            if again.bad:
+                _audit(again, self._report, self._say)
+
+    def _covered_batch(self) -> int | None:
+        """Return the load batch that all models cover, and say what was rebuilt on the way.
+
+        Raises:
+            BuildError: they do not cover the same, or stand on rows that are there no more.
+        """
+        parents, raw = self._dbt.table_parents(), self._dbt.raw_tables()
+        with self._opened() as gold:
+            for line in state.rebuilt(gold.db, self._request.build_id):
+                if line not in self._report.rebuilt:
+                    self._report.rebuilt.append(line)
+                    self._say(line)
+            return state.require_one(gold.db, parents, raw)
+
+    def _publish(self, covered: int | None) -> None:
+        report, request = self._report, self._request
+        marts = self._dbt.relations(publishing.CANDIDATE)
+        with _timed(report, "publish"), self._opened() as gold:
+            for name in publishing.drop_strangers(gold, marts):
+                self._say(f"{publishing.CANDIDATE}.{name} is no mart of the project: dropped")
+            report.accepted = comparison.accept(gold.db, comparison.bands(), request.accepted)
+            for line in report.accepted:
+                self._say(line)
+            report.as_of = _as_of(gold.db)
+            report.rows = catalog.row_counts(gold.db, publishing.CANDIDATE)
+            # Views of raw rows, the clock among them, have seen what was loaded since.
+            batch = covered if covered == _last_batch(gold.db) else None
+            outcome = Outcome(self._clock.now(), report.as_of, batch, report.accepted)
+            publishing.publish(gold, request.build_id, outcome)
+
+    def _is_published_all_the_same(self, reason: str) -> bool:
+        """Put things in order after a failure, which may have come after the commit.
+
+        Raises:
+            BuildError: even that failed (a full disk, say); the next command does it.
+        """
         try:
-            for command, arguments in steps:
-                with _timed(report, command):
-                    _audit(_dbt(command, arguments, request, settings), report, say)
-        except TapehouseError as error:
-            report.status, report.reason = "failed", str(error)
-            with _opened(settings) as gold:
-                publishing.fail(gold, request.build_id, str(error), clock.now())
-            raise
-        with _timed(report, "publish"), _opened(settings) as gold:
-            report.as_of = _as_of(gold)
-            publishing.publish(gold, request.build_id, report.as_of, clock.now())
-            report.rows = publishing.row_counts(gold)
-        report.status = "published"
+            with self._opened() as gold:
+                now = self._clock.now()
+                is_published = publishing.settle(gold, self._request.build_id, reason, now)
+                self._record(gold)
+        except (BuildError, OSError) as error:
+            left = f"{reason}; the next command has to restore the candidate, since {error}"
+            raise BuildError(left) from error
+        return is_published
 
+    def _record(self, gold: Gold) -> None:
+        build_id, now = self._request.build_id, self._clock.now()
+        scorecard.record(gold.db, build_id, _as_of(gold.db), self._results, now)
 
-def _dbt(
-    command: str, arguments: list[str], request: Request, settings: WarehouseSettings
-) -> Invocation:
-    variables = {
-        "WAREHOUSE_PATH": str(settings.file()),
-        "TAPEHOUSE_BUILD_ID": request.build_id,
-        "TAPEHOUSE_NOW": request.now or "",
-        "DBT_MODULE_PATH": str(runner.PROJECT),
-    }
-    return runner.invoke(command, arguments, ProjectSettings.load().state("dbt"), variables)
+    def _opened(self) -> AbstractContextManager[Gold]:
+        return publishing.open_gold(self._settings.file(), self._settings.published())
 
 
 def _audit(found: Invocation, report: Report, say: Say) -> None:
@@ -137,13 +258,23 @@ def _reason(causes: list[NodeResult], skipped: int) -> str:
     return f"{len(causes)} of dbt's nodes failed ({names}), {skipped} skipped; gold unchanged"
 
 
-def _as_of(gold: Gold) -> datetime | None:
-    rows = gold.db.execute("select now_at from silver.silver_build_clock").fetchall()
-    return rows[0][0] if rows else None
+def _as_of(db: duckdb.DuckDBPyConnection) -> datetime | None:
+    """Return the build's now; None where dbt has not got as far as the model that tells it."""
+    views = "select 1 from duckdb_views() where schema_name = 'silver' and view_name = ?"
+    if not db.execute(views, ["silver_build_clock"]).fetchall():
+        return None
+    [(now,)] = db.execute("select now_at from silver.silver_build_clock").fetchall()
+    found: datetime | None = now
+    return found
 
 
-def _opened(settings: WarehouseSettings) -> AbstractContextManager[Gold]:
-    return publishing.open_gold(settings.file(), settings.published())
+def _last_batch(db: duckdb.DuckDBPyConnection) -> int:
+    """Return the newest load batch there is: the lock has kept every load out since the start."""
+    newest = 0
+    for table in catalog.tables(db, "common"):
+        [(batch,)] = db.execute(f"select max(batch_id) from common.{table}").fetchall()  # noqa: S608
+        newest = max(newest, batch or 0)
+    return newest
 
 
 @contextmanager

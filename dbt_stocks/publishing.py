@@ -3,18 +3,17 @@
 The warehouse's table ``ops.builds`` is the truth: a build is published from the commit of the
 transaction that copies the candidate into ``gold`` and marks the build ``published``. The order is
 
-1. write ``gold-<build id>.duckdb`` under a temporary name, fsync, rename: nobody points to it yet;
+1. write ``gold-<build id>.duckdb`` under a temporary name, look at it, fsync, rename: nobody points
+   to it yet;
 2. that transaction;
 3. replace the symlink ``current``; 4. remove old files.
 
 A kill before 2 leaves the old build in both places and an orphan file; a kill between 2 and 3
 leaves readers on the old build, complete as it was. ``heal`` brings the second place up to the
-first, at the start of the next command.
+first, at the start of the next command. Going back is 2 and 3 with an earlier build's file.
 """
 
-import os
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,25 +21,12 @@ from pathlib import Path
 
 import duckdb
 
+from dbt_stocks import books, catalog, files, state, views
+from dbt_stocks.books import Build, Outcome
 from ingestion.errors import BuildError
 
-KEEP = 5
-CURRENT = "current"
-# Names in the SQL below are schemas of ours, tables of the catalog and build ids of this shape.
-_BUILD_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,63}")
-_DDL = """
-create schema if not exists ops;
-create schema if not exists gold;
-create schema if not exists gold_candidate;
-create table if not exists ops.builds (
-    build_id varchar not null primary key,
-    status varchar not null,
-    reason varchar,
-    as_of timestamp,
-    started_at timestamp not null,
-    finished_at timestamp
-);
-"""
+CANDIDATE, GOLD = "gold_candidate", "gold"
+_DDL = f"create schema if not exists {GOLD}; create schema if not exists {CANDIDATE};"
 
 
 @dataclass(frozen=True)
@@ -56,252 +42,161 @@ def open_gold(warehouse: Path, folder: Path) -> Iterator[Gold]:
     """Open the warehouse for a gate command; the caller holds the project lock.
 
     Raises:
-        BuildError: there is no warehouse, or it cannot be opened.
+        BuildError: there is no warehouse, or the engine refuses to open, read or write it (a full
+            disk is such a refusal).
     """
     if not warehouse.is_file():
         raise BuildError(f"expected a warehouse at {warehouse}, found none: run the load first")
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        db = duckdb.connect(warehouse, config={"autoinstall_known_extensions": False})
+        with duckdb.connect(warehouse, config={"autoinstall_known_extensions": False}) as db:
+            db.execute(books.DDL + state.DDL + _DDL)
+            yield Gold(db, folder)
     except duckdb.Error as error:
         raise BuildError(f"{warehouse}: {str(error).partition(chr(10))[0]}") from error
-    try:
-        db.execute(_DDL)
-        yield Gold(db, folder)
-    finally:
-        db.close()
 
 
-def begin(gold: Gold, build_id: str, started_at: datetime) -> None:
-    """Record that a build has started.
+def publish(gold: Gold, build_id: str, outcome: Outcome) -> None:
+    """Make the candidate gold, in both places.
 
     Raises:
-        BuildError: the id is malformed, or that build has been published already.
+        BuildError: the file is not what was written to it.
+        duckdb.Error, OSError: something cannot be written; ``settle`` tells what came of it.
     """
-    if not _BUILD_ID.fullmatch(build_id):
-        raise BuildError(f"expected a build id of letters, digits, - _ ., found {build_id!r}")
-    known = _status(gold, build_id)
-    if known == "published":
-        raise BuildError(f"expected a new build id, found {build_id} published already")
-    gold.db.execute(
-        "insert or replace into ops.builds values (?, 'running', null, null, ?, null)",
-        [build_id, started_at.replace(tzinfo=None)],
-    )
+    build = books.finished(gold.db, build_id, outcome)
+    files.write(gold.db, gold.folder, CANDIDATE, build)
+    commit(gold, build)
+    files.point(gold.folder, build_id)
+    files.prune(gold.folder, books.published(gold.db))
 
 
-def fail(gold: Gold, build_id: str, reason: str, finished_at: datetime) -> None:
-    """Record that a build has failed, and put the candidate back to what gold shows."""
-    gold.db.execute(
-        "update ops.builds set status = 'failed', reason = ?, finished_at = ? where build_id = ?",
-        [reason, finished_at.replace(tzinfo=None), build_id],
-    )
-    restore_candidate(gold)
-
-
-def publish(gold: Gold, build_id: str, as_of: datetime | None, finished_at: datetime) -> Path:
-    """Make the candidate gold, in both places, and return the file that ``current`` names."""
-    row = [build_id, as_of, _started(gold, build_id), finished_at.replace(tzinfo=None)]
-    path = write_file(gold, "gold_candidate", row)
-    commit(gold, row)
-    point(gold.folder, path)
-    prune(gold)
-    return path
-
-
-def write_file(gold: Gold, schema: str, row: Sequence[object]) -> Path:
-    """Write a build's file under its final name; it is whole, or not there."""
-    build_id = str(row[0])
-    path = _file(gold.folder, build_id)
-    temporary = path.with_name(f".{path.name}.tmp")
-    for leftover in (temporary, temporary.with_name(f"{temporary.name}.wal")):
-        leftover.unlink(missing_ok=True)
-    gold.db.execute(f"attach '{str(temporary).replace(chr(39), chr(39) * 2)}' as published")
-    try:
-        gold.db.execute("create schema published.gold; create schema published.ops;")
-        for mart in _tables(gold, schema):
-            gold.db.execute(
-                f"create table published.gold.{mart} as {_stamped(schema, mart, build_id)}"
-            )
-        gold.db.execute("create table published.ops.builds as from ops.builds limit 0")
-        gold.db.execute(f"insert into published.ops.builds {_PUBLISHED_ROW}", row)
-    finally:
-        gold.db.execute("detach published")
-    _durable(temporary)
-    temporary.chmod(0o444)
-    temporary.replace(path)
-    _durable(gold.folder)
-    return path
-
-
-def commit(gold: Gold, row: Sequence[object]) -> None:
+def commit(gold: Gold, build: Build) -> None:
     """Copy the candidate into schema gold and mark the build published: one transaction."""
-    build_id = str(row[0])
-    marts = _tables(gold, "gold_candidate")
-    with _transaction(gold.db):
-        for mart in marts:
-            gold.db.execute(
-                f"create or replace table gold.{mart} as "
-                f"{_stamped('gold_candidate', mart, build_id)}"
-            )
-        for gone in set(_tables(gold, "gold")) - set(marts):
-            gold.db.execute(f"drop table gold.{gone}")
-        gold.db.execute(f"insert or replace into ops.builds {_PUBLISHED_ROW}", row)
+    with catalog.transaction(gold.db):
+        marts = catalog.tables(gold.db, CANDIDATE)
+        rows = {mart: catalog.stamped(CANDIDATE, mart, build.build_id) for mart in marts}
+        _replace_gold(gold.db, rows, views.texts(gold.db, CANDIDATE))
+        build.record(gold.db)
+        kept = books.published(gold.db)[: files.KEEP]
+        state.keep(gold.db, CANDIDATE, build.build_id, kept)
 
 
-def point(folder: Path, path: Path) -> None:
-    """Replace the symlink ``current``; a reader finds the old file or the new one, never none."""
-    temporary = folder / f".{CURRENT}.tmp"
-    temporary.unlink(missing_ok=True)
-    temporary.symlink_to(path.name)
-    temporary.replace(folder / CURRENT)
-    _durable(folder)
+def drop_strangers(gold: Gold, marts: set[str]) -> list[str]:
+    """Drop from the candidate what is no mart, and so is tested by nobody; return the names."""
+    with catalog.transaction(gold.db):
+        found = [("view", name) for name, _ in catalog.views(gold.db, CANDIDATE)]
+        found += [("table", name) for name in catalog.tables(gold.db, CANDIDATE)]
+        strangers = [(kind, name) for kind, name in found if name not in marts]
+        for kind, name in strangers:
+            gold.db.execute(f'drop {kind} {CANDIDATE}."{name}"')
+    return [name for _, name in strangers]
 
 
-def prune(gold: Gold) -> None:
-    """Keep the last few published files; a reader that has one open keeps its data."""
-    kept = {_file(gold.folder, build_id) for build_id in _published(gold)[:KEEP]}
-    for path in gold.folder.glob("gold-*.duckdb"):
-        if path not in kept:
-            path.unlink()
-    for path in gold.folder.glob(".*.tmp*"):
-        path.unlink()
+def settle(gold: Gold, build_id: str, reason: str, finished_at: datetime) -> bool:
+    """Bring things to order after a build has failed, and return whether it is published.
+
+    It is where only what follows the commit has failed, or where the engine reported a failure of
+    a commit that it had already taken.
+    """
+    files.sweep(gold.folder)
+    if books.status(gold.db, build_id) == "published":
+        heal(gold)
+        return True
+    # In one transaction: a build that has failed in the books is nobody's to heal any more.
+    with catalog.transaction(gold.db):
+        books.fail(gold.db, build_id, reason, finished_at)
+        _refill_candidate(gold.db, _shown(gold.db))
+    return False
+
+
+def rollback(gold: Gold, to: str | None, at: datetime, why: str) -> tuple[str, str]:
+    """Show an earlier build again: the one before, or any whose file is still there.
+
+    The candidate becomes that build too: increments go on from what readers see, and compute again
+    what came in since. A build that was withdrawn may be shown again in the same way, as long as
+    nothing else has been published.
+
+    Returns: the build shown before, and the one shown now.
+
+    Raises:
+        BuildError: there is no such build, no file of it, or it is the one shown.
+    """
+    shown, *earlier = books.published(gold.db) or [""]
+    if not shown or (to is None and not earlier):
+        raise BuildError(f"expected a build before {shown or 'this one'}, found none published")
+    target = books.find(gold.db, to or earlier[0]).build_id
+    if target == shown:
+        raise BuildError(f"expected another build than the one shown, found {target}")
+    path = files.path_of(gold.folder, target)
+    files.check_whole(path, target)
+    gold.db.execute(f"attach '{catalog.quoted(path)}' as earlier (read_only)")
+    try:
+        with catalog.transaction(gold.db):
+            marts = catalog.tables(gold.db, GOLD, "earlier")
+            rows = {mart: f"from earlier.{GOLD}.{mart}" for mart in marts}
+            _replace_gold(gold.db, rows, views.texts(gold.db, GOLD, "earlier"))
+            _refill_candidate(gold.db, target)
+            books.show(gold.db, target, f"went from {shown} to {target} at {at:%F %T}Z: {why}")
+    finally:
+        gold.db.execute("detach earlier")
+    files.point(gold.folder, target)
+    return shown, target
 
 
 def heal(gold: Gold) -> list[str]:
     """Finish or undo what a killed command left, and say what was done."""
     said = []
-    running = [
-        row[0]
-        for row in gold.db.execute(
-            "select build_id from ops.builds where status = 'running'"
-        ).fetchall()
-    ]
-    if running:
-        restore_candidate(gold)
-        gold.db.execute("update ops.builds set status = 'interrupted' where status = 'running'")
-        said.append(f"build {', '.join(running)} was interrupted: candidate restored from gold")
-    published = _published(gold)
-    if published and _needs_file(gold.folder, published[0]):
+    files.sweep(gold.folder)
+    # Both in one transaction: a second kill in between would leave a candidate of nobody.
+    with catalog.transaction(gold.db):
+        killed = books.interrupt(gold.db)
+        if killed:
+            _refill_candidate(gold.db, _shown(gold.db))
+            said.append(f"build {', '.join(killed)} was interrupted: candidate restored from gold")
+    published = books.published(gold.db)
+    if published and not files.is_shown(gold.folder, published[0]):
         said.append(f"build {published[0]} was committed and not shown: current points to it now")
         _show(gold, published[0])
     return said
 
 
-def restore_candidate(gold: Gold) -> None:
-    """Make the candidate's marts what gold's are, so that the next increment starts from there."""
-    shown = set(_tables(gold, "gold"))
-    with _transaction(gold.db):
-        for mart in _tables(gold, "gold_candidate"):
-            if mart in shown and _columns(gold, "gold", mart) == _columns(
-                gold, "gold_candidate", mart
-            ):
-                # Not recreated: the table keeps the constraints of its contract.
-                gold.db.execute(f"delete from gold_candidate.{mart}")  # noqa: S608
-                gold.db.execute(f"insert into gold_candidate.{mart} select * from gold.{mart}")  # noqa: S608
-            else:
-                gold.db.execute(f"drop table gold_candidate.{mart}")
-        for mart in shown - set(_tables(gold, "gold_candidate")):
-            gold.db.execute(f"create table gold_candidate.{mart} as select * from gold.{mart}")  # noqa: S608
-
-
-def row_counts(gold: Gold) -> dict[str, int]:
-    """Return the rows of every mart in schema gold."""
-    counts = {}
-    for mart in _tables(gold, "gold"):
-        [(rows,)] = gold.db.execute(f"select count(*) from gold.{mart}").fetchall()  # noqa: S608
-        counts[mart] = int(rows)
-    return counts
-
-
-_PUBLISHED_ROW = (
-    "by name select ? as build_id, 'published' as status, ?::timestamp as as_of, "
-    "?::timestamp as started_at, ?::timestamp as finished_at"
-)
-
-
 def _show(gold: Gold, build_id: str) -> None:
-    path = _file(gold.folder, build_id)
-    if not path.is_file():
-        row = gold.db.execute(
-            "select build_id, as_of, started_at, finished_at from ops.builds where build_id = ?",
-            [build_id],
-        ).fetchall()
-        path = write_file(gold, "gold", row[0])
-    point(gold.folder, path)
-    prune(gold)
+    if not files.path_of(gold.folder, build_id).is_file():
+        files.write(gold.db, gold.folder, GOLD, books.find(gold.db, build_id))
+    files.point(gold.folder, build_id)
 
 
-def _needs_file(folder: Path, build_id: str) -> bool:
-    path = _file(folder, build_id)
-    current = folder / CURRENT
-    return not (path.is_file() and current.is_symlink() and current.resolve() == path.resolve())
+def _replace_gold(
+    db: duckdb.DuckDBPyConnection, rows: dict[str, str], texts: dict[str, str]
+) -> None:
+    """Put these tables and views in the place of all that schema gold has."""
+    # Before the tables: one of them may have been a view.
+    views.drop(db, GOLD)
+    for gone in set(catalog.tables(db, GOLD)) - set(rows):
+        db.execute(f"drop table {GOLD}.{gone}")
+    for mart, select in rows.items():
+        db.execute(f"create or replace table {GOLD}.{mart} as {select}")
+    views.create(db, texts, GOLD)
 
 
-def _stamped(schema: str, mart: str, build_id: str) -> str:
-    """Give every row the publishing build's id: rows that an increment left alone belong to it."""
-    return f"select * replace ('{build_id}' as build_id) from {schema}.{mart}"  # noqa: S608
+def _shown(db: duckdb.DuckDBPyConnection) -> str | None:
+    return next(iter(books.published(db)), None)
 
 
-def _file(folder: Path, build_id: str) -> Path:
-    return folder / f"gold-{build_id}.duckdb"
+def _refill_candidate(db: duckdb.DuckDBPyConnection, build_id: str | None) -> None:
+    """Give the candidate gold's rows, which are a build's, and their state.
 
-
-def _published(gold: Gold) -> list[str]:
-    rows = gold.db.execute(
-        "select build_id from ops.builds where status = 'published' order by finished_at desc"
-    ).fetchall()
-    return [row[0] for row in rows]
-
-
-def _status(gold: Gold, build_id: str) -> str | None:
-    rows = gold.db.execute(
-        "select status from ops.builds where build_id = ?", [build_id]
-    ).fetchall()
-    return str(rows[0][0]) if rows else None
-
-
-def _started(gold: Gold, build_id: str) -> datetime:
-    rows = gold.db.execute(
-        "select started_at from ops.builds where build_id = ?", [build_id]
-    ).fetchall()
-    if not rows:
-        raise BuildError(f"expected build {build_id} in ops.builds, found no such build")
-    found: datetime = rows[0][0]
-    return found
-
-
-def _tables(gold: Gold, schema: str) -> list[str]:
-    rows = gold.db.execute(
-        "select table_name from duckdb_tables() "
-        "where schema_name = ? and database_name = current_database() order by table_name",
-        [schema],
-    ).fetchall()
-    # dbt names what it is about to put in a model's place so; a killed run leaves them behind.
-    return [row[0] for row in rows if not row[0].endswith(("__dbt_tmp", "__dbt_backup"))]
-
-
-def _columns(gold: Gold, schema: str, table: str) -> list[tuple[str, str]]:
-    return gold.db.execute(
-        "select column_name, data_type from duckdb_columns() where schema_name = ? "
-        "and table_name = ? and database_name = current_database() order by column_index",
-        [schema, table],
-    ).fetchall()
-
-
-@contextmanager
-def _transaction(db: duckdb.DuckDBPyConnection) -> Iterator[None]:
-    db.execute("begin")
-    try:
-        yield
-    except BaseException:
-        db.execute("rollback")
-        raise
-    db.execute("commit")
-
-
-def _durable(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    A mart that cannot take them is dropped and built anew. A table is emptied and filled, never
+    made: dbt gave it the constraints of its contract. A view of the candidate reads the candidate,
+    and stays.
+    """
+    shown, filled = set(catalog.tables(db, GOLD)), []
+    for mart in catalog.tables(db, CANDIDATE):
+        wanted = catalog.columns(db, CANDIDATE, mart)
+        if mart in shown and catalog.columns(db, GOLD, mart) == wanted:
+            db.execute(f"delete from {CANDIDATE}.{mart}")  # noqa: S608
+            db.execute(f"insert into {CANDIDATE}.{mart} from {GOLD}.{mart}")
+            filled.append(mart)
+        else:
+            db.execute(f"drop table {CANDIDATE}.{mart}")
+    state.restore(db, CANDIDATE, build_id, filled)

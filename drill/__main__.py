@@ -9,6 +9,7 @@ from drill.lake import command as lake
 from drill.matrix.command import run
 from drill.matrix.lander import lander
 from drill.matrix.load import load
+from drill.publish import command as publish
 from drill.simulation.command import simulate
 from drill.stream import command as stream
 from ingestion import cli
@@ -20,6 +21,7 @@ app.command()(run)
 app.command("hour")(hour.play)
 app.command("lake")(lake.play)
 app.command("stream")(stream.play)
+app.command("publish")(publish.play)
 app.command(hidden=True)(lander)
 app.command(hidden=True)(load)
 

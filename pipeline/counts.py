@@ -17,13 +17,19 @@ _DEDUPLICATED = (
     "select count(*) from verdicts.silver_quotes_deduplicated",
 )
 
+# Its rows are of test runs, not of records: every build adds its own.
+_OF_RUNS = "gold_dq_scorecard"
+
 # DuckDB's words where another process has the file open for writing; they name that process.
 _HELD = re.compile(r"[Cc]onflicting lock is held(?: in (?P<holder>.+? \(PID \d+\)))?")
 
 
 @dataclass(frozen=True)
 class Counts:
-    """Rows by relation of each schema; ``deduplicated`` is records known to be sent again."""
+    """Rows by relation of each schema, but the scorecard of test runs.
+
+    ``deduplicated`` is records known to be sent again.
+    """
 
     silver: dict[str, int]
     gold: dict[str, int]
@@ -74,8 +80,8 @@ def _refused(path: Path, text: str) -> WarehouseLockedError | LoadError:
 def _rows(db: duckdb.DuckDBPyConnection, schema: str) -> dict[str, int]:
     names = db.execute(
         "select table_name from information_schema.tables "
-        "where table_schema = ? order by table_name",
-        [schema],
+        "where table_schema = ? and table_name <> ? order by table_name",
+        [schema, _OF_RUNS],
     ).fetchall()
     return {name: _one(db, f"select count(*) from {schema}.{name}") for (name,) in names}  # noqa: S608 - names of the catalog
 

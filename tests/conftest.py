@@ -25,7 +25,7 @@ _SETTINGS = (
 )  # fmt: skip
 
 # Fixtures that take long to make: what uses one runs in one worker. The longest come first.
-SHARED_FIXTURES = ("root_session", "stack", "landing_stack", "world", "two_batches")
+SHARED_FIXTURES = ("root_session", "stack", "landing_stack", "world", "both_engines", "two_batches")
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -1,4 +1,4 @@
-{{ config(severity='warn') }}
+{{ config(severity='warn', meta={'dimension': 'completeness'}) }}
 
 -- Current daily bars of which no metric has arrived, or only one of a bar in quarantine.
 with

@@ -112,7 +112,8 @@ def test_what_was_loaded_after_the_last_build_is_behind(world: World) -> None:
 
 def test_gold_is_behind_after_a_build_that_was_not_published(world: World) -> None:
     with world.sql(
-        f"insert into ops.builds values ('2', 'failed', timestamp '{BUILT}' + interval 1 hour);"
+        "insert into ops.builds "
+        f"values ('2', 'failed', null, timestamp '{BUILT}' + interval 1 hour);"
         "update silver.silver_daily_bars set session_date = '2013-03-04'"
     ):
         verdict = world.audit(stages=("gold",))

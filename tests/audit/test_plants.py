@@ -247,8 +247,17 @@ Named = int | str | Callable[[World], str]
 
 MART_KEYS: dict[str, list[Named]] = {
     "gold_daily_metrics": ["apple 2013-03-01"],
+    "gold_drawdown": ["apple 2013-03-01"],
     "gold_treechart": ["apple 2013-03-01"],
-    "gold_candlestick": ["apple 1d 2013-03-01", "apple 1w 2013-02-25"],
+    "gold_candlestick": [
+        "apple 15m 2013-03-01 14:30:00",
+        "apple 1d 2013-03-01",
+        "apple 1h 2013-03-01 14:30:00",
+        "apple 1m 2013-03-01 14:37:00",
+        "apple 1w 2013-02-25",
+        "apple 4h 2013-03-01 14:30:00",
+        "apple 5m 2013-03-01 14:35:00",
+    ],
     "gold_kpi": ["apple"],
     "dim_instrument": ["apple@1980"],
     "dim_session": ["XNYS 2013-03-01"],
@@ -451,7 +460,10 @@ PLANTS: list[tuple[str, Plant, dict[str, list[Named]]]] = [
     (
         "session removed from the seeds",
         sql("delete from reference.sessions"),
-        {"gold.marts": ["XNYS 2013-03-01"], "gold.windows": ["AAPL 2013-03-01 21:00:00"]},
+        {
+            "gold.marts": ["apple", "XNYS 2013-03-01"],
+            "gold.windows": ["AAPL 2013-03-01 21:00:00"],
+        },
     ),
     (
         "published file differs",

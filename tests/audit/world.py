@@ -138,7 +138,10 @@ DERIVED = {
         f"select {_INSTRUMENT}, true as is_current, date '1980-12-12' as valid_from,"
         " null::date as valid_to"
     ),
-    "reference.sessions": "select 'XNYS' as mic, date '2013-03-01' as session_date",
+    "reference.sessions": (
+        "select 'XNYS' as mic, date '2013-03-01' as session_date,"
+        " timestamp '2013-03-01 05:00' as day_start_at"
+    ),
     "silver.silver_daily_bars": f"select distinct {_DAY} from silver.silver_bars",
     "silver.silver_daily_actions": (
         "select distinct instrument_id, ex_date as session_date"
@@ -147,15 +150,24 @@ DERIVED = {
     "silver.silver_trade_bars": (
         "select *, interval as bar_interval from common.trade_bars_raw where revision = 2"
     ),
+    "silver.silver_minute_bars": (
+        f"select {_DAY}, timestamp '2013-03-01 14:30' as open_at, 7 as minute_number,"
+        " 10.0 as open_price from silver.silver_daily_bars"
+    ),
     "gold.daily_stock_metrics": "select * from common.daily_stock_metrics_raw where revision = 2",
     "gold.gold_anomalies": "select * from common.anomalies_raw where subject = 'stands'",
     "gold.realtime_stock_analytics": (
         "select *, window_end_at as window_1h_end from common.realtime_stock_analytics_raw"
     ),
     "gold.gold_daily_metrics": f"select {_DAY} from silver.silver_daily_bars",
+    "gold.gold_drawdown": f"select {_DAY} from silver.silver_daily_bars",
     "gold.gold_treechart": f"select {_DAY} from silver.silver_daily_bars",
     "gold.gold_candlestick": (
-        f"select {_DAY}, unnest(['1d', '1w']) as candle_interval from silver.silver_daily_bars"
+        f"select {_DAY}, candle_interval, bar_start_at from silver.silver_daily_bars, (values"
+        " ('1m', timestamp '2013-03-01 14:37'), ('5m', timestamp '2013-03-01 14:35'),"
+        " ('15m', timestamp '2013-03-01 14:30'), ('1h', timestamp '2013-03-01 14:30'),"
+        " ('4h', timestamp '2013-03-01 14:30'), ('1d', timestamp '2013-03-01 14:30'),"
+        " ('1w', timestamp '2013-02-25 14:30')) as candles (candle_interval, bar_start_at)"
     ),
     "gold.gold_kpi": "select 'apple' as instrument_id, 'AAPL' as symbol",
     "gold.dim_instrument": "select * from reference.instruments",
@@ -460,9 +472,12 @@ class World:
                 "create table ops.load_ledger(target varchar, file varchar, rows bigint)"
             )
             connection.execute(
-                "create table ops.builds(build_id varchar, status varchar, started_at timestamp)"
+                "create table ops.builds(build_id varchar, status varchar, as_of timestamp,"
+                " started_at timestamp)"
             )
-            connection.execute("insert into ops.builds values ('1', 'published', ?)", [BUILT])
+            connection.execute(
+                "insert into ops.builds values ('1', 'published', '2013-03-01 21:15', ?)", [BUILT]
+            )
             for name, target in RAW.items():
                 self._load_raw(connection, name, target)
             self._load_quotes(connection)

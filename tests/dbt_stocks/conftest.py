@@ -28,6 +28,7 @@ from tests.dbt_stocks.raw import (
 
 FRIDAY, MONDAY = date(2013, 2, 22), date(2013, 2, 25)
 HALF_DAY = date(2012, 11, 23)
+MARTS = {model.stem for model in (ROOT / "dbt_stocks/models/gold").rglob("*.sql")}
 EVENING = at(2013, 2, 27, 0, 30)  # still Tuesday the 26th in New York
 
 
@@ -111,6 +112,7 @@ def first_batch(raw: RawWarehouse) -> None:
         ]
     )
     raw.windows(window("AAPL", end) for end in minutes(MONDAY, 1, 5) + minutes(MONDAY, 1, 10))
+    raw.windows([window("AAPL", minutes(FRIDAY, 1, 5)[0], session_date=date(2013, 2, 24))])
     [opened] = minutes(MONDAY, 1, 0)
     for symbol in ("AAPL", "GOOG", "ZZZZ"):
         raw.trade_bars(trade_bars(symbol, opened))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import pandas as pd
 import pyarrow as pa
 
 from ingestion import calendar
@@ -56,6 +57,10 @@ class RawWarehouse:
         with duckdb.connect(self.path, config={"autoinstall_known_extensions": False}) as db:
             return db.execute(sql, list(parameters)).fetchall()
 
+    def frame(self, sql: str) -> pd.DataFrame:
+        with duckdb.connect(self.path, config={"autoinstall_known_extensions": False}) as db:
+            return db.execute(sql).df()
+
     def value(self, sql: str, parameters: Sequence[object] = ()) -> Any:
         return self.query(sql, parameters)[0][0]
 
@@ -69,7 +74,8 @@ class RawWarehouse:
         """Add bars, and the metric that Spark would compute of each day's newest with prices."""
         found = [self._transport(BATCH) | self._loaded() | row for row in rows]
         self.insert("common.bars_raw", found)
-        priced = [row for row in found if row["open"] and row["close"]]
+        daily = [row for row in found if row["interval"] == "1d"]
+        priced = [row for row in daily if row["open"] and row["close"]]
         newest = {
             (row["symbol"], row["source"], row["session_date"]): row
             for row in sorted(priced, key=lambda row: row["as_of"])

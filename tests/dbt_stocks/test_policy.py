@@ -10,12 +10,15 @@ from typing import Any
 
 import pytest
 
-from dbt_stocks import seeds
-from tests.dbt_stocks.conftest import Project
+from dbt_stocks import comparison, seeds
+from tests.dbt_stocks import test_models
+from tests.dbt_stocks.conftest import MARTS, Project
+from tests.dbt_stocks.random_history import MARTS as HISTORIES
 
 ROOT = Path(__file__).resolve().parents[2]
 IN_A_JOIN = re.compile(r"\bjoin\s+\{\{\s*(ref|source)\(", re.IGNORECASE)
 JOINED_SUBQUERY = re.compile(r"\bjoin\s*\(", re.IGNORECASE)
+CONSUMERS = {"power_bi_stocks", "superset_markets", "market_page", "quant_research"}
 MART_COLUMNS = {"build_id", "as_of", "source", "simulated", "is_final"}
 
 Manifest = dict[str, Any]
@@ -76,13 +79,23 @@ def seeds_of(manifest: Manifest) -> list[dict[str, Any]]:
 def test_every_mart_has_a_contract_and_the_columns_of_every_mart(manifest: Manifest) -> None:
     marts = models(manifest, "gold_candidate")
 
-    models_of_gold = (ROOT / "dbt_stocks/models/gold").rglob("*.sql")
-    assert {mart["name"] for mart in marts} == {path.stem for path in models_of_gold}
+    assert {mart["name"] for mart in marts} == MARTS
     for mart in marts:
         assert mart["config"]["contract"]["enforced"], mart["name"]
         assert set(mart["columns"]) >= MART_COLUMNS, mart["name"]
         undescribed = [c["name"] for c in mart["columns"].values() if not c["description"]]
         assert undescribed == [], mart["name"]
+
+
+def test_every_increment_is_compared_with_a_full_refresh(manifest: Manifest) -> None:
+    compared = {relation.rpartition(".")[2] for relation in [*test_models.TABLES, *HISTORIES]}
+    increments = {
+        model["name"]
+        for model in models(manifest)
+        if model["config"]["materialized"] == "incremental"
+    }
+
+    assert increments - compared == set()
 
 
 def test_every_description_states_the_grain(manifest: Manifest) -> None:
@@ -110,7 +123,7 @@ def test_gold_reads_no_bronze_but_the_lake_s_metrics(manifest: Manifest) -> None
         if ".bronze_" in parent
     }
 
-    assert read == {"bronze_daily_stock_metrics", "bronze_realtime_stock_analytics"}
+    assert read == {"bronze_daily_stock_metrics", "bronze_test_results"}
 
 
 def test_joins_name_ctes_and_models_end_in_a_bare_select(manifest: Manifest) -> None:
@@ -126,6 +139,56 @@ def test_every_source_has_freshness(manifest: Manifest) -> None:
     for source in manifest["sources"].values():
         assert source["freshness"]["warn_after"]["count"], source["name"]
         assert source["loaded_at_field"] == "loaded_at", source["name"]
+
+
+def test_the_scorecard_counts_every_data_test(manifest: Manifest, two_batches: Project) -> None:
+    wanted = [n["name"] for n in manifest["nodes"].values() if n["resource_type"] == "test"]
+    counted = two_batches.raw.query(
+        "select run_id, sum(checked), count(distinct dimension) from gold.gold_dq_scorecard "
+        "group by run_id order by run_id"
+    )
+
+    assert len(wanted) > 50
+    assert counted == [("first", len(wanted), 5), ("second", len(wanted), 5)]
+
+
+def test_every_mart_is_exposed_and_nothing_else_is(manifest: Manifest) -> None:
+    exposed = {
+        exposure["name"]: set(exposure["depends_on"]["nodes"])
+        for exposure in manifest["exposures"].values()
+    }
+
+    assert exposed.keys() == CONSUMERS
+    assert set().union(*exposed.values()) == {f"model.dbt_stocks.{mart}" for mart in MARTS}
+
+
+def test_every_exposure_says_what_it_is(manifest: Manifest) -> None:
+    for exposure in manifest["exposures"].values():
+        assert exposure["description"] and exposure["label"], exposure["name"]
+        assert exposure["owner"]["name"], exposure["name"]
+
+
+@pytest.mark.long
+def test_the_documentation_is_one_file(two_batches: Project, tmp_path: Path) -> None:
+    found = subprocess.run(
+        [str(Path(sys.executable).parent / "dbt"), "--quiet", "docs", "generate", "--static",
+         "--target-path", str(tmp_path), "--log-path", str(tmp_path)],
+        cwd=ROOT / "dbt_stocks",
+        env=os.environ | {"WAREHOUSE_PATH": str(two_batches.raw.path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )  # fmt: skip
+
+    assert found.returncode == 0, found.stdout + found.stderr
+    text = (tmp_path / "static_index.html").read_text()
+    assert [name for name in {*MARTS, *CONSUMERS} if name not in text] == []
+
+
+def test_row_bands_name_marts_that_there_are(manifest: Manifest) -> None:
+    marts = {mart["name"] for mart in models(manifest, "gold_candidate")}
+
+    assert comparison.bands().marts.keys() <= marts
 
 
 def test_the_seeds_are_what_the_command_would_write() -> None:

@@ -287,6 +287,18 @@ def test_a_day_of_the_second_source_disturbs_no_return(project: Project) -> None
     assert returns[4] == pytest.approx((129.04 * 4 / 499.23 - 1,) * 2)
 
 
+def test_two_sources_of_one_day_are_compared_as_traded(project: Project) -> None:
+    rows = project.raw.query(
+        "select session_date, source_a, source_b, status, cast(close_price_a as double), "
+        "cast(close_price_b as double), close_diff_bp, volume_ratio "
+        "from gold.gold_source_reconciliation"
+    )
+
+    [(*named, difference, ratio)] = rows
+    assert named == [date(2020, 8, 27), "yahoo", "alphavantage", "agree", 500.04, 500.0]
+    assert (difference, ratio) == pytest.approx(((500.04 / 500 - 1) * 10_000, 1))
+
+
 def test_the_daily_table_shows_the_same_bars(project: Project) -> None:
     rows = project.raw.query(
         "select date, source, cast(daily_open as double), cast(daily_close as double), "

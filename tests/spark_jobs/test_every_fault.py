@@ -113,6 +113,7 @@ def test_batch_stream_and_brute_force_are_the_same(lake: Lake, sent: Sent, tmp_p
     assert {record.topic for record in sent.records} == {BATCH, QUOTES, REALTIME}
 
 
+@pytest.mark.long
 def test_what_comes_too_late_for_the_stream_is_left_out_and_counted(
     lake: Lake, sent: Sent, tmp_path: Path
 ) -> None:

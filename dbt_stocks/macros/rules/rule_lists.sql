@@ -36,9 +36,16 @@
 {% macro corporate_action_rules() %}
     {{- return([
         ['incomplete', 'a ratio for a split, an amount for a dividend'],
-        ['not_positive', 'ratio and amount above zero'],
+        ['not_positive', 'a ratio above zero, an amount not below it'],
         ['no_session', 'an ex-date that is a session of the exchange'],
         ['unknown_instrument', 'a symbol that was listed on that day'],
         ['currency', 'the currency that the instrument trades in'],
+    ]) -}}
+{% endmacro %}
+
+{% macro lake_metric_rules() %}
+    {{- return([
+        ['no_session', 'a date that is a session of the exchange'],
+        ['unknown_symbol', 'a symbol that was listed on that day'],
     ]) -}}
 {% endmacro %}

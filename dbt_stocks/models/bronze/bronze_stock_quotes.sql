@@ -62,7 +62,10 @@ renamed as (
         try_cast(day_volume_shares_text as bigint) as day_volume_shares,
         coalesce(
             try_cast(epoch_s_text as bigint),
-            cast(floor(try_cast(epoch_ms_text as bigint) / 1000.0) as bigint)
+            cast(
+                floor(cast(try_cast(epoch_ms_text as bigint) as double) / 1000)
+                as bigint
+            )
         ) as provider_epoch_s,
         try_cast(trading_day_text as date) as provider_day,
         try_cast(cast(message['simulated'] as varchar) as boolean) as simulated,

@@ -46,9 +46,11 @@ placed as (
             ) }},
             false
         ) as is_final,
-        -- A daily bar is the session's, whatever instant its provider stamps it with.
+        -- A daily bar is the session's, whatever instant its provider stamps it with. Real and
+        -- made-up ones of one source are two facts: neither is a revision of the other.
         arrived.symbol || '|' || arrived.source || '|' || arrived.bar_interval
         || '|' || cast(arrived.session_date as varchar)
+        || case when arrived.simulated then '|simulated' else '|real' end
         || case
             when arrived.bar_interval = '1d' then ''
             else '|' || cast(arrived.start_at as varchar)

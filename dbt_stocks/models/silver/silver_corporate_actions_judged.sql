@@ -15,7 +15,9 @@ placed as (
         instruments.currency as instrument_currency,
         sessions.open_at,
         actions.symbol || '|' || actions.source || '|' || actions.action_type
-        || '|' || cast(actions.ex_date as varchar) as business_key
+        || '|' || cast(actions.ex_date as varchar)
+        || case when actions.simulated then '|simulated' else '|real' end
+            as business_key
     from actions
     left join sessions on actions.ex_date = sessions.session_date
     left join instruments
@@ -34,7 +36,8 @@ checked as (
             when 'dividend' then dividend_amount is null
             else true
         end as fails_incomplete,
-        coalesce(split_ratio <= 0 or dividend_amount <= 0, false)
+        -- An amount of 0, like a ratio of 1, takes back what its source told before.
+        coalesce(split_ratio <= 0 or dividend_amount < 0, false)
             as fails_not_positive,
         open_at is null as fails_no_session,
         instrument_id is null as fails_unknown_instrument,

@@ -2,42 +2,9 @@
 
 with
 
-actions as (select * from {{ ref('silver_corporate_actions') }}),
-
 splits as (select * from {{ ref('silver_splits') }}),
 
-factors as (select * from {{ ref('silver_split_factors') }}),
-
--- Two sources that report the same dividend report it once.
-ranked_dividends as (
-    select
-        *,
-        row_number() over (
-            partition by instrument_id, ex_date
-            order by
-                simulated,
-                {{ source_rank() }},
-                source,
-                as_of desc
-        ) as preference
-    from actions
-    where is_current and action_type = 'dividend'
-),
-
-dividends as (
-    select
-        ranked_dividends.*,
-        coalesce(factors.split_factor, 1) as split_factor
-    from ranked_dividends
-    left join factors
-        on
-            ranked_dividends.instrument_id = factors.instrument_id
-            and ranked_dividends.source = factors.source
-            and ranked_dividends.simulated = factors.simulated
-            and ranked_dividends.ex_date = factors.session_date
-            and ranked_dividends.as_of = factors.as_of
-    where ranked_dividends.preference = 1
-),
+dividends as (select * from {{ ref('silver_dividends') }}),
 
 chosen as (
     select
@@ -46,16 +13,18 @@ chosen as (
         cast(null as decimal(18, 6)) as dividend_amount,
         simulated,
         ex_date,
-        as_of
+        as_of,
+        batch_id
     from splits
     union all
     select
         instrument_id,
-        cast(null as decimal(18, 6)) as split_ratio,
-        {{ as_traded('dividend_amount') }} as dividend_amount,
+        cast(null as decimal(18, 12)) as split_ratio,
+        dividend_amount,
         simulated,
         ex_date,
-        as_of
+        as_of,
+        batch_id
     from dividends
 ),
 
@@ -65,7 +34,9 @@ by_reality as (
         *,
         min(case when simulated then 1 else 0 end) over (
             partition by instrument_id, ex_date
-        ) = 1 as is_all_simulated
+        ) = 1 as is_all_simulated,
+        max(batch_id) over (partition by instrument_id, ex_date)
+            as known_batch_id
     from chosen
 ),
 
@@ -73,11 +44,12 @@ per_session as (
     select
         instrument_id,
         ex_date as session_date,
-        cast(coalesce(max(split_ratio), 1) as decimal(18, 6)) as split_ratio,
+        cast(coalesce(max(split_ratio), 1) as decimal(18, 12)) as split_ratio,
         cast(coalesce(max(dividend_amount), 0) as decimal(18, 6))
             as dividend_amount,
         is_all_simulated as simulated,
-        max(as_of) as as_of
+        max(as_of) as as_of,
+        max(known_batch_id) as batch_id
     from by_reality
     where simulated = is_all_simulated
     group by instrument_id, ex_date, is_all_simulated

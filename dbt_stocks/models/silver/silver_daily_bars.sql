@@ -1,32 +1,91 @@
-{{ config(materialized='table') }}
+{{
+    config(
+        materialized='incremental',
+        incremental_strategy='delete+insert',
+        unique_key=['instrument_id', 'session_date'],
+        on_schema_change='fail',
+    )
+}}
 
 with
 
 bars as (select * from {{ ref('silver_bars') }}),
 
+actions as (select * from {{ ref('silver_corporate_actions') }}),
+
 sessions as (select * from {{ ref('sessions') }}),
 
 factors as (select * from {{ ref('silver_split_factors') }}),
 
--- A finished bar of any source stands before one that was still forming when it was fetched.
-ranked as (
+splits_told as (
+    select
+        instrument_id,
+        max(batch_id) as batch_id
+    from actions
+    where action_type = 'split'
+    group by instrument_id
+),
+
+-- A split that is told of makes every day new of which a source gave the prices adjusted.
+touched_days as (
+    select
+        instrument_id,
+        session_date
+    from bars
+    where bar_interval = '1d' and batch_id >= {{ window_start_batch() }}
+    union
+    select
+        bars.instrument_id,
+        bars.session_date
+    from bars
+    inner join splits_told on bars.instrument_id = splits_told.instrument_id
+    where
+        bars.bar_interval = '1d'
+        and bars.adjustment = 'split'
+        and splits_told.batch_id >= {{ window_start_batch() }}
+),
+
+candidates as (
     select
         bars.*,
         sessions.session_number,
         sessions.open_at,
         sessions.close_at,
-        row_number() over (
-            partition by bars.instrument_id, bars.session_date
-            order by
-                bars.simulated,
-                bars.is_final desc,
-                {{ source_rank('bars.source') }},
-                bars.source,
-                bars.as_of desc
-        ) as preference
+        greatest(
+            bars.batch_id,
+            case
+                when bars.adjustment = 'split'
+                    then coalesce(splits_told.batch_id, 0)
+                else 0
+            end
+        ) as known_batch_id
     from bars
+    inner join touched_days
+        on
+            bars.instrument_id = touched_days.instrument_id
+            and bars.session_date = touched_days.session_date
     inner join sessions on bars.session_date = sessions.session_date
+    left join splits_told on bars.instrument_id = splits_told.instrument_id
     where bars.is_current and bars.bar_interval = '1d'
+),
+
+-- A finished bar of any source stands before one that was still forming when it was fetched.
+ranked as (
+    select
+        *,
+        row_number() over (
+            partition by instrument_id, session_date
+            order by
+                simulated,
+                is_final desc,
+                {{ source_rank() }},
+                source,
+                as_of desc
+        ) as preference,
+        max(known_batch_id) over (
+            partition by instrument_id, session_date
+        ) as day_batch_id
+    from candidates
 ),
 
 preferred as (
@@ -66,7 +125,8 @@ as_traded as (
         session_date,
         open_at,
         close_at,
-        as_of
+        as_of,
+        day_batch_id as batch_id
     from preferred
 )
 

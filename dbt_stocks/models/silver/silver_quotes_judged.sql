@@ -6,6 +6,9 @@
         on_schema_change='fail',
     )
 }}
+{#- A record that an earlier batch has brought is the first one, whatever the clocks say. -#}
+{%- set same_event = 'partition by coalesce(event_id, record_id), simulated'
+    ~ ' order by batch_id, kafka_timestamp, partition, ' ~ offset_column() %}
 
 with
 
@@ -24,7 +27,9 @@ arrived as (
                 coalesce(event_time_text, ''), '|', coalesce(data_text, '')
             )
         ) as payload_hash,
-        symbol || '|' || source || '|' || event_time_text as business_key,
+        symbol || '|' || source || '|' || event_time_text
+        || case when simulated then '|simulated' else '|real' end
+            as business_key,
         case
             when event_time_text like '____-__-__T__:__:__%Z'
                 then try_cast(event_time_text as timestamp)
@@ -73,8 +78,10 @@ placed as (
     left join instruments
         on
             arrived.symbol = instruments.symbol
-            and cast(arrived.event_at as date) >= instruments.valid_from
-            and cast(arrived.event_at as date)
+            -- The exchange's day; one without a session begins and ends no listing.
+            and coalesce(sessions.session_date, cast(arrived.event_at as date))
+            >= instruments.valid_from
+            and coalesce(sessions.session_date, cast(arrived.event_at as date))
             <= coalesce(instruments.valid_to, cast('9999-12-31' as date))
     left join expected_sessions
         on
@@ -197,17 +204,12 @@ together as (
     from checked
 ),
 
--- A record that an earlier batch has brought is the first one, whatever the clocks say.
 numbered as (
     select
         *,
-        row_number() over same_event as event_number,
-        first_value(payload_hash) over same_event as first_payload_hash
+        row_number() over ({{ same_event }}) as event_number,
+        first_value(payload_hash) over ({{ same_event }}) as first_payload_hash
     from together
-    window same_event as (
-        partition by coalesce(event_id, record_id)
-        order by batch_id, kafka_timestamp, partition, {{ offset_column() }}
-    )
 ),
 
 compared as (
@@ -228,23 +230,31 @@ ruled as (
     select
         *,
         event_verdict = 'conflict' as fails_conflict,
-        event_verdict = 'first'
-        and not (
-            {%- for name, _ in quote_rules() if name != 'conflict' %}
-            {{ 'or ' if not loop.first }}fails_{{ name }}
-            {%- endfor %}
-        ) as is_valid
+        {%- for name, _ in quote_rules() if name != 'conflict' %}
+        {{ 'and ' if not loop.first }}not fails_{{ name }}
+        {%- endfor %} as is_sound
     from compared
+),
+
+-- A source may go back to what it had said before: its first record then counts as of its last.
+last_said as (
+    select
+        *,
+        max(case when is_sound then fetched_at end) over (
+            partition by event_id, payload_hash, simulated
+        ) as last_fetched_at
+    from ruled
 ),
 
 ranked as (
     select
         *,
         row_number() over (
-            partition by is_valid, business_key
-            order by fetched_at desc, kafka_timestamp desc, record_id desc
+            partition by is_sound and event_verdict = 'first', business_key
+            order by
+                last_fetched_at desc, kafka_timestamp desc, record_id desc
         ) as observation_number
-    from ruled
+    from last_said
 ),
 
 judged as (
@@ -252,7 +262,7 @@ judged as (
         *,
         case
             when event_verdict = 'resent' then 'resent'
-            when not is_valid then 'quarantined'
+            when event_verdict = 'conflict' or not is_sound then 'quarantined'
             when observation_number = 1 then 'kept'
             else 'superseded'
         end as verdict

@@ -12,10 +12,39 @@ splits as (select * from {{ ref('silver_splits') }}),
 adjusting_sources as (
     select
         instrument_id,
-        source
+        source,
+        simulated,
+        min(batch_id) as first_batch_id
     from bars
-    where is_current and adjustment = 'split'
-    group by instrument_id, source
+    where adjustment = 'split'
+    group by instrument_id, source, simulated
+),
+
+given as (
+    select
+        instrument_id,
+        source,
+        simulated,
+        session_date,
+        as_of,
+        0 as batch_id
+    from bars
+    where adjustment = 'split'
+    union all
+    select
+        actions.instrument_id,
+        actions.source,
+        actions.simulated,
+        actions.ex_date as session_date,
+        actions.as_of,
+        adjusting_sources.first_batch_id as batch_id
+    from actions
+    inner join adjusting_sources
+        on
+            actions.instrument_id = adjusting_sources.instrument_id
+            and actions.source = adjusting_sources.source
+            and actions.simulated = adjusting_sources.simulated
+    where actions.action_type = 'dividend'
 ),
 
 adjusted as (
@@ -24,41 +53,40 @@ adjusted as (
         source,
         simulated,
         session_date,
-        as_of
-    from bars
-    where adjustment = 'split'
-    union
-    select
-        actions.instrument_id,
-        actions.source,
-        actions.simulated,
-        actions.ex_date as session_date,
-        actions.as_of
-    from actions
-    inner join adjusting_sources
-        on
-            actions.instrument_id = adjusting_sources.instrument_id
-            and actions.source = adjusting_sources.source
-    where actions.action_type = 'dividend'
+        as_of,
+        max(batch_id) as batch_id
+    from given
+    group by instrument_id, source, simulated, session_date, as_of
 ),
 
 tellings as (
     select
         instrument_id,
         source,
+        simulated,
         ex_date,
-        min(as_of) as told_at
+        min(as_of) as told_at,
+        max(batch_id) as batch_id
     from actions
     where action_type = 'split'
-    group by instrument_id, source, ex_date
+    group by instrument_id, source, simulated, ex_date
 ),
 
 -- What was known once the ex-date had opened, or once the source itself had told of the split, is
 -- adjusted for it. What is simulated happened to no real share.
 later_splits as (
     select
-        adjusted.*,
-        splits.split_ratio
+        adjusted.instrument_id,
+        adjusted.source,
+        adjusted.simulated,
+        adjusted.session_date,
+        adjusted.as_of,
+        splits.split_ratio,
+        greatest(
+            adjusted.batch_id,
+            splits.batch_id,
+            coalesce(tellings.batch_id, 0)
+        ) as batch_id
     from adjusted
     inner join splits
         on
@@ -69,6 +97,7 @@ later_splits as (
         on
             adjusted.instrument_id = tellings.instrument_id
             and adjusted.source = tellings.source
+            and adjusted.simulated = tellings.simulated
             and splits.ex_date = tellings.ex_date
     where
         adjusted.as_of >= splits.open_at
@@ -82,8 +111,10 @@ factors as (
         simulated,
         session_date,
         as_of,
-        -- Nine decimals: the product of ratios, without the noise of the logarithms.
-        round(exp(sum(ln(cast(split_ratio as double)))), 9) as split_factor
+        -- Twelve decimals: the product of ratios, without the noise of the logarithms. Fewer would
+        -- cut a reverse split's (1:6 is 0.166666666667).
+        round(exp(sum(ln(cast(split_ratio as double)))), 12) as split_factor,
+        max(batch_id) as batch_id
     from later_splits
     group by instrument_id, source, simulated, session_date, as_of
 )

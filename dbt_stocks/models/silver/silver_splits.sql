@@ -4,6 +4,13 @@ actions as (select * from {{ ref('silver_corporate_actions') }}),
 
 sessions as (select * from {{ ref('sessions') }}),
 
+splits as (
+    select * from actions
+    where action_type = 'split'
+),
+
+chains as ({{ chains_of('splits') }}),
+
 -- Two sources that report the same split report it once.
 ranked as (
     select
@@ -16,8 +23,8 @@ ranked as (
                 source,
                 as_of desc
         ) as preference
-    from actions
-    where is_current and action_type = 'split'
+    from splits
+    where is_current
 ),
 
 preferred as (
@@ -27,11 +34,33 @@ preferred as (
         ranked.split_ratio,
         ranked.simulated,
         ranked.ex_date,
-        sessions.open_at,
-        ranked.as_of
+        ranked.as_of,
+        chains.chain,
+        chains.batch_id
     from ranked
-    inner join sessions on ranked.ex_date = sessions.session_date
+    inner join chains
+        on
+            ranked.instrument_id = chains.instrument_id
+            and ranked.ex_date = chains.ex_date
     where ranked.preference = 1
+),
+
+{{ judged_tellings('preferred', 'split_ratio') }},
+
+placed as (
+    select
+        judged.instrument_id,
+        judged.source,
+        case when judged.is_holding then judged.split_ratio else 1 end
+            as split_ratio,
+        judged.is_holding,
+        judged.simulated,
+        judged.ex_date,
+        sessions.open_at,
+        judged.as_of,
+        judged.batch_id
+    from judged
+    inner join sessions on judged.ex_date = sessions.session_date
 )
 
-select * from preferred
+select * from placed

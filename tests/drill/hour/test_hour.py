@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from drill.hour.judge import judge, unplayed
 from drill.hour.play import Player, hour
 from drill.hour.truth import Record
@@ -21,6 +23,7 @@ def records(kafka: MockKafka) -> list[Record]:
     ]
 
 
+@pytest.mark.long
 def test_a_short_hour_of_a_bad_day_is_in_kafka_once(
     kafka: MockKafka, mock_environment: dict[str, str], tmp_path: Path
 ) -> None:

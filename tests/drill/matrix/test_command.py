@@ -181,6 +181,7 @@ class Scripted:
 
 
 @pytest.mark.integration
+@pytest.mark.long
 @pytest.mark.timeout(400)
 def test_rows_are_green_on_one_broker_and_leave_no_process(tools: None, tmp_path: Path) -> None:
     report = tmp_path / "report.json"

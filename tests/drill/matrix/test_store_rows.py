@@ -26,6 +26,7 @@ def played(tools: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ru
 
 
 @pytest.mark.integration
+@pytest.mark.long
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("number", [14, 17])
 def test_a_store_that_lies_about_its_answers_loses_and_doubles_nothing(

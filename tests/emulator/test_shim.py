@@ -1,0 +1,107 @@
+"""What the shim promises of the emulator, asked through the real connector."""
+
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from snowflake.connector import SnowflakeConnection
+from snowflake.connector.errors import ProgrammingError
+
+from tests.emulator import process
+
+ANSWERS = {
+    "select rtrim('a,b,', ',')": "a,b",
+    "select try_cast('2013-13-04T15:00:00Z' as timestamp)": None,
+    "select cast(null as timestamp)": None,
+    "select max(seen_at) from (select cast('2013-03-04 15:00:00.000001' as timestamp) as seen_at "
+    "union all select null)": datetime(2013, 3, 4, 15, 0, 0, 1),  # noqa: DTZ001 - as Snowflake
+    "select sum(price) from (select cast(90071992547409.930001 as decimal(20, 6)) as price)":
+        Decimal("90071992547409.930001"),
+    "select typeof(parse_json('1'))": "INTEGER",
+    "select typeof(parse_json('{}')['a'])": None,
+    "select typeof(parse_json('null'))": "NULL_VALUE",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def connection(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SnowflakeConnection]:
+    home = tmp_path_factory.mktemp("emulator")
+    with process.running(home) as emulator, emulator.connect() as connection:
+        yield connection
+
+
+def answer(connection: SnowflakeConnection, sql: str) -> Any:
+    with connection.cursor() as cursor:
+        rows = cursor.execute(sql).fetchall()
+    return rows[0][0]
+
+
+@pytest.mark.parametrize("sql", ANSWERS)
+def test_the_answer_is_snowflake_s(connection: SnowflakeConnection, sql: str) -> None:
+    assert answer(connection, sql) == ANSWERS[sql]
+
+
+def test_rows_are_merged_by_bare_names_between_begin_and_commit(
+    connection: SnowflakeConnection,
+) -> None:
+    for statement in (
+        "create schema s",
+        "create table s.t as select 1 as a, 1 as b",
+        "create temporary table s.t__dbt_tmp as select 1 as a, 2 as b union all select 2, 3",
+        '/* {"app": "dbt"} */\n-- first\nbegin',
+        "merge into s.t as target using s.t__dbt_tmp as source on source.a = target.a "
+        "when matched then update set b = source.b "
+        "when not matched then insert (a, b) values (a, b)",
+        "commit",
+        "grant select on all tables in schema s to role reader",
+    ):
+        with connection.cursor() as cursor:
+            cursor.execute(statement)
+
+    with connection.cursor() as cursor:
+        assert cursor.execute("select a, b from s.t order by a").fetchall() == [(1, 2), (2, 3)]
+
+
+def test_sessions_may_merge_at_once(tmp_path: Path) -> None:
+    def merge(table: str) -> None:
+        with emulator.connect() as session, session.cursor() as cursor:
+            cursor.execute("use schema many")
+            for _ in range(20):
+                cursor.execute(
+                    f"merge into many.{table} as target using many.news as source "
+                    "on source.a = target.a when matched then update set b = source.b "
+                    "when not matched then insert (a, b) values (a, b)"
+                )
+
+    tables = ("one", "two", "three", "four")
+    with process.running(tmp_path) as emulator:
+        with emulator.connect() as connection, connection.cursor() as cursor:
+            cursor.execute("create schema many")
+            cursor.execute("create table many.news as select 1 as a, 2 as b union all select 2, 3")
+            for table in tables:
+                cursor.execute(f"create table many.{table} as select 1 as a, 1 as b")
+        with ThreadPoolExecutor(len(tables)) as pool:
+            assert list(pool.map(merge, tables)) == [None] * len(tables)
+
+
+CAUSES = {
+    "select 1 from": "Expected table name",
+    "create hybrid table t (a int)": "syntax error",
+    # Failures that fakesnow does not expect: of running a statement, and of describing its result.
+    "select 9223372036854775807 * 2": "Overflow",
+    "select interval '1 day'": "interval",
+}
+
+
+@pytest.mark.parametrize("sql", CAUSES)
+def test_what_it_cannot_do_is_an_error_at_once(connection: SnowflakeConnection, sql: str) -> None:
+    started = time.monotonic()
+    with pytest.raises(ProgrammingError, match=CAUSES[sql]):
+        answer(connection, sql)
+
+    assert time.monotonic() - started < 5
