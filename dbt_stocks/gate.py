@@ -189,17 +189,20 @@ class _Gate:
         Raises:
             BuildError: they do not cover the same, or stand on rows that are there no more.
         """
-        parents = self._dbt.table_parents()
+        parents, raw = self._dbt.table_parents(), self._dbt.raw_tables()
         with self._opened() as gold:
             for line in state.rebuilt(gold.db, self._request.build_id):
                 if line not in self._report.rebuilt:
                     self._report.rebuilt.append(line)
                     self._say(line)
-            return state.require_one(gold.db, parents)
+            return state.require_one(gold.db, parents, raw)
 
     def _publish(self, covered: int | None) -> None:
         report, request = self._report, self._request
+        marts = self._dbt.relations(publishing.CANDIDATE)
         with _timed(report, "publish"), self._opened() as gold:
+            for name in publishing.drop_strangers(gold, marts):
+                self._say(f"{publishing.CANDIDATE}.{name} is no mart of the project: dropped")
             report.accepted = comparison.accept(gold.db, comparison.bands(), request.accepted)
             for line in report.accepted:
                 self._say(line)

@@ -81,6 +81,17 @@ def commit(gold: Gold, build: Build) -> None:
         state.keep(gold.db, CANDIDATE, build.build_id, kept)
 
 
+def drop_strangers(gold: Gold, marts: set[str]) -> list[str]:
+    """Drop from the candidate what is no mart, and so is tested by nobody; return the names."""
+    with catalog.transaction(gold.db):
+        found = [("view", name) for name, _ in catalog.views(gold.db, CANDIDATE)]
+        found += [("table", name) for name in catalog.tables(gold.db, CANDIDATE)]
+        strangers = [(kind, name) for kind, name in found if name not in marts]
+        for kind, name in strangers:
+            gold.db.execute(f'drop {kind} {CANDIDATE}."{name}"')
+    return [name for _, name in strangers]
+
+
 def settle(gold: Gold, build_id: str, reason: str, finished_at: datetime) -> bool:
     """Bring things to order after a build has failed, and return whether it is published.
 

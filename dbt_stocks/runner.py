@@ -13,6 +13,8 @@ from dbt.contracts.graph.manifest import Manifest
 from ingestion.errors import BuildError
 
 PROJECT = Path(__file__).resolve().parent
+# dbt's name of the source of all that is loaded.
+_RAW = "common"
 # dbt's words for what went well; `warn` informs and stops nothing.
 _GOOD = frozenset({"success", "pass", "warn", "no-op"})
 
@@ -95,6 +97,37 @@ class Dbt:
         tables = {name: node for name, node in nodes.items() if _is_table(node)}
         return {node.name: _standing_on(node, nodes) for node in tables.values()}
 
+    def relations(self, schema: str) -> set[str]:
+        """Return the names of the models that are made in a schema.
+
+        Raises:
+            BuildError: dbt could not read the project.
+        """
+        nodes: dict[str, Any] = dict(self._parsed().nodes)
+        return {
+            node.name
+            for node in nodes.values()
+            if node.resource_type == "model" and node.schema == schema
+        }
+
+    def raw_tables(self) -> dict[str, set[str]]:
+        """Return the raw tables, as schema.name, that each table's rows come from.
+
+        Raises:
+            BuildError: dbt could not read the project.
+        """
+        manifest = self._parsed()
+        raw = {
+            name: f"{source.schema}.{source.identifier}"
+            for name, source in manifest.sources.items()
+            if source.source_name == _RAW
+        }
+        tables = {name: node for name, node in manifest.nodes.items() if _is_table(node)}
+        return {
+            node.name: {raw[found] for found in _ancestors(name, manifest.nodes) if found in raw}
+            for name, node in tables.items()
+        }
+
     def _parsed(self) -> Manifest:
         if self._manifest is None:
             found: Manifest = self._run("parse", ())
@@ -137,6 +170,16 @@ def _standing_on(node: Any, nodes: Mapping[str, Any]) -> set[str]:  # noqa: ANN4
             found.add(parent.name)
         elif parent.resource_type == "model":
             found |= _standing_on(parent, nodes)
+    return found
+
+
+def _ancestors(name: str, nodes: Mapping[str, Any]) -> set[str]:
+    found: set[str] = set()
+    todo = [name]
+    while todo:
+        parents = set(_read_by(nodes[todo.pop()])) - found
+        found |= parents
+        todo += [parent for parent in parents if parent in nodes]
     return found
 
 

@@ -57,17 +57,22 @@ def restore(
     )
 
 
-def require_one(db: duckdb.DuckDBPyConnection, parents: Parents) -> int | None:
+def require_one(
+    db: duckdb.DuckDBPyConnection, parents: Parents, raw: Mapping[str, Collection[str]]
+) -> int | None:
     """Return the load batch that all tables cover, None where none of them reads loaded rows.
 
+    ``raw``: the raw tables that each table's rows come from; what they hold the table must cover.
+
     Raises:
-        BuildError: some cover less than others, or stand on rows that are there no more.
+        BuildError: some do not cover what has been loaded, or stand on rows that are there no more.
     """
     found = {name: state for name, state in _now(db).items() if name in parents}
     newest = max((batch for batch, _ in found.values() if batch is not None), default=None)
+    behind = _behind(found, _loaded(db, raw))
     wrong = {
         "not built": parents.keys() - found.keys(),
-        f"without load batch {newest}": _behind(found, newest),
+        f"without load batch {max(behind.values(), default=None)}": behind,
         "of before a rebuild of what they read": _outlived(found, parents),
     }
     faults = [f"{_causes(names, parents)} {what}" for what, names in wrong.items() if names]
@@ -97,9 +102,22 @@ def _now(db: duckdb.DuckDBPyConnection) -> dict[str, _State]:
     return {name: _State(batch, generation) for name, batch, generation in rows}
 
 
-def _behind(found: Mapping[str, _State], newest: int | None) -> set[str]:
+def _loaded(db: duckdb.DuckDBPyConnection, raw: Mapping[str, Collection[str]]) -> dict[str, int]:
+    """Return the newest load batch of the raw tables that each table's rows come from."""
+    newest = {
+        table: db.execute(f"select coalesce(max(batch_id), 0) from {table}").fetchall()[0][0]  # noqa: S608 - names of the manifest
+        for table in {table for tables in raw.values() for table in tables}
+    }
+    return {name: max((newest[t] for t in tables), default=0) for name, tables in raw.items()}
+
+
+def _behind(found: Mapping[str, _State], loaded: Mapping[str, int]) -> dict[str, int]:
     batches = {name: state.covered_batch for name, state in found.items()}
-    return {name for name, batch in batches.items() if batch is not None and batch != newest}
+    return {
+        name: loaded[name]
+        for name, batch in batches.items()
+        if batch is not None and batch < loaded.get(name, 0)
+    }
 
 
 def _outlived(found: Mapping[str, _State], parents: Parents) -> set[str]:

@@ -15,3 +15,30 @@
         {{ first if var('from_batch') is none else [var('from_batch') | int, first] | min }}
     {%- endif -%}
 {%- endmacro %}
+
+{#-
+    On-run-start hook: who computes a model again from a batch on that it covers computes the tables
+    that stand on it in the same run. Rows of before would otherwise stand on rows that are there no
+    more, unseen.
+-#}
+{% macro require_whole_recomputation() -%}
+    {%- if execute and var('from_batch') is not none -%}
+        {%- set covered = run_query(
+            "select coalesce(max(covered_batch), 0) from ops.model_state where kept_for = ''"
+        ).columns[0][0] | int -%}
+        {%- set left_out = [] -%}
+        {%- for node in graph.nodes.values() if node.resource_type == 'model' -%}
+            {%- if node.config.materialized != 'view'
+                and node.unique_id not in selected_resources
+                and standing_on(node.unique_id) | select('in', selected_resources) | list -%}
+                {%- do left_out.append(node.name) -%}
+            {%- endif -%}
+        {%- endfor -%}
+        {%- if left_out and var('from_batch') | int <= covered -%}
+            {{ exceptions.raise_compiler_error(
+                'expected from_batch with all that stands on the selected models (--select X+), found '
+                ~ left_out | sort | join(', ') ~ ' left out'
+            ) }}
+        {%- endif -%}
+    {%- endif -%}
+{%- endmacro %}

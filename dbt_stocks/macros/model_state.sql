@@ -3,8 +3,9 @@
     model's own transaction, so that dbt by hand and a task for each model keep it too.
 
     covered_batch: every load batch up to it has been judged by all that the model reads. It is the
-    least of its parents', taken before the model reads them; views pass on what theirs have, and of
-    raw tables it is the newest batch. NULL where nothing loaded is read.
+    least of its parents', taken before the model reads them; views pass on what theirs have. Of raw
+    tables, and of a parent that has judged all that its own raw tables hold, it is the newest batch of
+    all: whoever reads bars has nothing to do in a batch of quotes. NULL where nothing loaded is read.
     generation: a number that grows with every rebuild in full. A model whose parent has a higher one
     rests on rows that are there no more, and is rebuilt in full, whatever was asked for.
     content_hash: of a seed, so that one whose lines have changed counts as rebuilt and what stands on
@@ -24,24 +25,36 @@
     )
 {%- endmacro %}
 
-{#-
-    Names of the tables and seeds that a model stands on, views passed through; '(raw)' are the loaded
-    ones.
--#}
+{#- Ids of the tables and seeds that a model stands on, views passed through; raw ones are sources. -#}
 {% macro standing_on(unique_id) %}
     {%- set found = [] -%}
     {%- for parent in graph.nodes[unique_id].depends_on.nodes -%}
         {%- if parent in graph.sources -%}
             {%- if graph.sources[parent].source_name == 'common' -%}
-                {%- do found.append('(raw)') -%}
+                {%- do found.append(parent) -%}
             {%- endif -%}
         {%- elif graph.nodes[parent].config.materialized == 'view' -%}
             {%- do found.extend(standing_on(parent)) -%}
         {%- else -%}
-            {%- do found.append(graph.nodes[parent].name) -%}
+            {%- do found.append(parent) -%}
         {%- endif -%}
     {%- endfor -%}
     {{- return(found | unique | list) -}}
+{% endmacro %}
+
+{#- Ids of the raw tables that a node's rows come from, through all that is between. -#}
+{% macro raw_tables_of(unique_id, seen=none) %}
+    {%- set seen = {} if seen is none else seen -%}
+    {%- if unique_id not in seen -%}
+        {%- do seen.update({unique_id: unique_id in graph.sources
+            and graph.sources[unique_id].source_name == 'common'}) -%}
+        {%- if unique_id in graph.nodes -%}
+            {%- for parent in graph.nodes[unique_id].depends_on.nodes or [] -%}
+                {%- do raw_tables_of(parent, seen) -%}
+            {%- endfor -%}
+        {%- endif -%}
+    {%- endif -%}
+    {{- return(seen.items() | selectattr(1) | map('first') | list) -}}
 {% endmacro %}
 
 {#- `model['state']` of the model that runs, asked for once and before it reads anything. -#}
@@ -54,25 +67,36 @@
 {% macro judged_model_state() %}
     {%- set parents = standing_on(model.unique_id) -%}
     {%- set found = {} -%}
-    {%- for row in run_query(known_states([model.name] + parents)) -%}
-        {%- do found.update({row[0]: {
-            'covered': row[1] | int if row[1] is not none else none,
-            'generation': row[2] | int,
-        }}) -%}
+    {%- set newest_of = {} -%}
+    {%- for row in run_query(known_states([model.unique_id] + parents)) -%}
+        {%- set covered = row[1] | int if row[1] is not none else none -%}
+        {%- do found.update({row[0]: {'covered': covered, 'generation': row[2] | int}}) -%}
+        {%- if row[0] in graph.sources -%}
+            {%- do newest_of.update({row[0]: covered}) -%}
+        {%- endif -%}
     {%- endfor -%}
-    {%- set nothing = {'covered': 0, 'generation': 0} -%}
+    {%- set newest = newest_of.values() | max -%}
     {%- set before = found.get(model.name) -%}
     {%- set below = [] -%}
     {%- set covered = [] -%}
     {%- set generations = [before.generation if before else 0] -%}
     {%- for parent in parents -%}
-        {%- set state = found.get(parent, nothing) -%}
+        {%- set is_raw = parent in graph.sources -%}
+        {%- set name = parent.split('.') | last -%}
+        {%- set nothing = {'covered': none if is_raw else 0, 'generation': 0} -%}
+        {%- set state = nothing if is_raw else found.get(name, nothing) -%}
         {%- do generations.append(state.generation) -%}
-        {%- if state.covered is not none -%}
-            {%- do covered.append(state.covered) -%}
+        {%- if is_raw or state.covered == newest -%}
+            {%- do covered.append(newest) -%}
+        {%- elif state.covered is not none -%}
+            {%- set due = [0] -%}
+            {%- for table in raw_tables_of(parent) -%}
+                {%- do due.append(newest_of[table]) -%}
+            {%- endfor -%}
+            {%- do covered.append(newest if state.covered >= due | max else state.covered) -%}
         {%- endif -%}
         {%- if before and state.generation > before.generation -%}
-            {%- do below.append(parent) -%}
+            {%- do below.append(name) -%}
         {%- endif -%}
     {%- endfor -%}
     {%- set relation = adapter.get_relation(this.database, this.schema, this.table) -%}
@@ -97,7 +121,12 @@
     }) -}}
 {% endmacro %}
 
-{% macro known_states(names) -%}
+{#- What is written down of some nodes, the newest generation, and the newest batch of each raw table. -#}
+{% macro known_states(unique_ids) -%}
+    {%- set names = [] -%}
+    {%- for unique_id in unique_ids -%}
+        {%- do names.append(unique_id.split('.') | last) -%}
+    {%- endfor -%}
     select
         model_name,
         covered_batch,
@@ -110,20 +139,14 @@
         cast(null as bigint) as covered_batch,
         coalesce(max(generation), 0) as generation
     from ops.model_state
-    {%- if '(raw)' in names %}
+    {%- for table in graph.sources.values() if table.source_name == 'common' %}
     union all
     select
-        '(raw)' as model_name,
+        '{{ table.unique_id }}' as model_name,
         coalesce(max(batch_id), 0) as covered_batch,
         0 as generation
-    from (
-        {%- for table in graph.sources.values() if table.source_name == 'common' %}
-        select max(batch_id) as batch_id
-        from {{ table.schema }}.{{ table.identifier }}
-        {{ 'union all' if not loop.last }}
-        {%- endfor %}
-    ) as newest_batches
-    {%- endif %}
+    from {{ table.schema }}.{{ table.identifier }}
+    {%- endfor %}
 {%- endmacro %}
 
 {#- dbt's own, and what stands on rows that are there no more is rebuilt without being asked. -#}

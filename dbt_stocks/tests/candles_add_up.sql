@@ -99,8 +99,7 @@ expected as (
             and together.last_start_at = last_children.bar_start_at
 ),
 
--- A bar of the day is the source's own; weeks with a split are on another basis than their days.
-parents as (
+periods as (
     select
         placed.*,
         case
@@ -111,14 +110,20 @@ parents as (
             when placed.candle_interval = '1w' then 0 else placed.first_minute
         end as parent_minute
     from placed
+),
+
+-- A bar of the day is the source's own; weeks with a split are on another basis than their days.
+parents as (
+    select periods.*
+    from periods
     left join split_weeks
         on
-            placed.instrument_id = split_weeks.instrument_id
-            and placed.week_start_date = split_weeks.week_start_date
+            periods.instrument_id = split_weeks.instrument_id
+            and periods.week_start_date = split_weeks.week_start_date
     where
-        case placed.candle_interval
+        case periods.candle_interval
             when '1m' then false
-            when '1d' then placed.made_of <> 'daily_bars'
+            when '1d' then periods.made_of <> 'daily_bars'
             when '1w' then split_weeks.instrument_id is null
             else true
         end
@@ -153,15 +158,13 @@ parentless as (
         expected.parent_interval as candle_interval,
         expected.first_start_at as bar_start_at
     from expected
-    left join placed
+    left join periods
         on
-            expected.instrument_id = placed.instrument_id
-            and expected.parent_interval = placed.candle_interval
-            and expected.parent_minute = placed.first_minute
-            and expected.period_date = placed.session_date
-    where
-        expected.parent_interval not in ('1d', '1w')
-        and placed.instrument_id is null
+            expected.instrument_id = periods.instrument_id
+            and expected.parent_interval = periods.candle_interval
+            and expected.parent_minute = periods.parent_minute
+            and expected.period_date = periods.period_date
+    where periods.instrument_id is null
 ),
 
 different_windows as (

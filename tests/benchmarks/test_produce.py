@@ -78,6 +78,7 @@ def test_bars_are_fetched_and_timed(
     assert row["cpu_us_per_record"] > 0
 
 
+@pytest.mark.long
 def test_trades_are_watched_and_timed(
     settings: None, kafka: MockKafka, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

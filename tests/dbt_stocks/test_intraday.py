@@ -129,6 +129,7 @@ def test_increments_equal_a_full_refresh(built: Built, tmp_path: Path) -> None:
         )
 
 
+@pytest.mark.long
 def test_a_window_that_the_lake_sees_otherwise_is_warned_of(built: Built) -> None:
     """Last, since it changes the project: one window as the lake has it, one with a trade more."""
     raw = built.project.raw

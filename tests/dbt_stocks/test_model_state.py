@@ -14,7 +14,7 @@ import pytest
 
 from ingestion.settings import ROOT
 from tests.dbt_stocks.conftest import Project
-from tests.dbt_stocks.raw import RawWarehouse, action, bar
+from tests.dbt_stocks.raw import RawWarehouse, action, at, bar, quote
 
 BEFORE, DAYS = date(2013, 3, 4), (date(2013, 3, 5), date(2013, 3, 6))
 SYMBOLS = ("AAPL", "GOOG", "IBM", "MSFT")
@@ -31,13 +31,20 @@ CLOSES = {
 
 @dataclass(frozen=True)
 class Story:
-    """A project to which four things have happened, and what was said and shown after each."""
+    """A project that was built in parts and then whole, and what was said and shown."""
 
     project: Project
     selected: "subprocess.CompletedProcess[str]"
     by_hand: "subprocess.CompletedProcess[str]"
     whole: dict[str, Any]
     closes: dict[str, list[tuple[Any, ...]]]
+
+
+@dataclass(frozen=True)
+class Rules:
+    """The same project with other rules: a refresh that was refused, and the build after it."""
+
+    project: Project
     refreshed: "subprocess.CompletedProcess[str]"
     after_refresh: dict[str, Any]
     closes_after_refresh: dict[str, list[tuple[Any, ...]]]
@@ -117,10 +124,14 @@ def story(two_batches: Project, tmp_path_factory: pytest.TempPathFactory) -> Sto
                 "--vars", "from_batch: 99")  # fmt: skip
     by_hand = project.dbt_stocks("publish")
     whole = project.build("--build-id", "whole")
-    shown = closes(project)
+    return Story(project, selected, by_hand, whole, closes(project))
 
+
+@pytest.fixture(scope="module")
+def rules(story: Story) -> Rules:
+    project, raw = story.project, story.project.raw
+    rules = project.state.parent / "other"
     raw.query("update common.daily_stock_metrics_raw set daily_change = 77 where symbol = 'IBM'")
-    rules = folder / "other"
     refreshed = with_other_rules(project, rules, "build", "--full-refresh")
     raw.query("update common.daily_stock_metrics_raw set daily_change = 0 where symbol = 'IBM'")
     raw.batch, raw.offsets = 4, {"stock-market-batch": 400}
@@ -130,12 +141,8 @@ def story(two_batches: Project, tmp_path_factory: pytest.TempPathFactory) -> Sto
         project, rules, "build", "--build-id", "after", "--report", str(report)
     )
     assert after.returncode == 0, after.stderr
-    return Story(
+    return Rules(
         project,
-        selected,
-        by_hand,
-        whole,
-        shown,
         refreshed,
         json.loads(report.read_text()),
         closes(project),
@@ -155,7 +162,7 @@ def test_a_selection_that_leaves_models_behind_is_not_published(story: Story) ->
 def test_a_part_that_was_built_by_hand_is_not_published(story: Story) -> None:
     assert story.by_hand.returncode == 1
     said = story.by_hand.stderr.splitlines()[-1]
-    assert "gold_drawdown" in said and "without load batch 3" in said
+    assert "daily_stock_metrics" in said and "without load batch 3" in said
     assert "gold_daily_metrics" not in said and "silver_bars_judged" not in said
 
 
@@ -170,43 +177,47 @@ def test_what_partial_builds_passed_over_is_in_the_next_one(story: Story) -> Non
     ) == 3  # fmt: skip
 
 
-def test_after_a_refused_refresh_all_marts_are_of_the_new_rules(story: Story) -> None:
-    assert story.refreshed.returncode == 1
-    assert "daily_stock_metrics_change" in story.refreshed.stderr
+@pytest.mark.long
+def test_after_a_refused_refresh_all_marts_are_of_the_new_rules(rules: Rules) -> None:
+    assert rules.refreshed.returncode == 1
+    assert "daily_stock_metrics_change" in rules.refreshed.stderr
     expected = [
         (BEFORE, "alphavantage", 21.0),
         (DAYS[0], "alphavantage", 23.0),
         (DAYS[1], "alphavantage", 25.0),
     ]
 
-    assert story.closes_after_refresh == dict.fromkeys(CLOSES, expected)
-    rebuilt = " ".join(story.after_refresh["rebuilt"])
+    assert rules.closes_after_refresh == dict.fromkeys(CLOSES, expected)
+    rebuilt = " ".join(rules.after_refresh["rebuilt"])
     assert "gold_daily_metrics was rebuilt in full: fct_adjustment_factor, silver_" in rebuilt
     assert "silver_bars_judged was" not in rebuilt
 
 
-def test_every_table_has_a_state_and_covers_the_newest_batch(story: Story) -> None:
-    tables = story.project.raw.query(
+@pytest.mark.long
+def test_every_table_has_a_state_and_covers_the_newest_batch(rules: Rules) -> None:
+    tables = rules.project.raw.query(
         "select table_name from duckdb_tables() where schema_name in "
         "('silver', 'verdicts', 'quarantine', 'gold_candidate') order by all"
     )
 
-    assert [(name,) for name, *_ in story.state] == tables
-    assert {batch for name, batch, _ in story.state if name != "gold_dq_scorecard"} == {4}
+    assert [(name,) for name, *_ in rules.state] == tables
+    assert {batch for name, batch, _ in rules.state if name != "gold_dq_scorecard"} == {4}
 
 
-def test_after_a_change_of_a_seed_all_that_stands_on_it_is_judged_anew(story: Story) -> None:
-    raw, copy = story.project.raw, story.project.state.parent / "other"
+@pytest.mark.long
+def test_after_a_change_of_a_seed_all_that_stands_on_it_is_judged_anew(rules: Rules) -> None:
+    raw, copy = rules.project.raw, rules.project.state.parent / "other"
     refused = "select count(*) from quarantine.quarantine_bars where symbol = 'ZZZZ'"
     shown = "select count(*) from gold.gold_daily_metrics where symbol = 'ZZZZ'"
     before = raw.value(refused), raw.value(shown)
     instruments = copy / "dbt_stocks/seeds/instruments.csv"
-    listed = "zzzz@1999-01-01,zzzz,ZZZZ,Zed,XNAS,USD,Energy,Oil,true,1999-01-01,,1999-01-01,\n"
+    span = "1999-01-01,2013-02-28"
+    listed = f"zzzz@1999-01-01,zzzz,ZZZZ,Zed,XNAS,USD,Energy,Oil,true,{span},{span}\n"
     instruments.write_text(instruments.read_text() + listed)
 
-    report = story.project.state / "seeded.json"
+    report = rules.project.state / "seeded.json"
     done = with_other_rules(
-        story.project, copy, "build", "--build-id", "seeded", "--report", str(report)
+        rules.project, copy, "build", "--build-id", "seeded", "--report", str(report)
     )
 
     assert done.returncode == 0, done.stderr
@@ -216,18 +227,48 @@ def test_after_a_change_of_a_seed_all_that_stands_on_it_is_judged_anew(story: St
     assert "silver_bars_judged was rebuilt in full: instruments had been rebuilt" in rebuilt
 
 
-def test_a_session_that_few_have_is_not_published(story: Story) -> None:
-    """Last, since it changes the story's project."""
-    raw = story.project.raw
-    raw.batch, raw.offsets = 5, {"stock-market-batch": 500}
-    raw.bars([bar("AAPL", date(2013, 3, 7), prices("26"), source="yahoo")])
+@pytest.mark.long
+def test_a_selection_that_has_all_that_is_new_is_published(rules: Rules) -> None:
+    """What reads bars alone has nothing to do with a batch of quotes, and lacks nothing."""
+    raw = rules.project.raw
+    raw.batch, raw.offsets = 5, {"stock-quotes": 500}
+    raw.quotes([quote("AAPL", at(2013, 3, 7, 15, 30), 10.0)])
 
-    failed = story.project.dbt_stocks("build", "--build-id", "few")
+    done = with_other_rules(
+        rules.project,
+        rules.project.state.parent / "other",
+        *("build", "--build-id", "quotes", "--select", "bronze_stock_quotes+"),
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert raw.query("select load_batch_id, status from ops.builds where build_id = 'quotes'") == [
+        (5, "published")
+    ]
+    assert raw.value("select count(*) from silver.silver_quotes where batch_id = 5") == 1
+    covered = dict(raw.query("select model_name, covered_batch from ops.model_state"
+                             " where kept_for = ''"))  # fmt: skip
+    assert covered["silver_quotes_judged"] == covered["gold_kpi"] == 5
+    assert covered["silver_bars_judged"] == 4
+
+
+@pytest.mark.long
+def test_a_session_that_few_have_is_not_published(rules: Rules) -> None:
+    """Last, since it changes the story's project."""
+    raw = rules.project.raw
+    raw.batch, raw.offsets = 6, {"stock-market-batch": 600}
+    raw.bars([bar("AAPL", date(2013, 3, 7), prices("26"), source="yahoo")])
+    # The session after it has all of them: the one before does not become whole by that.
+    two_sources(raw, date(2013, 3, 8), "27", "27")
+
+    failed = rules.project.dbt_stocks("build", "--build-id", "few")
 
     assert failed.returncode == 1
-    assert "fail test newest_session_is_complete, 3 failing rows" in failed.stderr
+    assert "fail test newest_sessions_are_complete, 3 failing rows" in failed.stderr
     found = raw.query(
         "select test_name, status from ops.test_results where build_id = 'few' "
         "and status not in ('pass', 'skipped') and test_name like 'newest%' order by all"
     )
-    assert found == [("newest_session_is_complete", "fail"), ("newest_session_lacks_bars", "warn")]
+    assert found == [
+        ("newest_sessions_are_complete", "fail"),
+        ("newest_sessions_lack_bars", "warn"),
+    ]

@@ -123,11 +123,7 @@ def test_gold_reads_no_bronze_but_the_lake_s_metrics(manifest: Manifest) -> None
         if ".bronze_" in parent
     }
 
-    assert read == {
-        "bronze_daily_stock_metrics",
-        "bronze_realtime_stock_analytics",
-        "bronze_test_results",
-    }
+    assert read == {"bronze_daily_stock_metrics", "bronze_test_results"}
 
 
 def test_joins_name_ctes_and_models_end_in_a_bare_select(manifest: Manifest) -> None:
@@ -172,6 +168,7 @@ def test_every_exposure_says_what_it_is(manifest: Manifest) -> None:
         assert exposure["owner"]["name"], exposure["name"]
 
 
+@pytest.mark.long
 def test_the_documentation_is_one_file(two_batches: Project, tmp_path: Path) -> None:
     found = subprocess.run(
         [str(Path(sys.executable).parent / "dbt"), "--quiet", "docs", "generate", "--static",

@@ -3,13 +3,13 @@
 import subprocess
 import sys
 from contextlib import AbstractContextManager
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import duckdb
 import pytest
 
-from dbt_stocks import books, comparison, files, publishing, state, views
+from dbt_stocks import books, catalog, comparison, files, publishing, state, views
 from dbt_stocks.books import Outcome
 from dbt_stocks.comparison import Bands
 from dbt_stocks.publishing import Gold
@@ -17,6 +17,7 @@ from dbt_stocks.reader import GoldReader
 from ingestion.errors import BuildError
 from ingestion.settings import ROOT
 from tests.dbt_stocks.conftest import Project
+from tests.dbt_stocks.raw import action, bar
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
 ROWS = 200
@@ -377,6 +378,18 @@ def test_states_are_kept_as_long_as_the_files(gold_only: Project) -> None:
     assert kept == [(f"b{number}",) for number in range(3, files.KEEP + 3)]
 
 
+def test_what_is_no_mart_is_dropped_and_never_gold(gold_only: Project) -> None:
+    with opened(gold_only) as gold:
+        candidate(gold, 1)
+        gold.db.execute("create table gold_candidate.old_mart as select 1 as n, 'b0' as build_id")
+        gold.db.execute("create view gold_candidate.old_view as select 1 as n")
+        marts = set(catalog.tables(gold.db, "gold_candidate")) - {"old_mart"}
+
+        assert publishing.drop_strangers(gold, marts) == ["old_view", "old_mart"]
+        assert set(catalog.tables(gold.db, "gold_candidate")) == marts
+        assert publishing.drop_strangers(gold, marts) == []
+
+
 def test_dbt_and_the_gate_make_the_same_table_of_states() -> None:
     macro = (ROOT / "dbt_stocks/macros/model_state.sql").read_text()
     ours = " ".join(state.DDL.rpartition("create table")[2].split()).removesuffix(";")
@@ -390,28 +403,45 @@ PARENTS = {
     "mart_a": ("silver_a", "silver_b"),
     "mart_b": ("mart_a",),
 }
+RAW = {
+    "silver_a": {"common.bars_raw"},
+    "silver_b": set[str](),
+    "mart_a": {"common.bars_raw", "common.corporate_actions_raw"},
+    "mart_b": {"common.bars_raw", "common.corporate_actions_raw"},
+}
 
 
 def test_tables_of_different_batches_or_of_before_a_rebuild_are_no_build(
     gold_only: Project,
 ) -> None:
+    raw = gold_only.raw
+    raw.bars([bar("AAPL", date(2013, 3, 4), ("1", "1", "1", "1"))])
+    raw.batch = 3
+    raw.actions([action("AAPL", date(2013, 3, 4), "split", "2")])
     with opened(gold_only) as gold:
         for name, batch in (("silver_a", 3), ("silver_b", None), ("mart_a", 3), ("mart_b", 3)):
             rests_on(gold, name, batch)
         rests_on(gold, "gone", 9, 9)
-        assert state.require_one(gold.db, PARENTS) == 3
+        assert state.require_one(gold.db, PARENTS, RAW) == 3
+
+        rests_on(gold, "silver_a", 1)  # has all bars; the actions came later
+        assert state.require_one(gold.db, PARENTS, RAW) == 3
+        rests_on(gold, "silver_a", 0)
+        with pytest.raises(BuildError, match="found silver_a without load batch 1; gold"):
+            state.require_one(gold.db, PARENTS, RAW)
+        rests_on(gold, "silver_a", 3)
 
         rests_on(gold, "mart_a", 2)
         rests_on(gold, "mart_b", 2)
         with pytest.raises(BuildError, match="found mart_a and 1 more without load batch 3; gold"):
-            state.require_one(gold.db, PARENTS)
+            state.require_one(gold.db, PARENTS, RAW)
         rests_on(gold, "mart_a", 3, 2)
         rests_on(gold, "mart_b", 3, 1)
         with pytest.raises(BuildError, match="found mart_b of before a rebuild of what they read"):
-            state.require_one(gold.db, PARENTS)
+            state.require_one(gold.db, PARENTS, RAW)
         gold.db.execute("delete from ops.model_state where model_name = 'silver_b'")
         with pytest.raises(BuildError, match="found silver_b not built; mart_b of before"):
-            state.require_one(gold.db, PARENTS)
+            state.require_one(gold.db, PARENTS, RAW)
 
 
 BANDS = Bands.model_validate(

@@ -307,6 +307,7 @@ def killed(lake: Lake, job: str, point: str, nth: int) -> None:
     assert (lake.state / "died").read_text() == f"{point} {nth}"
 
 
+@pytest.mark.long
 def test_what_killed_jobs_leave_is_completed_and_removed(lake: Lake) -> None:
     """A row of the drill: compaction dies between two tables, upkeep before it deletes."""
     scatter(lake, 5)

@@ -18,9 +18,7 @@ actions as (select * from {{ ref('silver_corporate_actions') }}),
 factors as (select * from {{ ref('silver_split_factors') }}),
 
 new_splits as (
-    select
-        instrument_id,
-        max(ex_date) as last_ex_date
+    select instrument_id
     from actions
     where
         action_type = 'split'
@@ -29,7 +27,8 @@ new_splits as (
 ),
 
 -- A metric and its bar may arrive in different batches: either one makes the symbol's day new. So
--- does a split, for the days before it of which the prices are adjusted.
+-- does a split, for all days of which the prices are adjusted: another telling of it may have held
+-- later.
 touched_days as (
     select
         symbol,
@@ -47,10 +46,7 @@ touched_days as (
         bars.symbol,
         bars.session_date
     from bars
-    inner join new_splits
-        on
-            bars.instrument_id = new_splits.instrument_id
-            and bars.session_date < new_splits.last_ex_date
+    inner join new_splits on bars.instrument_id = new_splits.instrument_id
     where bars.adjustment = 'split'
 ),
 

@@ -102,7 +102,7 @@ minute_parts as (
 {{ roll_up('minute_parts') }},
 
 -- A source's own bar of the day has the auctions and all of the market; the minutes stand in for it
--- until it is there. What is real comes first.
+-- until it is there and finished. Of what is not, the newest. What is real comes first.
 day_candidates as (
     select
         {{ candle_columns() }},
@@ -148,7 +148,12 @@ ranked_days as (
         {{ week_start('session_date') }} as week_start_date,
         row_number() over (
             partition by instrument_id, session_date
-            order by simulated, rank_of_origin
+            order by
+                simulated asc,
+                is_final desc,
+                case when is_final then rank_of_origin end asc,
+                as_of desc,
+                rank_of_origin asc
         ) as preference,
         max(load_batch_id) over (partition by instrument_id, session_date)
             as day_batch_id

@@ -9,11 +9,7 @@
 
 with
 
-revisions as (select * from {{ ref('bronze_realtime_stock_analytics') }}),
-
-instruments as (select * from {{ ref('instruments') }}),
-
-sessions as (select * from {{ ref('sessions') }}),
+revisions as (select * from {{ ref('silver_windows') }}),
 
 touched_windows as (
     select
@@ -24,7 +20,6 @@ touched_windows as (
     group by symbol, window_end_at
 ),
 
--- A window of a symbol that nobody knows, or outside a session, is shown to nobody.
 candidates as (
     select revisions.*
     from revisions
@@ -32,13 +27,6 @@ candidates as (
         on
             revisions.symbol = touched_windows.symbol
             and revisions.window_end_at = touched_windows.window_end_at
-    inner join sessions on revisions.session_date = sessions.session_date
-    inner join instruments
-        on
-            revisions.symbol = instruments.symbol
-            and revisions.session_date >= instruments.valid_from
-            and revisions.session_date
-            <= coalesce(instruments.valid_to, cast('9999-12-31' as date))
 ),
 
 ranked as (

@@ -53,7 +53,7 @@ ruled_out as (
         relation_name,
         symbol,
         source,
-        trim(subject) as subject,
+        rtrim(subject) as subject,
         {{ first_rule(lake_metric_rules()) }} as rule,
         {{ all_rules(lake_metric_rules()) }} as rules,
         revision,

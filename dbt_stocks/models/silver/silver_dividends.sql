@@ -62,14 +62,7 @@ per_share_of_the_day as (
     from preferred
 ),
 
-runs as ({{ runs_of('per_share_of_the_day', 'amount') }}),
-
-judged as (
-    select
-        *,
-        {{ is_holding('amount') }} as is_holding
-    from runs
-),
+{{ judged_tellings('per_share_of_the_day', 'amount') }},
 
 held as (
     select

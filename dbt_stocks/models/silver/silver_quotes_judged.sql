@@ -7,7 +7,7 @@
     )
 }}
 {#- A record that an earlier batch has brought is the first one, whatever the clocks say. -#}
-{%- set same_event = 'partition by coalesce(event_id, record_id)'
+{%- set same_event = 'partition by coalesce(event_id, record_id), simulated'
     ~ ' order by batch_id, kafka_timestamp, partition, ' ~ offset_column() %}
 
 with
@@ -230,12 +230,9 @@ ruled as (
     select
         *,
         event_verdict = 'conflict' as fails_conflict,
-        event_verdict = 'first'
-        and not (
-            {%- for name, _ in quote_rules() if name != 'conflict' %}
-            {{ 'or ' if not loop.first }}fails_{{ name }}
-            {%- endfor %}
-        ) as is_valid
+        {%- for name, _ in quote_rules() if name != 'conflict' %}
+        {{ 'and ' if not loop.first }}not fails_{{ name }}
+        {%- endfor %} as is_sound
     from compared
 ),
 
@@ -243,8 +240,9 @@ ruled as (
 last_said as (
     select
         *,
-        max(fetched_at) over (partition by event_id, payload_hash)
-            as last_fetched_at
+        max(case when is_sound then fetched_at end) over (
+            partition by event_id, payload_hash, simulated
+        ) as last_fetched_at
     from ruled
 ),
 
@@ -252,7 +250,7 @@ ranked as (
     select
         *,
         row_number() over (
-            partition by is_valid, business_key
+            partition by is_sound and event_verdict = 'first', business_key
             order by
                 last_fetched_at desc, kafka_timestamp desc, record_id desc
         ) as observation_number
@@ -264,7 +262,7 @@ judged as (
         *,
         case
             when event_verdict = 'resent' then 'resent'
-            when not is_valid then 'quarantined'
+            when event_verdict = 'conflict' or not is_sound then 'quarantined'
             when observation_number = 1 then 'kept'
             else 'superseded'
         end as verdict

@@ -45,14 +45,7 @@ preferred as (
     where ranked.preference = 1
 ),
 
-runs as ({{ runs_of('preferred', 'split_ratio') }}),
-
-judged as (
-    select
-        *,
-        {{ is_holding('split_ratio') }} as is_holding
-    from runs
-),
+{{ judged_tellings('preferred', 'split_ratio') }},
 
 placed as (
     select

@@ -34,10 +34,16 @@ def chosen(minutes: pd.DataFrame, priority: list[str]) -> pd.DataFrame:
     kept = []
     for _, session in minutes.groupby(["symbol", "session_date"]):
         of_one_kind = session[session.simulated == session.simulated.min()]
-        furthest = of_one_kind.start_at.max()
+        series = of_one_kind.groupby(["made_of", "source"])
+        furthest, most = of_one_kind.start_at.max(), series.size().max()
         best = min(
-            (bars.start_at.max() < furthest - MAY_LAG, made_of, priority.index(source), source)
-            for (made_of, source), bars in of_one_kind.groupby(["made_of", "source"])
+            (
+                bars.start_at.max() < furthest - MAY_LAG or 2 * len(bars) < most,
+                made_of,
+                priority.index(source),
+                source,
+            )
+            for (made_of, source), bars in series
         )
         wanted = (of_one_kind.made_of == best[1]) & (of_one_kind.source == best[3])
         kept.append(of_one_kind[wanted])
@@ -76,10 +82,16 @@ def candles(bars: pd.DataFrame) -> pd.DataFrame:
 
 
 def days(of_minutes: pd.DataFrame, daily: pd.DataFrame) -> pd.DataFrame:
-    """Return one candle a day: real before simulated, the source's own before the minutes'."""
+    """Return one candle a day: real before simulated, finished first, a source's own then."""
     both = pd.concat([daily, of_minutes[of_minutes.candle_interval == "1d"]])
-    ordered = both.assign(rank=both.made_of != "daily_bars").sort_values(["simulated", "rank"])
-    return ordered.groupby(["symbol", "session_date"], as_index=False).first().drop(columns="rank")
+    ordered = both.assign(rank=both.made_of != "daily_bars", open=~both.is_final).sort_values(
+        ["simulated", "open", "rank"]
+    )
+    return (
+        ordered.groupby(["symbol", "session_date"], as_index=False)
+        .first()
+        .drop(columns=["rank", "open"])
+    )
 
 
 def weeks(per_day: pd.DataFrame) -> pd.DataFrame:

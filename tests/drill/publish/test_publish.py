@@ -15,6 +15,7 @@ from ingestion.errors import BuildError
 from ingestion.settings import ROOT
 
 
+@pytest.mark.long
 def test_readers_see_whole_builds_while_publishers_fail_and_die(tmp_path: Path) -> None:
     (tmp_path / "env").write_text(f"TAPEHOUSE_STATE_DIR={tmp_path}\n")
     report = tmp_path / "report.json"

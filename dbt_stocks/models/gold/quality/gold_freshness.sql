@@ -4,7 +4,7 @@ bars as (select * from {{ ref('silver_bars') }}),
 
 quotes as (select * from {{ ref('silver_quotes') }}),
 
-windows as (select * from {{ ref('bronze_realtime_stock_analytics') }}),
+windows as (select * from {{ ref('silver_windows') }}),
 
 actions as (select * from {{ ref('silver_corporate_actions') }}),
 

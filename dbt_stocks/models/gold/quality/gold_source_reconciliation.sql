@@ -16,9 +16,7 @@ actions as (select * from {{ ref('silver_corporate_actions') }}),
 factors as (select * from {{ ref('silver_split_factors') }}),
 
 new_splits as (
-    select
-        instrument_id,
-        max(ex_date) as last_ex_date
+    select instrument_id
     from actions
     where
         action_type = 'split'
@@ -26,7 +24,8 @@ new_splits as (
     group by instrument_id
 ),
 
--- A new split touches the days before it of which a source gives adjusted prices.
+-- A split touches all days of which a source gives adjusted prices: another telling of it may have
+-- held later.
 touched_days as (
     select
         instrument_id,
@@ -40,10 +39,7 @@ touched_days as (
         bars.instrument_id,
         bars.session_date
     from bars
-    inner join new_splits
-        on
-            bars.instrument_id = new_splits.instrument_id
-            and bars.session_date < new_splits.last_ex_date
+    inner join new_splits on bars.instrument_id = new_splits.instrument_id
     where bars.bar_interval = '1d' and bars.adjustment = 'split'
 ),
 

@@ -209,13 +209,16 @@ compared as (
         max(last_start_at) over (
             partition by instrument_id, session_date, simulated
         ) as furthest_start_at,
+        max(n_bars) over (
+            partition by instrument_id, session_date, simulated
+        ) as most_bars,
         max(batch_id) over (partition by instrument_id, session_date)
             as day_batch_id
     from series
 ),
 
--- A session has one series: real before simulated, then one that has not fallen behind, then the
--- provider's bars, which are of the whole market's trades.
+-- A session has one series: real before simulated, then one that has fallen behind neither in time
+-- nor in number, then the provider's bars, which are of the whole market's trades.
 ranked as (
     select
         *,
@@ -232,6 +235,7 @@ ranked as (
                             -1 * var('minute_bars_may_lag_minutes'),
                             'furthest_start_at'
                         ) }}
+                        or n_bars < most_bars * {{ var('minute_bars_min_share') }}
                         then 1
                     else 0
                 end,
