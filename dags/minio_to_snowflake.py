@@ -2,8 +2,8 @@
 
 The warehouse is the configured one, whatever the name says. `load` takes what bronze holds beyond
 the warehouse's own ledger; `news` skips the rest where a published build has seen it all; `build`
-makes the marts of quotes in one task, tests the project and publishes. One run at a time, and none
-while the batch pipeline builds.
+makes the marts of what is new in one task, tests the project and publishes. One run at a time, and
+none while the batch pipeline builds.
 """
 
 from datetime import timedelta
@@ -16,7 +16,6 @@ from orchestration.defaults import (
     BRONZE_READY,
     DEFAULT_ARGS,
     GOLD_PUBLISHED,
-    QUOTES,
     START,
     WRITER,
     deadline,
@@ -48,7 +47,7 @@ with DAG(
     news = NewsOperator(task_id="news", pool=WRITER)
     build = GuardedCommandOperator(
         task_id="build",
-        command=["dbt_stocks", "build", "--select", QUOTES],
+        command=["dbt_stocks", "build", "--only-new"],
         unless_running=[BATCH_DAG],
         pool=WRITER,
         outlets=[GOLD_PUBLISHED],

@@ -16,7 +16,6 @@ from orchestration.defaults import (
     BRONZE_READY,
     DEFAULT_ARGS,
     GOLD_PUBLISHED,
-    INTRADAY,
     SPARK,
     START,
     TRADES,
@@ -67,7 +66,7 @@ with DAG(
     )
     build = GuardedCommandOperator(
         task_id="build",
-        command=["dbt_stocks", "build", "--select", INTRADAY],
+        command=["dbt_stocks", "build", "--only-new"],
         unless_running=[BATCH_DAG],
         pool=WRITER,
         outlets=[GOLD_PUBLISHED],

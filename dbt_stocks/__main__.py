@@ -49,6 +49,10 @@ def build(
             help="Build only this dbt selection; published when it leaves nothing else behind."
         ),
     ] = None,
+    only_new: Annotated[
+        bool,
+        typer.Option("--only-new", help="Build only the tables that lack some of what is loaded."),
+    ] = False,
     full_refresh: Annotated[
         bool, typer.Option("--full-refresh", help="Compute incremental models anew.")
     ] = False,
@@ -61,7 +65,11 @@ def build(
     from dbt_stocks import gate  # dbt takes two seconds to import, --help should not
 
     name, accepted = build_id or gate.new_build_id(SystemClock()), tuple(accept or ())
-    request = gate.Request(name, select, full_refresh, now, accepted)
+    if only_new and (select or full_refresh):
+        raise typer.BadParameter("expected no --select and no --full-refresh beside --only-new")
+    request = gate.Request(
+        name, select, only_new, full_refresh=full_refresh, now=now, accepted=accepted
+    )
     _run(gate.build, request, report_file, debug)
 
 

@@ -19,11 +19,6 @@ GOLD_PUBLISHED: Final = Asset("gold_published", uri="tapehouse://gold/published"
 BATCH_DAG: Final = "stock_market_batch_pipeline"
 # Topic of the trades, and the lake's table of them.
 TRADES: Final = ("stock-market-realtime", "silver.trades")
-# dbt's selections: what follows from quotes, and from all that an open session gives.
-QUOTES: Final = "bronze_stock_quotes+"
-INTRADAY: Final = (
-    "bronze_stock_quotes+ bronze_realtime_stock_analytics+ bronze_trade_bars+ bronze_anomalies+"
-)
 
 START: Final = datetime(2026, 1, 1, tzinfo=UTC)
 MODEL_TIMEOUT: Final = timedelta(minutes=20)
