@@ -1,7 +1,7 @@
 """Airflow's public API, as far as runs are started and looked at."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
@@ -11,7 +11,10 @@ from ingestion.errors import StackError
 
 _TIMEOUT_S: Final = 30.0
 _POLL_S: Final = 1.0
+_SAY_EVERY_S: Final = 30.0
 _OVER: Final = ("success", "failed")
+_AT_WORK: Final = ("running", "queued", "deferred", "up_for_retry", "up_for_reschedule")
+_OPEN: Final = (None, "scheduled", *_AT_WORK)
 
 
 class Task(NamedTuple):
@@ -40,13 +43,14 @@ class Run(NamedTuple):
 class Airflow:
     """One Airflow, logged in."""
 
-    def __init__(self, url: str, user: str, password: str) -> None:
-        """Log in.
+    def __init__(self, url: str, user: str, password: str, say: Callable[[str], None]) -> None:
+        """Log in; how far the runs are that are waited for is told by ``say``.
 
         Raises:
             StackError: it refuses, or does not answer.
         """
         self._http = httpx.Client(base_url=url, timeout=_TIMEOUT_S)
+        self._say = say
         login = {"username": user, "password": password}
         token = self._ask("POST", "/auth/token", login)["access_token"]
         self._http.headers["Authorization"] = f"Bearer {token}"
@@ -83,13 +87,14 @@ class Airflow:
         Raises:
             TimeoutError: it has not ended in time.
         """
-        until = time.monotonic() + timeout_s
+        began = told = time.monotonic()
         while (found := self._run(dag_id, run_id))["state"] not in _OVER:
-            if time.monotonic() >= until:
-                open_tasks = [
-                    t for t in self.tasks(dag_id, run_id).values() if t.state == "running"
-                ]
-                raise TimeoutError(f"{dag_id} {run_id} runs after {timeout_s:.0f} s: {open_tasks}")
+            now = time.monotonic()
+            if now - told >= _SAY_EVERY_S or now - began >= timeout_s:
+                told, far = now, self._progress(dag_id, run_id)
+                self._say(f"  {dag_id} {now - began:.0f} s: {far}")
+                if now - began >= timeout_s:
+                    raise TimeoutError(f"{dag_id} {run_id} runs after {timeout_s:.0f} s: {far}")
             time.sleep(_POLL_S)
         seconds = _between(found["queued_at"], found["end_date"])
         return Run(dag_id, run_id, str(found["state"]), seconds, self.tasks(dag_id, run_id))
@@ -107,6 +112,12 @@ class Airflow:
             )
             for one in found
         }
+
+    def _progress(self, dag_id: str, run_id: str) -> str:
+        tasks = self.tasks(dag_id, run_id).values()
+        ended = sum(one.state not in _OPEN for one in tasks)
+        at_work = ", ".join(f"{one.task_id} {one.state}" for one in tasks if one.state in _AT_WORK)
+        return f"{ended} of {len(tasks)} tasks done; {at_work or 'none at work'}"
 
     def _run(self, dag_id: str, run_id: str) -> dict[str, Any]:
         return self._ask("GET", f"/api/v2/dags/{dag_id}/dagRuns/{run_id}")

@@ -115,7 +115,6 @@ def missing_credential(world: World) -> list[str]:
 def killed(world: World) -> list[str]:
     """The scheduler killed in mid-run and started again: the run ends right, and so do counts."""
     before = world.gold()
-    world.api.switch(BATCH, on=True)
     run_id = world.api.trigger(BATCH, FIVE)
     until = time.monotonic() + _TIMEOUT_S
     while world.api.tasks(BATCH, run_id)["process"].state != "running":
@@ -158,13 +157,7 @@ def ended(world: World, dag_id: str, conf: Mapping[str, Any], state: str) -> Run
     Raises:
         StackError: it has not ended as it should.
     """
-    # A DAG with a schedule is only let run while this run is: its own runs would come in between.
-    world.api.switch(dag_id, on=True)
-    run_id = world.api.trigger(dag_id, conf)
-    try:
-        found = world.api.wait(dag_id, run_id, _TIMEOUT_S)
-    finally:
-        world.api.switch(dag_id, on=False)
+    found = world.api.wait(dag_id, world.api.trigger(dag_id, conf), _TIMEOUT_S)
     if found.state != state:
         bad = {name: s for name, s in found.states().items() if s not in ("success", "skipped")}
         raise StackError(f"{dag_id}: expected {state}, found {found.state}: {bad}")

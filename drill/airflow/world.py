@@ -3,7 +3,6 @@
 import hashlib
 import json
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -15,12 +14,13 @@ from typing import Any, Final
 import duckdb
 
 from drill.airflow.client import Airflow
-from infra.local import airflow, scratch
+from drill.stack import own_stack
+from infra.local import airflow
 from infra.local.layout import Layout
 from infra.local.services import AIRFLOW, SERVICES
 from infra.local.stack import Stack
 from ingestion.errors import StackError
-from ingestion.settings import ROOT, WarehouseSettings, known
+from ingestion.settings import ROOT, WarehouseSettings
 
 DAGS: Final = {
     *("stock_market_batch_pipeline", "stock_streaming_pipeline", "minio_to_snowflake"),
@@ -90,25 +90,27 @@ class World:
 
 
 @contextmanager
-def opened(folder: Path, say: Callable[[str], None]) -> Iterator[World]:
-    """Start everything in a folder that is emptied before; its settings are this process's."""
-    shutil.rmtree(folder, ignore_errors=True)
-    for name in known() & os.environ.keys():
-        del os.environ[name]
-    os.environ.update(scratch.prepare(folder))
-    stack = Stack(Layout.load(), report=say)
-    try:
-        stack.up(SERVICES)
+def opened(
+    folder: Path, say: Callable[[str], None], *, is_scheduled: bool = False
+) -> Iterator[World]:
+    """Start everything in a folder that is emptied before; its settings are this process's.
+
+    ``is_scheduled``: DAGs run when they are due too; otherwise what is triggered runs alone. All
+    are switched on then, none of them before somebody does.
+    """
+    os.environ["AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE"] = str(is_scheduled)
+    with own_stack(folder, SERVICES, say) as layout:
         began = time.monotonic()
-        stack.up(AIRFLOW)
+        Stack(layout, report=say).up(AIRFLOW)
         say(f"Airflow ready after {time.monotonic() - began:.1f} s")
-        layout = stack.layout
-        api = Airflow(airflow.url(layout), airflow.USER, layout.airflow.secret("admin_password"))
+        password = layout.airflow.secret("admin_password")
+        api = Airflow(airflow.url(layout), airflow.USER, password, say)
         _wait_for_dags(api)
+        if not is_scheduled:
+            for name in DAGS:
+                api.switch(name, on=True)
         yield World(layout, api, say)
         api.close()
-    finally:
-        stack.down()
 
 
 def _wait_for_dags(api: Airflow) -> None:

@@ -28,14 +28,14 @@ RESTARTS = 2
 Report = Callable[[str], None]
 
 
-def _silent(_line: str) -> None:
+def silent(_line: str) -> None:
     """Report nothing: what a library does unless its caller wants the lines."""
 
 
 class Stack:
     """The local stack of one settings file; several run side by side on ports of their own."""
 
-    def __init__(self, layout: Layout, report: Report = _silent) -> None:
+    def __init__(self, layout: Layout, report: Report = silent) -> None:
         self.layout = layout
         self._report = report
         self._supervisor = Supervisor(layout)
