@@ -9,7 +9,7 @@ from datetime import timedelta
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG, TriggerRule
 
-from orchestration import context
+from orchestration import context, edges
 from orchestration.defaults import (
     AUDIT_UNKNOWN,
     BATCH_DAG,
@@ -25,6 +25,7 @@ from orchestration.guard import AloneSensor
 from orchestration.operators import CommandOperator
 from orchestration.sensors import LandedSensor
 from orchestration.summary import SummaryOperator
+from orchestration.words import LAKE_JOBS
 
 with DAG(
     "backfill",
@@ -46,11 +47,17 @@ with DAG(
         task_id="fetch", command=context.fetch, execution_timeout=timedelta(hours=6)
     )
     consume = LandedSensor(task_id="consume", outlets=[BRONZE_READY])
-    process = CommandOperator(task_id="process", command=["spark_jobs", "compact"], pool=SPARK)
+    process = CommandOperator(
+        task_id="process",
+        command=["spark_jobs", "compact"],
+        pool=SPARK,
+        edges=edges.computed("compact"),
+    )
     recompute = CommandOperator(
         task_id="recompute",
         command=context.recompute,
         pool=SPARK,
+        edges=edges.computed(*LAKE_JOBS[1:]),
         execution_timeout=timedelta(hours=2),
     )
     check_lake = CommandOperator(
@@ -58,12 +65,15 @@ with DAG(
         command=["audit", "--stage", "bronze", "--stage", "lake", "--allow-behind"],
         transient_codes=[AUDIT_UNKNOWN],
     )
-    load = CommandOperator(task_id="load", command=["ingestion", "load"], pool=WRITER)
+    load = CommandOperator(
+        task_id="load", command=["ingestion", "load"], pool=WRITER, edges=edges.loaded
+    )
     alone = AloneSensor(task_id="alone", dag_ids=[BATCH_DAG], timeout=timedelta(hours=4))
     build = CommandOperator(
         task_id="build",
         command=["dbt_stocks", "build"],
         pool=WRITER,
+        edges=edges.built,
         outlets=[GOLD_PUBLISHED],
         execution_timeout=timedelta(hours=2),
     )

@@ -11,6 +11,7 @@ from datetime import timedelta
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG, AssetOrTimeSchedule, CronTriggerTimetable, TriggerRule
 
+from orchestration import edges
 from orchestration.defaults import (
     BATCH_DAG,
     BRONZE_READY,
@@ -43,6 +44,7 @@ with DAG(
         command=["ingestion", "load"],
         unless_running=[BATCH_DAG],
         pool=WRITER,
+        edges=edges.loaded,
     )
     news = NewsOperator(task_id="news", pool=WRITER)
     build = GuardedCommandOperator(
@@ -50,6 +52,7 @@ with DAG(
         command=["dbt_stocks", "build", "--only-new"],
         unless_running=[BATCH_DAG],
         pool=WRITER,
+        edges=edges.built,
         outlets=[GOLD_PUBLISHED],
     )
     complete = EmptyOperator(task_id="complete", trigger_rule=TriggerRule.NONE_FAILED)

@@ -13,7 +13,7 @@ from datetime import timedelta
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG, TriggerRule
 
-from orchestration import context, dbt
+from orchestration import context, dbt, edges
 from orchestration.defaults import (
     AUDIT_UNKNOWN,
     BRONZE_READY,
@@ -57,19 +57,23 @@ with DAG(
         task_id="process",
         command=["spark_jobs", "run", *LAKE_JOBS],
         pool=SPARK,
+        edges=edges.computed(*LAKE_JOBS),
     )
     check_lake = CommandOperator(
         task_id="check_lake",
         command=["audit", "--stage", "bronze", "--stage", "lake", "--allow-behind"],
         transient_codes=[AUDIT_UNKNOWN],
     )
-    load = CommandOperator(task_id="load", command=["ingestion", "load"], pool=WRITER)
+    load = CommandOperator(
+        task_id="load", command=["ingestion", "load"], pool=WRITER, edges=edges.loaded
+    )
     models = dbt.models()
     restore = RestoreOperator(task_id="restore", pool=WRITER, trigger_rule=TriggerRule.ALL_DONE)
     publish = CommandOperator(
         task_id="publish",
         command=["dbt_stocks", "publish"],
         pool=WRITER,
+        edges=edges.published,
         outlets=[GOLD_PUBLISHED],
     )
     reconcile = CommandOperator(

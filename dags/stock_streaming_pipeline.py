@@ -10,6 +10,7 @@ from datetime import timedelta
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG, TriggerRule
 
+from orchestration import edges
 from orchestration.defaults import (
     AUDIT_UNKNOWN,
     BATCH_DAG,
@@ -27,6 +28,7 @@ from orchestration.operators import CommandOperator
 from orchestration.sensors import ArrivalSensor
 from orchestration.summary import SummaryOperator
 from orchestration.timetables import IntradayTimetable
+from orchestration.words import INTRADAY_JOBS
 
 with DAG(
     "stock_streaming_pipeline",
@@ -50,8 +52,9 @@ with DAG(
     )
     analytics = CommandOperator(
         task_id="analytics",
-        command=["spark_jobs", "run", "compact", "bars", "window-metrics", "anomalies"],
+        command=["spark_jobs", "run", *INTRADAY_JOBS],
         pool=SPARK,
+        edges=edges.computed(*INTRADAY_JOBS),
     )
     validate = CommandOperator(
         task_id="validate",
@@ -63,12 +66,14 @@ with DAG(
         command=["ingestion", "load"],
         unless_running=[BATCH_DAG],
         pool=WRITER,
+        edges=edges.loaded,
     )
     build = GuardedCommandOperator(
         task_id="build",
         command=["dbt_stocks", "build", "--only-new"],
         unless_running=[BATCH_DAG],
         pool=WRITER,
+        edges=edges.built,
         outlets=[GOLD_PUBLISHED],
     )
     summary = SummaryOperator(

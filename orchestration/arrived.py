@@ -1,7 +1,7 @@
 """Whether bronze holds records of a topic that the lake has not taken yet."""
 
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from pyiceberg.table import Table
 from sqlalchemy.engine import make_url
@@ -18,6 +18,13 @@ _POSITIONS: Final = "tapehouse.positions"
 _READ_TIMEOUT_S: Final = 5.0
 
 
+class Arrived(NamedTuple):
+    """How many offsets wait, and where bronze ends, by topic/generation/partition."""
+
+    waiting: int
+    ends: dict[str, int]
+
+
 class Arrivals:
     """A topic's bronze beside the lake's table of it, asked again and again."""
 
@@ -30,7 +37,7 @@ class Arrivals:
         self._sides: Sides = open_sides(Settings(), SystemClock(), _READ_TIMEOUT_S)
         self._topic, self._table = topic, table
 
-    def waiting(self) -> int:
+    def look(self) -> Arrived:
         """Return how many of bronze's offsets lie beyond the lake's position.
 
         Raises:
@@ -39,12 +46,12 @@ class Arrivals:
         questions, store = self._sides.questions, self._sides.store
         generation = questions.generation(self._topic)
         covered = self._covered()
-        found = 0
+        waiting, ends = 0, dict[str, int]()
         for place in questions.partitions([self._topic]):
             end = store.chain_end(place, generation)
-            at = covered.get(Chain(self._topic, generation, place.number), 0)
-            found += max(0, end - at)
-        return found
+            ends[f"{self._topic}/{generation}/{place.number}"] = end
+            waiting += max(0, end - covered.get(Chain(self._topic, generation, place.number), 0))
+        return Arrived(waiting, ends)
 
     def _covered(self) -> dict[Chain, int]:
         settings = LakeSettings.load()

@@ -16,8 +16,14 @@ class Target(NamedTuple):
     """A partition, and the first offset that is not waited for."""
 
     topic: str
+    generation: str
     partition: int
     end: int
+
+    @property
+    def place(self) -> str:
+        """The partition, and which life of its topic it belongs to."""
+        return f"{self.topic}/{self.generation}/{self.partition}"
 
 
 class Bronze:
@@ -41,7 +47,11 @@ class Bronze:
         """
         places = self._questions.partitions(topics)
         found = drain.ends(self._questions, places)
-        return [Target(place.topic, place.number, end) for place, end in sorted(found.items())]
+        generations = {topic: self._questions.generation(topic) for topic in topics}
+        return [
+            Target(place.topic, generations[place.topic], place.number, end)
+            for place, end in sorted(found.items())
+        ]
 
     def missing(self, targets: Sequence[Target]) -> int:
         """Return how many offsets below the targets bronze lacks.

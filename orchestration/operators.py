@@ -1,12 +1,18 @@
 """The operator of most tasks: a command of ours, its report as XCom, its failure as a failure."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from airflow.sdk import BaseOperator, Context
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
+from orchestration.edges import Edge, Edges, told
 from orchestration.process import Command, Done
+
+if TYPE_CHECKING:
+    from airflow.sdk.types import RuntimeTaskInstanceProtocol
+
+    from orchestration.edges import Told
 
 REPORT: Final = "report"
 # What makes a command's words of a run's parameters and times.
@@ -19,7 +25,8 @@ class CommandOperator(BaseOperator):
     ``command`` is its words, or makes them of the task's context. The JSON that the command reports
     becomes the XCom ``report``, of failed commands too. A failure that may pass is retried as the
     task's ``retries`` say; any other fails the task at once. ``transient_codes`` are exit codes
-    that mean the former besides what `orchestration.run` tells.
+    that mean the former besides what `orchestration.run` tells. ``edges`` are what it moved when it
+    has succeeded, by its report.
     """
 
     template_fields = ("command",)
@@ -33,6 +40,7 @@ class CommandOperator(BaseOperator):
         command: Sequence[str] | Words,
         transient_codes: Sequence[int] = (),
         reports: bool = True,
+        edges: Edges | None = None,
         **kwargs: Any,  # noqa: ANN401 - the base class's
     ) -> None:
         super().__init__(**kwargs)
@@ -40,6 +48,8 @@ class CommandOperator(BaseOperator):
         self.command = [] if callable(command) else list(command)
         self.transient_codes = tuple(transient_codes)
         self.reports = reports
+        self.edges = edges
+        self._moved: list[Edge] = []
         self._running: Command | None = None
 
     def execute(self, context: Context) -> None:
@@ -58,6 +68,14 @@ class CommandOperator(BaseOperator):
             context["ti"].xcom_push(REPORT, done.report)
         if done.code:
             self._fail(done)
+        self._moved = list(self.edges(done.report)) if self.edges else []
+
+    def get_openlineage_facets_on_complete(
+        self, task_instance: "RuntimeTaskInstanceProtocol"
+    ) -> "Told":
+        """Return what it moved; the OpenLineage provider asks when a task has ended."""
+        del task_instance
+        return told(self._moved)
 
     def on_kill(self) -> None:
         """End the command with its task."""

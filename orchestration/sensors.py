@@ -5,8 +5,9 @@ minute.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from airflow.sdk import BaseOperator, Context
@@ -18,9 +19,14 @@ from airflow.sdk.exceptions import (
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from ingestion.errors import TapehouseError
+from orchestration.edges import landed as edges_of
+from orchestration.edges import told
 
 if TYPE_CHECKING:
-    from orchestration.arrived import Arrivals
+    from airflow.sdk.types import RuntimeTaskInstanceProtocol
+
+    from orchestration.arrived import Arrivals, Arrived
+    from orchestration.edges import Told
     from orchestration.landed import Bronze, Target
 
 _PERIOD_S: Final = 2.0
@@ -28,7 +34,20 @@ _ARRIVAL_PERIOD_S: Final = 5.0  # it also reads the lake's metadata
 _TIMEOUT: Final = timedelta(minutes=10)
 
 
-class LandedSensor(BaseOperator):
+class _BronzeSensor(BaseOperator):
+    """Knows in the end how far bronze went, which is the first edge of a run's lineage."""
+
+    ends: Mapping[str, int] = MappingProxyType({})
+
+    def get_openlineage_facets_on_complete(
+        self, task_instance: "RuntimeTaskInstanceProtocol"
+    ) -> "Told":
+        """Return what the lander moved; the OpenLineage provider asks when a task has ended."""
+        del task_instance
+        return told(edges_of(self.ends))
+
+
+class LandedSensor(_BronzeSensor):
     """Wait until bronze holds all that Kafka had when the task began, whatever comes after it."""
 
     def __init__(
@@ -48,12 +67,11 @@ class LandedSensor(BaseOperator):
             AirflowFailException: one of them refuses, or bronze contradicts itself.
         """
         targets, missing = _looked()
-        context["ti"].xcom_push("report", _report(targets))
         if missing:
             self.log.info("waiting for %d offsets", missing)
             trigger = LandedTrigger([list(one) for one in targets])
             self.defer(trigger=trigger, method_name="landed", timeout=self.timeout)
-        return sum(one.end for one in targets)
+        return self.landed(context, {"ends": _ends(targets)})
 
     def landed(self, context: Context, event: dict[str, Any]) -> int:
         """Take the triggerer's answer.
@@ -61,10 +79,11 @@ class LandedSensor(BaseOperator):
         Raises:
             AirflowFailException: it met what no waiting helps against.
         """
-        del context
         if "error" in event:
             raise AirflowFailException(event["error"])
-        return int(event["landed"])
+        self.ends = event["ends"]
+        context["ti"].xcom_push("report", self.ends)
+        return sum(self.ends.values())
 
 
 class LandedTrigger(BaseTrigger):
@@ -98,7 +117,7 @@ class LandedTrigger(BaseTrigger):
                 self.log.warning("asking again: %s", error)
             else:
                 if not missing:
-                    yield TriggerEvent({"landed": sum(one.end for one in self.targets)})
+                    yield TriggerEvent({"ends": _ends(self.targets)})
                     return
             await asyncio.sleep(_PERIOD_S)
 
@@ -107,7 +126,7 @@ class LandedTrigger(BaseTrigger):
         return self._bronze.missing(self.targets)
 
 
-class ArrivalSensor(BaseOperator):
+class ArrivalSensor(_BronzeSensor):
     """Wait until bronze holds records of a topic that the lake has not; skip where none come."""
 
     def __init__(
@@ -139,6 +158,7 @@ class ArrivalSensor(BaseOperator):
             raise AirflowFailException(event["error"])
         if not event["waiting"]:
             raise AirflowSkipException(f"nothing of {self.topic} in bronze beyond {self.table}")
+        self.ends = event["ends"]
         context["ti"].xcom_push("report", {f"{self.topic}": event["waiting"]})
         return int(event["waiting"])
 
@@ -167,21 +187,21 @@ class ArrivalTrigger(BaseTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         while True:
             try:
-                waiting = await asyncio.to_thread(self._waiting)
+                found = await asyncio.to_thread(self._look)
             except TapehouseError as error:
                 if not error.transient or self._is_over():
                     yield TriggerEvent({"error": str(error)})
                     return
                 self.log.warning("asking again: %s", error)
             else:
-                if waiting or self._is_over():
-                    yield TriggerEvent({"waiting": waiting})
+                if found.waiting or self._is_over():
+                    yield TriggerEvent(found._asdict())
                     return
             await asyncio.sleep(_ARRIVAL_PERIOD_S)
 
-    def _waiting(self) -> int:
+    def _look(self) -> "Arrived":
         self._arrivals = self._arrivals or self._open(self.topic, self.table)
-        return self._arrivals.waiting()
+        return self._arrivals.look()
 
     def _is_over(self) -> bool:
         return datetime.now(UTC) >= datetime.fromisoformat(self.until)
@@ -199,5 +219,5 @@ def _looked() -> "tuple[list[Target], int]":
         raise kind(str(error)) from error
 
 
-def _report(targets: "Sequence[Target]") -> dict[str, int]:
-    return {f"{one.topic}/{one.partition}": one.end for one in targets}
+def _ends(targets: "Sequence[Target]") -> dict[str, int]:
+    return {one.place: one.end for one in targets}

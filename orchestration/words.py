@@ -9,6 +9,8 @@ from typing import Any, Final
 from ingestion.calendar import Calendar
 
 LAKE_JOBS: Final = ("compact", "bars", "daily-metrics", "window-metrics", "anomalies")
+# Those of trades and quotes.
+INTRADAY_JOBS: Final = ("compact", "bars", "window-metrics", "anomalies")
 # What a run of the producer may be called, and a build.
 _MAX_NAME: Final = 60
 

@@ -35,6 +35,14 @@ _COMPONENTS: Final = {
     "airflow-triggerer": "triggerer",
 }
 
+_NO_LINEAGE: Final = (
+    "airflow.providers.standard.operators.empty.EmptyOperator",
+    "orchestration.guard.AloneSensor",
+    "orchestration.news.NewsOperator",
+    "orchestration.restore.RestoreOperator",
+    "orchestration.summary.SummaryOperator",
+)
+
 # Log to module, side by side: they have nothing to do with each other.
 _PREPARATIONS: Final = {
     "airflow-database": "orchestration.database",
@@ -64,6 +72,11 @@ def environment(layout: Layout) -> dict[str, str]:
 def home(layout: Layout) -> Path:
     """Return the folder of Airflow's own state."""
     return layout.state / "airflow"
+
+
+def lineage(layout: Layout) -> Path:
+    """Return the file of OpenLineage's events, one JSON object a line."""
+    return home(layout) / "lineage" / "events.jsonl"
 
 
 def url(layout: Layout) -> str:
@@ -124,6 +137,16 @@ def _sections(layout: Layout) -> dict[str, dict[str, object]]:
         "scheduler": {"task_instance_heartbeat_timeout": 60},
         "dag_processor": {"refresh_interval": 30},
         "usage_data_collection": {"enabled": False},
+        "openlineage": {
+            "namespace": "tapehouse",
+            "transport": json.dumps(
+                {"type": "file", "log_file_path": str(lineage(layout)), "append": True}
+            ),
+            # They move nothing.
+            "disabled_for_operators": ";".join(_NO_LINEAGE),
+            # Of a model's event; what takes longer is given up, and missing.
+            "execution_timeout": 60,
+        },
         "cosmos": {
             "enable_telemetry": False,
             "cache_dir": where / "cosmos",
@@ -139,7 +162,7 @@ def prepare(layout: Layout) -> None:
     Raises:
         StackError: one of the two failed; the text has the end of its log.
     """
-    home(layout).mkdir(parents=True, exist_ok=True)
+    lineage(layout).parent.mkdir(parents=True, exist_ok=True)
     with ExitStack() as ended:
         started = []
         for name, module in _PREPARATIONS.items():

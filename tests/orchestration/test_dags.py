@@ -61,7 +61,7 @@ def scheduled(dags: dict[str, DAG], airflow_database: None) -> dict[str, Seriali
 def test_the_names_are_those_that_users_know() -> None:
     assert set(NAMES) == {
         *("stock_market_batch_pipeline", "stock_streaming_pipeline", "minio_to_snowflake"),
-        *("maintain_lake", "backfill"),
+        *("maintain_lake", "backfill", "export_gold"),
     }
 
 

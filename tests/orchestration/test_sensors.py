@@ -11,10 +11,12 @@ from airflow.triggers.base import BaseTrigger
 
 from ingestion.errors import ChainError, StoreUnavailableError
 from orchestration import sensors
+from orchestration.arrived import Arrived
 from orchestration.landed import Bronze, Target
 from orchestration.sensors import ArrivalTrigger, LandedTrigger
 
-TARGETS = [["stock-quotes", 0, 40], ["stock-quotes", 1, 2]]
+TARGETS = [["stock-quotes", "aa", 0, 40], ["stock-quotes", "aa", 1, 2]]
+ENDS = {"stock-quotes/aa/0": 40, "stock-quotes/aa/1": 2}
 
 
 class Side:
@@ -32,7 +34,9 @@ class Side:
         return answer
 
     missing = __call__
-    waiting = __call__
+
+    def look(self) -> Arrived:
+        return Arrived(self(), ENDS)
 
 
 @pytest.fixture(autouse=True)
@@ -66,14 +70,14 @@ def later() -> datetime:
 def test_it_waits_until_nothing_is_missing() -> None:
     side = Side(3, 1, 0)
 
-    assert landed(side) == {"landed": 42}
+    assert landed(side) == {"ends": ENDS}
     assert side.asked == 3
 
 
 def test_a_side_that_is_away_is_asked_again() -> None:
     side = Side(StoreUnavailableError("away"), 1, StoreUnavailableError("away"), 0)
 
-    assert landed(side) == {"landed": 42}
+    assert landed(side) == {"ends": ENDS}
     assert side.asked == 4
 
 
@@ -84,12 +88,12 @@ def test_what_no_waiting_helps_against_ends_it() -> None:
 def test_an_arrival_ends_the_waiting() -> None:
     side = Side(0, 0, 250)
 
-    assert arrival(side, later()) == {"waiting": 250}
+    assert arrival(side, later()) == {"waiting": 250, "ends": ENDS}
     assert side.asked == 3
 
 
 def test_where_nothing_arrives_in_time_that_is_the_answer() -> None:
-    assert arrival(Side(0), datetime.now(UTC)) == {"waiting": 0}
+    assert arrival(Side(0), datetime.now(UTC)) == {"waiting": 0, "ends": ENDS}
 
 
 def test_a_store_that_stays_away_until_the_end_is_an_error() -> None:
