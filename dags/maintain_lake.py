@@ -43,6 +43,9 @@ with DAG(
         pool=WRITER,
         execution_timeout=timedelta(hours=1),
     )
+    prune_lineage = CommandOperator(
+        task_id="prune_lineage", command=["orchestration.lineage", "prune"]
+    )
     summary = SummaryOperator(
         task_id="summary",
         reports={"reconcile": "audit"},
@@ -52,4 +55,4 @@ with DAG(
     complete = EmptyOperator(task_id="complete", trigger_rule=TriggerRule.NONE_FAILED)
 
     doctor >> maintain >> audit >> summary
-    [audit, summary] >> complete
+    [prune_lineage, audit, summary] >> complete

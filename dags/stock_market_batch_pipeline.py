@@ -2,10 +2,11 @@
 
 `health` services answer, `fetch` bars of the run's session (or of the sessions and symbols that a
 run is started with), `consume` wait until bronze holds all of it, `process` lake and metrics,
-`check_lake` nothing is lost on the way there, `load` into the warehouse, `dbt` one task a model,
-with its tests, `publish` test the whole project and show gold, `reconcile` every stage with every
-other, `summary` what it did, `complete` green only if all of it was. Where a model fails,
-`restore` puts the candidate back; published gold is never touched before `publish`.
+`check_lake` nothing is lost on the way there, `load` into the warehouse, `freshness` warn where no
+bars came for long, `dbt` one task a model, with its tests, `publish` test the whole project and
+show gold, `reconcile` every stage with every other, `summary` what it did, `complete` green only if
+all of it was. Where a model fails, `restore` puts the candidate back; published gold is never
+touched before `publish`.
 """
 
 from datetime import timedelta
@@ -67,6 +68,7 @@ with DAG(
     load = CommandOperator(
         task_id="load", command=["ingestion", "load"], pool=WRITER, edges=edges.loaded
     )
+    freshness = dbt.freshness("freshness")
     models = dbt.models()
     restore = RestoreOperator(task_id="restore", pool=WRITER, trigger_rule=TriggerRule.ALL_DONE)
     publish = CommandOperator(
@@ -93,7 +95,8 @@ with DAG(
     complete = EmptyOperator(task_id="complete", trigger_rule=TriggerRule.NONE_FAILED)
 
     health >> fetch >> consume >> process >> check_lake >> load >> models >> publish >> reconcile
+    load >> freshness
     # Not after the last ones alone: one fails early while others still write.
     [*models.iter_tasks()] >> restore
-    [restore, reconcile] >> summary
-    [restore, reconcile, summary] >> complete
+    [freshness, restore, reconcile] >> summary
+    [freshness, restore, reconcile, summary] >> complete

@@ -1,4 +1,4 @@
-"""Tell that a task has failed or a run is late: in the log, and to a webhook where there is one."""
+"""Tell what is wrong, a failed task, a late run, a stale source: in the log, and to a webhook."""
 
 import asyncio
 import json
@@ -19,19 +19,27 @@ Alert = dict[str, Any]
 
 def failed(context: Mapping[str, Any]) -> None:
     """Tell that a task has failed: run, task, reason, link to its log."""
-    ti = context["ti"]
     reason = " ".join(str(context.get("exception") or "unknown").split())
-    _tell(
-        {
-            "event": "task_failed",
-            "dag": ti.dag_id,
-            "run": ti.run_id,
-            "task": ti.task_id,
-            "reason": reason[:_REASON_CHARS],
-            "link": ti.log_url,
-        },
-        _webhook(),
-    )
+    _tell(_of_task("task_failed", context, reason[:_REASON_CHARS]), _webhook())
+
+
+def stale(context: Mapping[str, Any]) -> None:
+    """Tell that nothing new has come into a source for too long; Cosmos calls it in any case."""
+    if names := context["test_names"]:
+        reason = f"nothing new in {', '.join(names)} for longer than its freshness allows"
+        _tell(_of_task("source_stale", context, reason), _webhook())
+
+
+def _of_task(event: str, context: Mapping[str, Any], reason: str) -> Alert:
+    ti = context["ti"]
+    return {
+        "event": event,
+        "dag": ti.dag_id,
+        "run": ti.run_id,
+        "task": ti.task_id,
+        "reason": reason,
+        "link": ti.log_url,
+    }
 
 
 async def late(minutes: float, context: Mapping[str, Any] | None = None) -> None:

@@ -1,4 +1,4 @@
-"""The dbt project as a group of tasks: one for each model, run with its tests."""
+"""The dbt project as tasks: one for each model, run with its tests, and one for its sources."""
 
 from typing import Any, Final
 
@@ -12,12 +12,20 @@ from cosmos import (
     RenderConfig,
 )
 from cosmos.constants import InvocationMode, TestBehavior, TestIndirectSelection
+from cosmos.operators.local import DbtSourceLocalOperator
 
-from orchestration import manifest
+from orchestration import alerts, manifest
 from orchestration.defaults import MODEL_TIMEOUT, WRITER
 
 PROFILE: Final = "dbt_stocks"
 TARGET: Final = "duckdb"
+_COMMON: Final[dict[str, Any]] = {
+    "pool": WRITER,
+    "execution_timeout": MODEL_TIMEOUT,
+    "callback": "orchestration.nodes.conclude",
+}
+# What a batch run is there to bring: other feeds may be off, and gold_freshness knows of all.
+_FED: Final = ("source:dbt_stocks.common.bars_raw",)
 
 
 def models(group_id: str = "dbt") -> DbtTaskGroup:
@@ -31,11 +39,7 @@ def models(group_id: str = "dbt") -> DbtTaskGroup:
         project_config=ProjectConfig(
             manifest_path=manifest.path(), project_name=PROFILE, install_dbt_deps=False
         ),
-        profile_config=ProfileConfig(
-            profile_name=PROFILE,
-            target_name=TARGET,
-            profiles_yml_filepath=manifest.PROJECT / "profiles.yml",
-        ),
+        profile_config=_profile(),
         execution_config=ExecutionConfig(
             execution_mode=ExecutionMode.LOCAL,
             invocation_mode=InvocationMode.DBT_RUNNER,
@@ -54,11 +58,30 @@ def models(group_id: str = "dbt") -> DbtTaskGroup:
             emit_datasets=False,
             enable_owner_inheritance=False,
         ),
-        operator_args={
-            "pool": WRITER,
-            "execution_timeout": MODEL_TIMEOUT,
-            "callback": "orchestration.nodes.conclude",
-        },
+        operator_args=_COMMON,
+    )
+
+
+def freshness(task_id: str) -> DbtSourceLocalOperator:
+    """Return the task that looks how old the raw bars are; it warns, the marts' tests decide."""
+    return DbtSourceLocalOperator(
+        task_id=task_id,
+        project_dir=str(manifest.PROJECT),
+        profile_config=_profile(),
+        invocation_mode=InvocationMode.DBT_RUNNER,
+        install_deps=False,
+        emit_datasets=False,
+        select=list(_FED),
+        on_warning_callback=alerts.stale,
+        **_COMMON,
+    )
+
+
+def _profile() -> ProfileConfig:
+    return ProfileConfig(
+        profile_name=PROFILE,
+        target_name=TARGET,
+        profiles_yml_filepath=manifest.PROJECT / "profiles.yml",
     )
 
 

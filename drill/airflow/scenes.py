@@ -23,6 +23,16 @@ BEFORE: Final[dict[str, Any]] = {
     "start": "2012-11-26",
     "end": "2013-02-22",
 }
+BATCH_TOPIC: Final = "stock-market-batch"
+QUOTES_TOPIC: Final = "stock-quotes"
+TRADES_TOPIC: Final = "stock-market-realtime"
+_PAGE: Final = 1_000
+_QUOTES: Final = """
+select
+    (select count(*) from ops.load_ledger where target = 'common.bronze_stock_quotes_raw'),
+    (select count(*) from common.bronze_stock_quotes_raw)
+"""
+PANELS: Final = ("power_bi_stocks", "superset_markets", "market_page", "quant_research")
 _TIMEOUT_S: Final = 1_800.0
 
 
@@ -47,6 +57,7 @@ def batch(world: World) -> list[str]:
         f"{len(models)} models, each a task; first run {first.seconds:.0f} s, "
         f"second {second.seconds:.0f} s",
         world.audit(),
+        *traced(world, BATCH_TOPIC),
     ]
 
 
@@ -67,24 +78,39 @@ def backfilled(world: World) -> list[str]:
 
 
 def minute(world: World) -> list[str]:
-    """The minute path takes new quotes to gold, and does nothing where there are none."""
+    """T3: the minute path takes quotes in more objects than a listing's page to gold.
+
+    Then there is nothing new, and it does nothing.
+    """
     world.run(
         *("ingestion", "produce", "simulator", "--symbol", "AAPL", "--last-sessions", "1"),
-        *("--start", "2013-03-01", "--ledger", str(world.layout.state / "ledger")),
+        *("--volume-fraction", "0.0001", "--quote-interval", "15"),
+        *("--ledger", str(world.layout.state / "ledger")),
     )
     world.run("ingestion", "drain")
     found = ended(world, "minio_to_snowflake", {}, "success")
     expect(found.states()["build"] == "success", f"expected a build: {found.states()}")
+    [(objects, quotes)] = world.query(_QUOTES)
+    expect(objects > _PAGE, f"expected more than {_PAGE} objects of quotes, found {objects}")
+    expect(objects == quotes, f"expected a row of each object, found {quotes} of {objects}")
     idle = ended(world, "minio_to_snowflake", {}, "success")
     expect(idle.states()["build"] == "skipped", f"expected no build: {idle.states()}")
-    return [f"new quotes in {found.seconds:.0f} s, nothing new in {idle.seconds:.0f} s"]
+    return [
+        f"{quotes} new quotes in {objects} objects in {found.seconds:.0f} s, "
+        f"nothing new in {idle.seconds:.0f} s",
+        *traced(world, BATCH_TOPIC, QUOTES_TOPIC),
+    ]
 
 
 def streaming(world: World) -> list[str]:
     """The streaming pipeline brings the trades that wait into the lake and gold."""
     found = ended(world, "stock_streaming_pipeline", {}, "success")
     expect(found.states()["build"] == "success", f"expected a build: {found.states()}")
-    return [f"{found.seconds:.0f} s", world.audit()]
+    return [
+        f"{found.seconds:.0f} s",
+        world.audit(),
+        *traced(world, BATCH_TOPIC, QUOTES_TOPIC, TRADES_TOPIC),
+    ]
 
 
 def failing(world: World) -> list[str]:
@@ -162,6 +188,21 @@ def ended(world: World, dag_id: str, conf: Mapping[str, Any], state: str) -> Run
         bad = {name: s for name, s in found.states().items() if s not in ("success", "skipped")}
         raise StackError(f"{dag_id}: expected {state}, found {found.state}: {bad}")
     return found
+
+
+def traced(world: World, *topics: str) -> list[str]:
+    """Follow every panel to offsets; of these topics they must be all that Kafka has.
+
+    Raises:
+        StackError: something on the way is made by no event, or offsets differ.
+    """
+    found: dict[str, int] = {}
+    for panel in PANELS:
+        found |= world.trace(panel)
+    held = {place: end for place, end in found.items() if place.partition("/")[0] in topics}
+    logs = world.log_ends(topics)
+    expect(held == logs, f"expected the panels to be made of offsets {logs}, found {held}")
+    return [f"{len(PANELS)} panels traced to {sum(held.values())} offsets of {', '.join(topics)}"]
 
 
 def same(before: Mapping[str, object], after: Mapping[str, object]) -> None:

@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -21,10 +21,11 @@ from infra.local.services import AIRFLOW, SERVICES
 from infra.local.stack import Stack
 from ingestion.errors import StackError
 from ingestion.settings import ROOT, WarehouseSettings
+from orchestration.landed import Bronze
 
 DAGS: Final = {
     *("stock_market_batch_pipeline", "stock_streaming_pipeline", "minio_to_snowflake"),
-    *("maintain_lake", "backfill"),
+    *("maintain_lake", "backfill", "export_gold"),
 }
 _PARSED_S: Final = 60.0
 # They tell of the build itself, or of when it was looked at.
@@ -77,6 +78,24 @@ class World:
         with duckdb.connect(WarehouseSettings.load().file()) as db:
             db.execute(sql)
 
+    def trace(self, panel: str) -> dict[str, int]:
+        """Return the offsets that a panel is made of, by topic/generation/partition.
+
+        Raises:
+            StackError: something on the way to them is made by no event.
+        """
+        report = self.layout.state / "trace.json"
+        self.run("orchestration.lineage", "trace", panel, "--report", str(report))
+        found: dict[str, int] = {}
+        for mart in json.loads(report.read_text())["marts"]:
+            found |= mart["offsets"]
+        return found
+
+    def log_ends(self, topics: Collection[str]) -> dict[str, int]:
+        """Return where Kafka's logs of topics end, by topic/generation/partition."""
+        targets = Bronze().ends(list(topics))
+        return {one.place: one.end for one in targets}
+
     def audit(self) -> str:
         """Reconcile every stage, and tell the verdict.
 
@@ -91,15 +110,19 @@ class World:
 
 @contextmanager
 def opened(
-    folder: Path, say: Callable[[str], None], *, is_scheduled: bool = False
+    folder: Path,
+    say: Callable[[str], None],
+    settings: Mapping[str, str] | None = None,
+    *,
+    is_scheduled: bool = False,
 ) -> Iterator[World]:
     """Start everything in a folder that is emptied before; its settings are this process's.
 
     ``is_scheduled``: DAGs run when they are due too; otherwise what is triggered runs alone. All
-    are switched on then, none of them before somebody does.
+    are switched on then, none of them before somebody does. ``settings`` are as in `own_stack`.
     """
     os.environ["AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE"] = str(is_scheduled)
-    with own_stack(folder, SERVICES, say) as layout:
+    with own_stack(folder, SERVICES, say, settings) as layout:
         began = time.monotonic()
         Stack(layout, report=say).up(AIRFLOW)
         say(f"Airflow ready after {time.monotonic() - began:.1f} s")

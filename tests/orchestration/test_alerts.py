@@ -97,6 +97,19 @@ def test_a_failed_task_is_told_with_run_task_reason_and_link(
     ]
 
 
+def test_a_stale_source_is_told_and_a_fresh_one_is_not(
+    hook: Hook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known(monkeypatch, hook.url)
+
+    alerts.stale({"ti": TASK, "test_names": []})
+    alerts.stale({"ti": TASK, "test_names": ["bars_raw"]})
+
+    [told] = hook.got
+    assert told["event"] == "source_stale"
+    assert told["reason"].startswith("nothing new in bars_raw ")
+
+
 def test_a_missed_deadline_is_told(hook: Hook, monkeypatch: pytest.MonkeyPatch) -> None:
     known(monkeypatch, hook.url)
     context = {"dag_run": {"dag_id": TASK.dag_id, "dag_run_id": TASK.run_id}}

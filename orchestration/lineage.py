@@ -1,0 +1,262 @@
+"""From a panel of a screen back to Kafka's offsets, by the OpenLineage events of the runs.
+
+``python -m orchestration.lineage trace PANEL`` reads what tasks told (`edges`) and what Cosmos told
+of each model; ``prune`` keeps the file from growing for ever. What a task read is what was there
+when it began: the newest event that had made it by then, in whichever run that was.
+"""
+
+import json
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+
+from ingestion.cli import write_report
+from ingestion.errors import BuildError, TapehouseError
+from ingestion.settings import ProjectSettings
+from orchestration import manifest
+from orchestration.edges import ENDS, GOLD, SOURCES, Node, warehouse
+
+KEPT_DAYS: Final = 14
+_EVENTS: Final = "events.jsonl"
+_KAFKA: Final = "kafka://"
+# Tables that no task makes of others: the gate's own books, and what is in the repository.
+_OWN: Final = ("ops.", "seeds.")
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+ReportFile = Annotated[Path | None, typer.Option("--report", help="Write it here too, as JSON.")]
+
+
+@dataclass(frozen=True)
+class Made:
+    """A dataset made by a task of a run, of what; ``ends`` where it is bronze.
+
+    ``began`` and ``at`` are when the task began and ended.
+    """
+
+    node: Node
+    began: datetime
+    at: datetime
+    run: str
+    inputs: tuple[Node, ...]
+    ends: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass
+class Origin:
+    """What a mart is made of: the run that published it, tables on the way, offsets in the end.
+
+    ``offsets`` are those behind the last record, by topic/generation/partition: all below are in.
+    ``unexplained`` are datasets that no kept event makes.
+    """
+
+    mart: str
+    published_at: datetime
+    run: str
+    tables: list[str] = field(default_factory=list)
+    offsets: dict[str, int] = field(default_factory=dict)
+    unexplained: list[str] = field(default_factory=list)
+
+
+class Events:
+    """What made each dataset, oldest first."""
+
+    def __init__(self, events: Iterable[Mapping[str, Any]]) -> None:
+        self._made: dict[Node, list[Made]] = {}
+        found = list(events)
+        began = {one["run"]["runId"]: _time(one) for one in found if one["eventType"] == "START"}
+        ended = sorted((one for one in found if one["eventType"] == "COMPLETE"), key=_time)
+        for one in (made for event in ended for made in _made(event, began)):
+            self._made.setdefault(one.node, []).append(one)
+
+    def origin(self, mart: str) -> Origin:
+        """Return where a published mart comes from.
+
+        Raises:
+            BuildError: no event publishes it.
+        """
+        node = warehouse(f"{GOLD}.{mart}")
+        published = self._last(node, None)
+        if published is None:
+            raise BuildError(f"expected an event that publishes {node.name}, found none")
+        found = Origin(mart, published.at, published.run)
+        self._follow(published, found, {node})
+        found.tables.sort()
+        found.unexplained.sort()
+        return found
+
+    def _follow(self, made: Made, found: Origin, seen: set[Node]) -> None:
+        for node in made.inputs:
+            if node in seen or node.namespace.startswith(_KAFKA):
+                continue
+            seen.add(node)
+            found.tables.append(node.name)
+            before = self._last(node, made.began)
+            if before is not None:
+                found.offsets |= self._ends(node, made.began)
+                self._follow(before, found, seen)
+            elif not _is_own(node):
+                found.unexplained.append(node.name)
+
+    def _last(self, node: Node, until: datetime | None) -> Made | None:
+        past = [one for one in self._made.get(node, ()) if until is None or one.at <= until]
+        return past[-1] if past else None
+
+    def _ends(self, node: Node, until: datetime) -> dict[str, int]:
+        """Return how far a topic's bronze went by then: each event tells of some partitions."""
+        found: dict[str, int] = {}
+        for one in self._made.get(node, ()):
+            if one.at <= until:
+                found |= {at: max(end, found.get(at, 0)) for at, end in one.ends.items()}
+        return found
+
+
+def folder() -> Path:
+    """Return where the events are."""
+    return ProjectSettings.load().state("airflow", "lineage")
+
+
+def read(where: Path) -> Iterator[dict[str, Any]]:
+    """Yield the events of tasks that began, and of those that ended well.
+
+    Raises:
+        BuildError: there are none, or a line is no event.
+    """
+    files = sorted(where.glob("events*.jsonl"))
+    if not files:
+        raise BuildError(f"expected OpenLineage events in {where}, found none: has a DAG run yet?")
+    for path in files:
+        with path.open() as lines:
+            for number, line in enumerate(lines, 1):
+                if '"COMPLETE"' in line or '"START"' in line:
+                    yield _event(line, path, number)
+
+
+def marts_of(panel: str) -> list[str]:
+    """Return the marts behind an exposure, or the mart of that name.
+
+    Raises:
+        BuildError: the project has neither.
+    """
+    found = json.loads(manifest.path().read_text())
+    panels = {
+        one["name"]: [key.rpartition(".")[2] for key in one["depends_on"]["nodes"]]
+        for one in found["exposures"].values()
+    }
+    marts = sorted({mart for marts in panels.values() for mart in marts})
+    if panel in marts:
+        return [panel]
+    if panel not in panels:
+        names = ", ".join(sorted(panels))
+        raise BuildError(f"expected a panel ({names}) or one of their marts, found {panel!r}")
+    return sorted(panels[panel])
+
+
+@app.command()
+def trace(
+    panel: Annotated[str, typer.Argument(help="An exposure of the dbt project, or a mart.")],
+    report: ReportFile = None,
+) -> None:
+    """Show, for each mart of a panel, the run that published it and the offsets that it is made of.
+
+    Exits 1 where something on the way is made by no event.
+    """
+    marts = marts_of(panel)
+    events = Events(read(folder()))
+    found = [events.origin(mart) for mart in marts]
+    for one in found:
+        _show(one)
+    if report is not None:
+        rows = [asdict(one) | {"published_at": str(one.published_at)} for one in found]
+        write_report(report, {"panel": panel, "marts": rows})
+    if any(one.unexplained for one in found):
+        raise typer.Exit(1)
+
+
+@app.command()
+def prune(
+    days: Annotated[int, typer.Option(min=1, help="How many days of events to keep.")] = KEPT_DAYS,
+    report: ReportFile = None,
+) -> None:
+    """Put the events so far aside under their day, and remove those of long ago."""
+    now, where = datetime.now(UTC), folder()
+    current = where / _EVENTS
+    aside = where / f"events-{now:%Y%m%dT%H%M%S}.jsonl"
+    if current.is_file():
+        current.rename(aside)  # whoever writes opens the file for each event
+    oldest = f"events-{now - timedelta(days=days):%Y%m%dT%H%M%S}.jsonl"
+    old = [path for path in where.glob("events-*.jsonl") if path.name < oldest]
+    for path in old:
+        path.unlink()
+    kept = sum(path.stat().st_size for path in where.glob("events*.jsonl"))
+    if report is not None:
+        write_report(report, {"files_removed": len(old), "bytes_kept": kept})
+    typer.echo(f"{len(old)} files removed, {kept / 2**20:.1f} MiB of events kept")
+
+
+def _event(line: str, path: Path, number: int) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise BuildError(f"{path}:{number}: expected an event as JSON, found {error}") from error
+    return found
+
+
+def _made(event: Mapping[str, Any], began: Mapping[str, datetime]) -> Iterator[Made]:
+    at, run = _time(event), _run(event)
+    since = began.get(event["run"]["runId"], at)
+    every = [_node(one) for one in event["inputs"]]
+    for output in event["outputs"]:
+        node, facets = _node(output), output.get("facets", {})
+        told = facets.get(SOURCES)
+        inputs = [_node(one) for one in told["inputs"]] if told else every
+        ends = facets.get(ENDS, {}).get("ends", {})
+        # A model's tests read it: that makes it no source of itself.
+        yield Made(node, since, at, run, tuple(one for one in inputs if one != node), ends)
+
+
+def _run(event: Mapping[str, Any]) -> str:
+    run = event["run"]["facets"].get("airflow", {}).get("dagRun", {}).get("run_id", "")
+    return f"{event['job']['name'].partition('.')[0]} {run}".strip()
+
+
+def _node(dataset: Mapping[str, str]) -> Node:
+    return Node(dataset["namespace"], dataset["name"])
+
+
+def _time(event: Mapping[str, Any]) -> datetime:
+    return datetime.fromisoformat(event["eventTime"])
+
+
+def _is_own(node: Node) -> bool:
+    return node.name.partition(".")[2].startswith(_OWN)
+
+
+def _show(one: Origin) -> None:
+    typer.echo(f"{one.mart}: published by {one.run} at {one.published_at:%Y-%m-%d %H:%M:%S} UTC")
+    typer.echo(f"  through {_list(one.tables)}")
+    for place, end in sorted(one.offsets.items()):
+        typer.echo(f"  {place}: " + (f"offsets 0 to {end - 1}" if end else "nothing yet"))
+    if one.unexplained:
+        typer.echo(f"  made by no event of the last {KEPT_DAYS} days: {_list(one.unexplained)}")
+
+
+def _list(names: Sequence[str]) -> str:
+    return ", ".join(names) or "nothing"
+
+
+def main() -> None:
+    """Run the command line; an expected error is one line and exit code 1."""
+    try:
+        app(prog_name="python -m orchestration.lineage")
+    except (TapehouseError, OSError) as error:
+        typer.echo(f"error: {error}", err=True)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()
