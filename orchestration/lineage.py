@@ -25,7 +25,7 @@ KEPT_DAYS: Final = 14
 _EVENTS: Final = "events.jsonl"
 _KAFKA: Final = "kafka://"
 # Tables that no task makes of others: the gate's own books, and what is in the repository.
-_OWN: Final = ("ops.", "seeds.")
+_OWN: Final = ("ops.", "reference.")
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 ReportFile = Annotated[Path | None, typer.Option("--report", help="Write it here too, as JSON.")]
@@ -35,10 +35,11 @@ ReportFile = Annotated[Path | None, typer.Option("--report", help="Write it here
 class Made:
     """A dataset made by a task of a run, of what; ``ends`` where it is bronze.
 
-    ``began`` and ``at`` are when the task began and ended.
+    ``task`` is OpenLineage's id of the try, ``began`` and ``at`` are when it began and ended.
     """
 
     node: Node
+    task: str
     began: datetime
     at: datetime
     run: str
@@ -80,9 +81,9 @@ class Events:
             BuildError: no event publishes it.
         """
         node = warehouse(f"{GOLD}.{mart}")
-        published = self._last(node, None)
-        if published is None:
+        if node not in self._made:
             raise BuildError(f"expected an event that publishes {node.name}, found none")
+        published = self._made[node][-1]
         found = Origin(mart, published.at, published.run)
         self._follow(published, found, {node})
         found.tables.sort()
@@ -95,24 +96,20 @@ class Events:
                 continue
             seen.add(node)
             found.tables.append(node.name)
-            before = self._last(node, made.began)
-            if before is not None:
-                found.offsets |= self._ends(node, made.began)
-                self._follow(before, found, seen)
+            before = self._read_by(made, node)
+            if before:
+                found.offsets |= _ends(before)
+                self._follow(before[-1], found, seen)
             elif not _is_own(node):
                 found.unexplained.append(node.name)
 
-    def _last(self, node: Node, until: datetime | None) -> Made | None:
-        past = [one for one in self._made.get(node, ()) if until is None or one.at <= until]
-        return past[-1] if past else None
+    def _read_by(self, reader: Made, node: Node) -> list[Made]:
+        """Return the events that had made a dataset when its reader read it, oldest first.
 
-    def _ends(self, node: Node, until: datetime) -> dict[str, int]:
-        """Return how far a topic's bronze went by then: each event tells of some partitions."""
-        found: dict[str, int] = {}
-        for one in self._made.get(node, ()):
-            if one.at <= until:
-                found |= {at: max(end, found.get(at, 0)) for at, end in one.ends.items()}
-        return found
+        A task of several jobs reads what it has made itself.
+        """
+        made = self._made.get(node, ())
+        return [one for one in made if one.at <= reader.began or one.task == reader.task]
 
 
 def folder() -> Path:
@@ -208,7 +205,8 @@ def _event(line: str, path: Path, number: int) -> dict[str, Any]:
 
 def _made(event: Mapping[str, Any], began: Mapping[str, datetime]) -> Iterator[Made]:
     at, run = _time(event), _run(event)
-    since = began.get(event["run"]["runId"], at)
+    task = event["run"]["runId"]
+    since = began.get(task, at)
     every = [_node(one) for one in event["inputs"]]
     for output in event["outputs"]:
         node, facets = _node(output), output.get("facets", {})
@@ -216,7 +214,15 @@ def _made(event: Mapping[str, Any], began: Mapping[str, datetime]) -> Iterator[M
         inputs = [_node(one) for one in told["inputs"]] if told else every
         ends = facets.get(ENDS, {}).get("ends", {})
         # A model's tests read it: that makes it no source of itself.
-        yield Made(node, since, at, run, tuple(one for one in inputs if one != node), ends)
+        yield Made(node, task, since, at, run, tuple(one for one in inputs if one != node), ends)
+
+
+def _ends(made: Iterable[Made]) -> dict[str, int]:
+    """Return how far a topic's bronze went: each event tells of some partitions."""
+    found: dict[str, int] = {}
+    for one in made:
+        found |= {at: max(end, found.get(at, 0)) for at, end in one.ends.items()}
+    return found
 
 
 def _run(event: Mapping[str, Any]) -> str:

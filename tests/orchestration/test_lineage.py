@@ -103,6 +103,21 @@ def test_partitions_told_of_at_different_times_are_all_there() -> None:
     assert found.origin("gold_kpi").offsets == {PLACE: 40, other: 7}
 
 
+def test_a_task_of_several_jobs_reads_what_it_has_made_itself() -> None:
+    bars, metrics = edges.lake("silver.bars"), edges.lake("metrics.daily_stock_metrics")
+    raw, mart = edges.warehouse("common.daily_raw"), edges.warehouse("gold.gold_kpi")
+    found = [
+        *landed(1, 40),
+        *events(2, "process", [Edge(bars, (BARS,)), Edge(metrics, (bars,))], lasts=1),
+        *events(4, "load", [Edge(raw, (metrics,))]),
+        *events(5, "build", [Edge(mart, (raw,))]),
+    ]
+
+    origin = Events(found).origin("gold_kpi")
+
+    assert (origin.offsets, origin.unexplained) == ({PLACE: 40}, [])
+
+
 def test_what_no_event_makes_is_named() -> None:
     found = Events(built(3)).origin("gold_kpi")
 
