@@ -379,6 +379,9 @@ class AirflowSettings(Section):
     model_config = SettingsConfigDict(frozen=True, extra="ignore", env_prefix="airflow_")
 
     port: int = 18090
+    # In a container: every address of its own, published as its engine is told.
+    bind: str = "127.0.0.1"
+    api_url: str | None = Field(default=None, pattern=r"^https?://\S+$")
     database_url: SecretStr | None = None
     # Tasks at once; each is a process, and the warehouse has one writer anyway.
     parallelism: int = Field(default=4, ge=1)
@@ -386,6 +389,10 @@ class AirflowSettings(Section):
     secret_key: SecretStr | None = None
     fernet_key: SecretStr | None = None
     webhook_url: SecretStr | None = None
+
+    def url(self) -> str:
+        """Return where the API answers Airflow's other processes, without a slash at the end."""
+        return (self.api_url or f"http://127.0.0.1:{self.port}").rstrip("/")
 
     def database(self) -> str:
         """Return the metadata database as an SQLAlchemy URL; SQLite by default."""

@@ -100,6 +100,22 @@ def airflow(change: Annotated[Change, typer.Argument()] = Change.START) -> None:
     typer.echo(f"{orchestrator.url(stack.layout)}, user {user}, AIRFLOW_ADMIN_PASSWORD in {file}")
 
 
+@app.command(name="airflow-prepare")
+def airflow_prepare() -> None:
+    """Write Airflow's configuration, migrate its database, build dbt's manifest; start nothing."""
+    Stack(Layout.load(), report=typer.echo).prepare_airflow()
+
+
+@app.command(name="airflow-health")
+def airflow_health(
+    service: Annotated[str, typer.Argument(help=f"One of {', '.join(AIRFLOW)}.")],
+) -> None:
+    """Exit 1 where a service of Airflow does not work, whoever runs it."""
+    if service not in AIRFLOW:
+        raise StackError(f"no service {service}; there are {', '.join(AIRFLOW)}")
+    orchestrator.probe(Layout.load(), service)
+
+
 @app.command()
 def status(report: ReportFile = None) -> None:
     """Show processes, health and memory, and what landers do; exit 1 where one is unhealthy."""
@@ -147,12 +163,13 @@ def _show(found: StackStatus) -> None:
     for one in found.services:
         if _short(one) != one.health:
             typer.echo(f"{one.name}: {one.health}")
-    show(found.landers, out)
+    if found.landers:
+        show(found.landers, out)
 
 
 def _short(one: ServiceStatus) -> str:
     """Return a service's health for a narrow column; a whole sentence is told below the table."""
-    return one.health if one.is_healthy or one.pid is None else "unhealthy"
+    return one.health if one.health.isalpha() else "unhealthy"
 
 
 def main() -> None:

@@ -80,7 +80,7 @@ def lineage(layout: Layout) -> Path:
 
 
 def url(layout: Layout) -> str:
-    """Return where the UI and the API are."""
+    """Return where the UI and the API are for people on this machine."""
     return f"http://{HOST}:{layout.airflow.port}"
 
 
@@ -114,7 +114,7 @@ def _sections(layout: Layout) -> dict[str, dict[str, object]]:
             "parallelism": settings.parallelism,
             "load_examples": False,
             "fernet_key": settings.secret("fernet_key"),
-            "execution_api_server_url": f"{url(layout)}/execution/",
+            "execution_api_server_url": f"{settings.url()}/execution/",
             "auth_manager": "airflow.api_fastapi.auth.managers.simple"
             ".simple_auth_manager.SimpleAuthManager",
             "simple_auth_manager_users": f"{USER}:admin",
@@ -122,7 +122,7 @@ def _sections(layout: Layout) -> dict[str, dict[str, object]]:
         },
         "database": {"sql_alchemy_conn": settings.database(), "load_default_connections": False},
         "api": {
-            "host": HOST,
+            "host": settings.bind,
             "port": settings.port,
             "base_url": url(layout),
             "workers": 1,
@@ -219,7 +219,7 @@ def probe(layout: Layout, name: str) -> None:
 
 
 def _health(layout: Layout) -> dict[str, Any]:
-    address = f"{url(layout)}/api/v2/monitor/health"
+    address = f"{layout.airflow.url()}/api/v2/monitor/health"
     try:
         with urllib.request.urlopen(address, timeout=_PROBE_TIMEOUT_S) as answer:  # noqa: S310 - ours
             found: dict[str, Any] = json.load(answer)

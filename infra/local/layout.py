@@ -61,7 +61,9 @@ class Layout:
 
     def refuse_default_password(self) -> None:
         """Raise SettingsError where the store's root uses its vendor's published password."""
-        if self.store.kind != "s3" and "minioadmin" in self.store.keys("root"):
+        secret = self.store.root_secret_key
+        root = (self.store.root_access_key, secret.get_secret_value() if secret else None)
+        if self.store.kind != "s3" and "minioadmin" in root:
             raise SettingsError(
                 "STORE_ROOT_ACCESS_KEY or STORE_ROOT_SECRET_KEY is the vendor's published default "
                 f"in {self.env_file}: delete the line and run `make setup` to generate one"

@@ -140,7 +140,7 @@ def _minio(layout: Layout) -> Service:
             str(layout.state / "store" / "minio"),
         ],
         # Not ".../ready": that answers 200 before the server serves its first request.
-        probe=lambda: _probe_http(f"http://{HOST}:{layout.store.port}/minio/health/cluster"),
+        probe=lambda: probe_http(f"http://{HOST}:{layout.store.port}/minio/health/cluster"),
         files={"minio.env": config.minio_environment(layout)},
         ports={"STORE_PORT": layout.store.port},
         environment={"MINIO_CONFIG_ENV_FILE": str(layout.run / "minio.env")},
@@ -164,7 +164,7 @@ def _s3proxy(layout: Layout) -> Service:
             "org.gaul.s3proxy.Main",
             *arguments,
         ],
-        probe=lambda: _probe_http(f"http://{HOST}:{layout.store.port}/"),
+        probe=lambda: probe_http(f"http://{HOST}:{layout.store.port}/"),
         files=files,
         ports={"STORE_PORT": layout.store.port},
     )
@@ -228,7 +228,12 @@ def _settings_digest(layout: Layout) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def _probe_http(url: str) -> None:
+def probe_http(url: str) -> None:
+    """Return where something answers at a URL, be it that it wants credentials.
+
+    Raises:
+        StackError: nothing does, or it says that it is broken.
+    """
     try:
         with urllib.request.urlopen(url, timeout=PROBE_TIMEOUT_S):  # noqa: S310 - our own http URL
             return

@@ -130,6 +130,18 @@ class Stack:
         changes += store.provision(self.layout) if "store" in names else []
         self._report(f"topics, users, buckets, policies: {len(changes)} created or changed")
 
+    def prepare_airflow(self) -> None:
+        """Write the files of Airflow's services and do what comes before their start.
+
+        Raises:
+            StackError: a preparation failed.
+        """
+        self.layout.make_folders()
+        with self._lock():
+            for name, text in airflow.files(self.layout).items():
+                files.write_private(self.layout.run / name, text)
+            airflow.prepare(self.layout)
+
     def _lock(self) -> FileLock:
         return _StackLock(self.layout.run / "stack.lock", timeout=LOCK_TIMEOUT_S)
 

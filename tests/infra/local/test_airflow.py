@@ -13,6 +13,7 @@ from ipaddress import ip_address
 import psutil
 import pytest
 
+from infra.local import __main__ as command
 from infra.local import airflow, processes
 from infra.local.layout import Layout
 from infra.local.services import AIRFLOW, service
@@ -95,6 +96,26 @@ def test_it_is_ready_in_time_with_what_is_declared(running: tuple[RunningStack, 
         _ask(stack, "/auth/token", {"username": "admin", "password": "admin"})
     with pytest.raises(OSError, match="401"):
         _ask(stack, "/api/v2/pools")
+
+
+@pytest.mark.integration
+def test_its_health_is_told_by_an_exit_code(running: tuple[RunningStack, float]) -> None:
+    stack, _ = running
+    for name in AIRFLOW:
+        done = stack.run("infra.local", "airflow-health", name)
+        assert done.returncode == 0, done.stderr
+
+
+def test_a_service_that_does_not_answer_or_is_unknown_is_not_healthy(
+    layout: Layout, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("AIRFLOW_API_URL", "http://127.0.0.1:9")
+    for name, reason in (("airflow-api", "does not answer"), ("airflow", "no service airflow;")):
+        monkeypatch.setattr("sys.argv", ["infra.local", "airflow-health", name])
+        with pytest.raises(SystemExit) as ended:
+            command.main()
+        assert ended.value.code == 1
+        assert reason in capsys.readouterr().err
 
 
 @pytest.mark.integration
