@@ -1,4 +1,4 @@
-"""Every minute: what is new in bronze quotes into the warehouse, and the gold that shows it.
+"""New quotes from bronze to the warehouse and gold, when they land and every minute.
 
 The warehouse is the configured one, whatever the name says. `load` takes what bronze holds beyond
 the warehouse's own ledger; `news` skips the rest where a published build has seen it all; `build`
@@ -17,6 +17,7 @@ from orchestration.defaults import (
     BRONZE_READY,
     DEFAULT_ARGS,
     GOLD_PUBLISHED,
+    QUOTES_LANDED,
     START,
     WRITER,
     deadline,
@@ -29,7 +30,8 @@ with DAG(
     doc_md=__doc__,
     description="New quotes to gold, every minute",
     schedule=AssetOrTimeSchedule(
-        timetable=CronTriggerTimetable("* * * * *", timezone="UTC"), assets=[BRONZE_READY]
+        timetable=CronTriggerTimetable("* * * * *", timezone="UTC"),
+        assets=BRONZE_READY | QUOTES_LANDED,
     ),
     start_date=START,
     catchup=False,

@@ -6,16 +6,14 @@ from typing import Final, NamedTuple
 from pyiceberg.table import Table
 from sqlalchemy.engine import make_url
 
-from ingestion.clock import SystemClock
-from ingestion.land.process import Settings, Sides, open_sides
 from ingestion.load import lake
 from ingestion.settings import LakeSettings, StoreSettings
+from orchestration.landed import Bronze, Target
 from spark_jobs import positions
 from spark_jobs.positions import Chain
 
 # As `spark_jobs.schemas` has it; not imported from there, the triggerer needs no Spark.
 _POSITIONS: Final = "tapehouse.positions"
-_READ_TIMEOUT_S: Final = 5.0
 
 
 class Arrived(NamedTuple):
@@ -34,7 +32,7 @@ class Arrivals:
         Raises:
             BrokerError, StoreError: one of the two does not answer, or refuses.
         """
-        self._sides: Sides = open_sides(Settings(), SystemClock(), _READ_TIMEOUT_S)
+        self._bronze = Bronze()
         self._topic, self._table = topic, table
 
     def look(self) -> Arrived:
@@ -43,15 +41,10 @@ class Arrivals:
         Raises:
             BrokerError, StoreError, LoadError: one of the three could not be asked.
         """
-        questions, store = self._sides.questions, self._sides.store
-        generation = questions.generation(self._topic)
         covered = self._covered()
-        waiting, ends = 0, dict[str, int]()
-        for place in questions.partitions([self._topic]):
-            end = store.chain_end(place, generation)
-            ends[f"{self._topic}/{generation}/{place.number}"] = end
-            waiting += max(0, end - covered.get(Chain(self._topic, generation, place.number), 0))
-        return Arrived(waiting, ends)
+        ends = self._bronze.chain_ends(self._topic)
+        waiting = sum(max(0, one.end - covered.get(_chain(one), 0)) for one in ends)
+        return Arrived(waiting, {one.place: one.end for one in ends})
 
     def _covered(self) -> dict[Chain, int]:
         settings = LakeSettings.load()
@@ -60,6 +53,10 @@ class Arrivals:
         with lake.lake_errors():
             table = lake.open_table(lake.open_catalog(settings, StoreSettings.load()), self._table)
             return {} if table is None else _position(table)
+
+
+def _chain(end: Target) -> Chain:
+    return Chain(end.topic, end.generation, end.partition)
 
 
 def _has_catalog(uri: str) -> bool:

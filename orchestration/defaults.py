@@ -3,16 +3,23 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from airflow.sdk import Asset, Param
+from airflow.sdk import Asset, AssetWatcher, Param
 from airflow.sdk.definitions.callback import AsyncCallback
 from airflow.sdk.definitions.deadline import DeadlineAlert, DeadlineReference
 
+from ingestion.contracts.topics import QUOTES
 from orchestration import alerts
+from orchestration.watch import BronzeWatch
 
 WRITER: Final = "duckdb_writer"
 SPARK: Final = "spark"
 
 BRONZE_READY: Final = Asset("bronze_ready", uri="tapehouse://bronze/ready")
+QUOTES_LANDED: Final = Asset(
+    "quotes_landed",
+    uri="tapehouse://bronze/quotes",
+    watchers=[AssetWatcher(name="bronze", trigger=BronzeWatch(QUOTES))],
+)
 GOLD_PUBLISHED: Final = Asset("gold_published", uri="tapehouse://gold/published")
 
 # The one DAG that builds model by model.

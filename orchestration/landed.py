@@ -1,4 +1,4 @@
-"""Whether bronze holds what Kafka had at a moment: what ``python -m ingestion drain`` asks."""
+"""Where bronze ends, and whether that is what Kafka had at a moment, as `ingestion drain` asks."""
 
 from collections.abc import Sequence
 from typing import Final, NamedTuple
@@ -13,7 +13,7 @@ _READ_TIMEOUT_S: Final = 5.0  # it lists and reads metadata only
 
 
 class Target(NamedTuple):
-    """A partition, and the first offset that is not waited for."""
+    """A partition and an end in it: the first offset that is not meant."""
 
     topic: str
     generation: str
@@ -51,6 +51,18 @@ class Bronze:
         return [
             Target(place.topic, generations[place.topic], place.number, end)
             for place, end in sorted(found.items())
+        ]
+
+    def chain_ends(self, topic: str) -> list[Target]:
+        """Return where bronze ends now, by partition of a topic.
+
+        Raises:
+            BrokerError, StoreError: one of the two does not answer, or refuses.
+        """
+        generation = self._questions.generation(topic)
+        return [
+            Target(topic, generation, place.number, self._store.chain_end(place, generation))
+            for place in self._questions.partitions([topic])
         ]
 
     def missing(self, targets: Sequence[Target]) -> int:

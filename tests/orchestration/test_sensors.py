@@ -10,10 +10,11 @@ from airflow.sdk.module_loading import import_string
 from airflow.triggers.base import BaseTrigger
 
 from ingestion.errors import ChainError, StoreUnavailableError
-from orchestration import sensors
+from orchestration import sensors, watch
 from orchestration.arrived import Arrived
 from orchestration.landed import Bronze, Target
 from orchestration.sensors import ArrivalTrigger, LandedTrigger
+from orchestration.watch import BronzeWatch
 
 TARGETS = [["stock-quotes", "aa", 0, 40], ["stock-quotes", "aa", 1, 2]]
 ENDS = {"stock-quotes/aa/0": 40, "stock-quotes/aa/1": 2}
@@ -43,6 +44,8 @@ class Side:
 def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sensors, "_PERIOD_S", 0)
     monkeypatch.setattr(sensors, "_ARRIVAL_PERIOD_S", 0)
+    monkeypatch.setattr(watch, "_PERIOD_S", 0)
+    monkeypatch.setattr(watch, "_AT_MOST_EVERY_S", 0)
 
 
 def event(trigger: BaseTrigger) -> dict[str, Any]:
@@ -103,9 +106,41 @@ def test_a_store_that_stays_away_until_the_end_is_an_error() -> None:
     assert side.asked > 1
 
 
+def watched(count: int, *ends: int | Exception) -> list[dict[str, int]]:
+    """Return what the watch tells first, while bronze ends there, one after the other."""
+    side = Side(*ends)
+
+    class Bronze:
+        def chain_ends(self, topic: str) -> list[Target]:
+            return [Target(topic, "aa", 0, side()), Target(topic, "aa", 1, 0)]
+
+    async def first() -> list[dict[str, int]]:
+        told: list[dict[str, int]] = []
+        async for found in BronzeWatch("stock-quotes", cast("Any", Bronze)).run():
+            told.append(found.payload["ends"])
+            if len(told) == count:
+                break
+        return told
+
+    return asyncio.run(asyncio.wait_for(first(), 20))
+
+
+def test_the_watch_tells_of_what_is_there_and_of_each_growth() -> None:
+    away = StoreUnavailableError("away")
+
+    assert watched(3, 0, 5, 5, away, away, 5, 9, 9, 12) == [
+        {"stock-quotes/aa/0": end} for end in (5, 9, 12)
+    ]
+
+
+def test_the_watch_outlives_whatever_bronze_says() -> None:
+    assert watched(1, ChainError("a hole at 7"), 3) == [{"stock-quotes/aa/0": 3}]
+
+
 @pytest.mark.parametrize(
     "trigger",
     [
+        BronzeWatch("stock-quotes"),
         LandedTrigger(TARGETS),
         ArrivalTrigger("stock-market-realtime", "silver.trades", "2026-11-25T15:00:00+00:00"),
     ],
