@@ -13,7 +13,9 @@ import pytest
 
 from infra.local.services import SERVICES
 from ingestion.settings import ROOT, WarehouseSettings
+from orchestration import lineage
 from orchestration import manifest as manifests
+from orchestration.landed import Bronze
 from tests.conftest import RunningStack, StackFactory, in_force
 from tests.orchestration.conftest import SETTINGS, python
 
@@ -53,10 +55,14 @@ class World:
 
     def environment(self) -> dict[str, str]:
         warehouse = WarehouseSettings.load().file()
+        lineage.folder().mkdir(parents=True, exist_ok=True)
+        events = lineage.folder() / "events.jsonl"
+        transport = {"type": "file", "log_file_path": str(events), "append": True}
         return SETTINGS | {
             "WAREHOUSE_PATH": str(warehouse),
             "DBT_MODULE_PATH": str(ROOT / "dbt_stocks"),
             "AIRFLOW__LOGGING__LOGGING_LEVEL": "INFO",
+            "AIRFLOW__OPENLINEAGE__TRANSPORT": json.dumps(transport),
         }
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
@@ -112,6 +118,7 @@ def test_gold_is_published_and_the_run_is_in_the_books(
     assert rows == 10  # five sessions of two symbols
 
 
+@pytest.mark.long
 def test_a_failing_test_fails_model_and_run_and_gold_stays(
     world: World, green: tuple[str, dict[str, str], str]
 ) -> None:
@@ -136,10 +143,24 @@ def test_a_failing_test_fails_model_and_run_and_gold_stays(
     assert "gold_daily_metrics failed" in reason
 
 
+@pytest.mark.parametrize("panel", ["power_bi_stocks", "market_page"])
+def test_a_panel_is_followed_to_the_offsets_of_kafka(
+    world: World, green: tuple[str, dict[str, str], str], panel: str
+) -> None:
+    del green
+    events = lineage.Events(lineage.read(lineage.folder()))
+
+    origins = [events.origin(mart) for mart in lineage.marts_of(panel)]
+
+    assert [one.mart for one in origins if one.unexplained] == []
+    held = {place: end for one in origins for place, end in one.offsets.items()}
+    logs = {one.place: one.end for one in Bronze().ends(["stock-market-batch"])}
+    assert logs.items() <= held.items()
+    assert sum(logs.values()) == 10
+
+
 def test_an_event_that_has_not_landed_is_waited_for(world: World) -> None:
     """The sensor asks a real Kafka and a real store."""
-    from orchestration.landed import Bronze
-
     bronze = Bronze()
     targets = bronze.ends()
     beyond = [one._replace(end=one.end + 3) for one in targets]
