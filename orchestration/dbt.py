@@ -2,6 +2,7 @@
 
 from typing import Any, Final
 
+from airflow.sdk import TaskGroup
 from cosmos import (
     DbtTaskGroup,
     ExecutionConfig,
@@ -34,7 +35,7 @@ def models(group_id: str = "dbt") -> DbtTaskGroup:
     A model's task runs the tests whose other parents come before it; those of siblings are run by
     the gate, which tests the whole project before it publishes.
     """
-    return DbtTaskGroup(
+    group = DbtTaskGroup(
         group_id=group_id,
         project_config=ProjectConfig(
             manifest_path=manifest.path(), project_name=PROFILE, install_dbt_deps=False
@@ -60,6 +61,17 @@ def models(group_id: str = "dbt") -> DbtTaskGroup:
         ),
         operator_args=_COMMON,
     )
+    _drop_empty(group)
+    return group
+
+
+def _drop_empty(group: TaskGroup) -> None:
+    """Remove groups without tasks: Cosmos makes one of each folder, also of that of the tests."""
+    for label, child in [*group.children.items()]:
+        if isinstance(child, TaskGroup):
+            _drop_empty(child)
+            if not child.children:
+                del group.children[label]
 
 
 def freshness(task_id: str) -> DbtSourceLocalOperator:

@@ -27,6 +27,8 @@ create table if not exists ops.runs (
 );
 """
 
+_TITLES: Final = ("what", "value")
+
 
 @dataclass(frozen=True)
 class Summary:
@@ -42,13 +44,15 @@ class Summary:
     seconds: dict[str, float] = field(default_factory=dict)
 
     def markdown(self) -> str:
-        """Return it as a page."""
+        """Return it as a page; its columns are even, since Airflow shows the text as it is."""
         head = [f"**{self.dag_id}** `{self.run_id}`: **{self.state}**", ""]
-        rows = ["| what | value |", "|---|---:|"]
-        rows += [f"| {name} | {_shown(value)} |" for name, value in self.counts.items()]
-        rows += [f"| {name}, seconds | {value:,.1f} |" for name, value in self.seconds.items()]
+        rows = [(name, _shown(value)) for name, value in self.counts.items()]
+        rows += [(f"{name}, seconds", f"{value:,.1f}") for name, value in self.seconds.items()]
+        left, right = (max(len(row[side]) for row in [_TITLES, *rows]) for side in (0, 1))
+        table = [f"| {name:<{left}} | {value:>{right}} |" for name, value in [_TITLES, *rows]]
+        table.insert(1, f"|{'-' * (left + 2)}|{'-' * (right + 1)}:|")
         broken = [f"- failed: `{name}`" for name in self.failed]
-        return "\n".join([*head, *rows, "", *broken])
+        return "\n".join([*head, *table, "", *broken])
 
 
 class SummaryOperator(BaseOperator):

@@ -71,7 +71,7 @@ def test_a_failed_run_is_told_as_one_with_what_there_is() -> None:
     page = summary.markdown()
     assert "**failed**" in page
     assert "- failed: `dbt.gold_kpi`" in page
-    assert "| records sent | 12,249 |" in page
+    assert "| records sent   | 12,249 |" in page
 
 
 @pytest.fixture
