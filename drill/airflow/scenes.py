@@ -12,10 +12,11 @@ from infra.local.supervisor import Supervisor
 from ingestion.errors import BuildError, StackError
 
 BATCH: Final = "stock_market_batch_pipeline"
+SESSIONS: Final = ("2013-02-25", "2013-02-26", "2013-02-27", "2013-02-28", "2013-03-01")
 FIVE: Final[dict[str, Any]] = {
     "provider": "recorded",
-    "start": "2013-02-25",
-    "end": "2013-03-01",
+    "start": SESSIONS[0],
+    "end": SESSIONS[-1],
 }
 # The sixty sessions before: marts with trailing windows have something to show.
 BEFORE: Final[dict[str, Any]] = {
@@ -44,18 +45,19 @@ class Scene(NamedTuple):
 
 
 def batch(world: World) -> list[str]:
-    """The batch pipeline, task by task, to published gold."""
-    first = ended(world, BATCH, BEFORE, "success")
-    second = ended(world, BATCH, FIVE, "success")
-    models = [name for name in second.tasks if name.startswith("dbt.")]
+    """The batch pipeline, task by task, to published gold: the sessions before, then five."""
+    runs = [ended(world, BATCH, BEFORE, "success")]
+    runs += [ended(world, BATCH, _of(day), "success") for day in SESSIONS]
+    models = [name for name in runs[-1].tasks if name.startswith("dbt.")]
     expect(len(models) > 50, f"expected a task for each model, found {len(models)}")
     [(builds,)] = world.query("select count(*) from ops.builds where status = 'published'")
-    expect(builds == 2, f"expected two published builds, found {builds}")
+    expect(builds == len(runs), f"expected {len(runs)} published builds, found {builds}")
     [(summaries,)] = world.query("select count(*) from ops.runs where state = 'success'")
-    expect(summaries == 2, f"expected two summaries, found {summaries}")
+    expect(summaries == len(runs), f"expected {len(runs)} summaries, found {summaries}")
     return [
-        f"{len(models)} models, each a task; first run {first.seconds:.0f} s, "
-        f"second {second.seconds:.0f} s",
+        f"{len(models)} models, each a task; runs of "
+        + ", ".join(f"{run.seconds:.0f}" for run in runs)
+        + " s",
         world.audit(),
         *traced(world, BATCH_TOPIC),
     ]
@@ -64,7 +66,7 @@ def batch(world: World) -> list[str]:
 def again(world: World) -> list[str]:
     """T4: the same run again changes nothing."""
     before = world.gold()
-    ended(world, BATCH, FIVE, "success")
+    ended(world, BATCH, _of(SESSIONS[-1]), "success")
     same(before, world.gold())
     return [f"{len(before)} published tables as before", world.audit()]
 
@@ -117,7 +119,7 @@ def failing(world: World) -> list[str]:
     """T6, T14: a failing test fails its model and the run, and leaves published gold alone."""
     before = world.digest()
     world.change("insert into gold_candidate.gold_candlestick from gold_candidate.gold_candlestick")
-    found = ended(world, BATCH, FIVE, "failed")
+    found = ended(world, BATCH, _of(SESSIONS[-1]), "failed")
     states = found.states()
     broken = sorted(name for name, state in states.items() if state == "failed")
     expect(len(broken) == 1 and broken[0].startswith("dbt."), f"expected one model: {broken}")
@@ -143,7 +145,7 @@ def killed(world: World) -> list[str]:
     It is the run after the one that a test failed: what that one had built is not in it.
     """
     before = world.gold()
-    run_id = world.api.trigger(BATCH, FIVE)
+    run_id = world.api.trigger(BATCH, _of(SESSIONS[-1]))
     until = time.monotonic() + _TIMEOUT_S
     while world.api.tasks(BATCH, run_id)["process"].state != "running":
         if time.monotonic() > until:
@@ -205,6 +207,10 @@ def traced(world: World, *topics: str) -> list[str]:
     logs = world.log_ends(topics)
     expect(held == logs, f"expected the panels to be made of offsets {logs}, found {held}")
     return [f"{len(PANELS)} panels traced to {sum(held.values())} offsets of {', '.join(topics)}"]
+
+
+def _of(session: str) -> dict[str, Any]:
+    return {"provider": "recorded", "start": session, "end": session}
 
 
 def same(before: Mapping[str, object], after: Mapping[str, object]) -> None:
