@@ -43,6 +43,7 @@ def batch(world: World) -> list[str]:
     expect(builds == 2, f"expected two published builds, found {builds}")
     [(summaries,)] = world.query("select count(*) from ops.runs where state = 'success'")
     expect(summaries == 2, f"expected two summaries, found {summaries}")
+    world.picture("airflow", second)
     return [
         f"{len(models)} models, each a task; first run {first.seconds:.0f} s, "
         f"second {second.seconds:.0f} s",
@@ -99,6 +100,7 @@ def failing(world: World) -> list[str]:
     expect(states["publish"] == "upstream_failed", f"published: {states['publish']}")
     expect(states["restore"] == "success", f"not restored: {states['restore']}")
     expect(world.digest() == before, "published gold has changed")
+    world.picture("airflow-failed", found)
     after = ended(world, BATCH, FIVE, "success")
     return [f"{broken[0]} failed, gold byte for byte as before, next run {after.state}"]
 
