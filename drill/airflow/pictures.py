@@ -73,7 +73,7 @@ class Album:
         self.folder.mkdir(parents=True, exist_ok=True)
         with visiting(self.program, site.url) as visit:
             _log_in(visit, site)
-            _set_up(visit.page, run)
+            _set_up(visit.page)
             grid, graph = (self.folder / f"{name}-{what}.png" for what in ("grid", "graph"))
             _grid(visit, run, grid)
             _graph(visit, run, graph)
@@ -112,7 +112,7 @@ def _log_in(visit: Visit, site: Site) -> None:
     visit.watch(known=_MISSING)
 
 
-def _set_up(page: Page, run: Run) -> None:
+def _set_up(page: Page) -> None:
     """Give the UI the choices that a person's clicks leave in the browser."""
     for view, share in _SHARES.items():
         panels = {"expandToSizes": {}, "layout": [share, 100 - share]}
@@ -151,7 +151,6 @@ def _graph(visit: Visit, run: Run, file: Path) -> None:
     """Picture the whole graph."""
     page = visit.page
     _resize(page, _GRAPH)
-    _remember(page, f"{run.dag_id}/open-groups", groups(run))
     _open(visit, run, "graph")
     page.get_by_role("button", name="Collapse Details Panel").click()
     _wait_for_nodes(page, run)
@@ -193,7 +192,9 @@ def _log(visit: Visit, run: Run, task_id: str, file: Path) -> None:
     page = visit.page
     _resize(page, _LOG)
     _open(visit, run, "graph", f"/tasks/{task_id}")
-    page.get_by_text(_FAILURE).first.wait_for()
+    failure = page.get_by_text(_FAILURE).first
+    failure.click()  # closes its trace, which says less than what dbt wrote before it
+    page.get_by_text("in conclude").first.wait_for(state="hidden")
     _wait_for_nodes(page, run)
     page.locator(".react-flow__controls-button").last.click()  # to the task that is selected
     _wait_until_still(page)
@@ -214,6 +215,7 @@ def _summary(visit: Visit, run: Run, file: Path) -> None:
 
 def _open(visit: Visit, run: Run, view: str, rest: str = "") -> None:
     _remember(visit.page, "default_dag_view", view)
+    _remember(visit.page, f"{run.dag_id}/open-groups", groups(run))
     visit.page.goto(f"{visit.url}/dags/{run.dag_id}/runs/{run.run_id}{rest}")
 
 
