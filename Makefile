@@ -10,7 +10,7 @@ PROVIDERS ?=
 SEEDS ?= 1000
 HISTORIES ?= 20
 
-.PHONY: help setup ready up down status reset demo stream test doctor simulate lint bench-pipeline audit lock audit-self-test bench-land bench-produce bench-anomalies bench-spark bench-dbt bench-airflow check-sp500 drill drill-publish drill-hour spark-cluster airflow test-cluster test-increments test-sp500 drill-lake drill-stream e2e-airflow docs
+.PHONY: help setup ready up down status reset demo stream test doctor simulate lint bench-pipeline audit lock audit-self-test bench-land bench-produce bench-anomalies bench-spark bench-dbt bench-airflow check-sp500 drill drill-publish drill-hour spark-cluster airflow test-cluster test-increments test-sp500 drill-lake drill-stream e2e-airflow screenshots docs
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z][a-z0-9-]*:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -76,6 +76,9 @@ drill-lake: ready ## The lake's jobs killed at each step, two at once, upkeep in
 
 e2e-airflow: ready ## Every DAG through the API of a running Airflow: broken, killed, backfilled, reconciled (ARGS="--scene minute")
 	@$(RUN) drill airflow $(ARGS)
+
+screenshots: ready ## The pictures of docs/images: a green and a failed batch run in Airflow, by Chromium (half an hour)
+	@$(RUN) drill airflow --scene failing --pictures docs/images $(ARGS)
 
 drill-stream: ready ## Every fault of the simulator at once, the stream killed; batch, stream and brute force compared
 	@$(RUN) drill stream $(ARGS)

@@ -7,10 +7,13 @@ from typing import Annotated
 
 import typer
 
+from drill.airflow.pictures import Album
 from drill.airflow.scenes import SCENES, Scene
 from drill.airflow.world import World, opened
+from infra.setup import browser
+from infra.setup.console import Console, SetupError
 from ingestion.cli import one_line, write_report
-from ingestion.errors import TapehouseError
+from ingestion.errors import StackError, TapehouseError
 from ingestion.settings import ProjectSettings
 
 
@@ -29,6 +32,9 @@ def play(
         list[str] | None, typer.Option(help="Only scenes with this in their name; after `batch`.")
     ] = None,
     report: Annotated[Path | None, typer.Option(help="Write the report here too.")] = None,
+    pictures: Annotated[
+        Path | None, typer.Option(help="Take pictures of the UI into this folder, by Chromium.")
+    ] = None,
 ) -> None:
     """Trigger every DAG through the API of an Airflow of its own; check gold, ledger and audit.
 
@@ -42,9 +48,10 @@ def play(
         for one in SCENES
         if not scene or one.name == "batch" or any(w in one.name for w in scene)
     ]
+    album = _album(pictures, folder / "browser.log") if pictures else None
     outcomes: list[Outcome] = []
     # T3: every record is an object of its own, so that there are more than a listing's page holds.
-    with opened(folder / "stack", typer.echo, {"LAND_MAX_BYTES": "1"}) as world:
+    with opened(folder / "stack", typer.echo, {"LAND_MAX_BYTES": "1"}, album=album) as world:
         for one in chosen:
             outcomes.append(_played(one, world))
             typer.echo(_line(outcomes[-1]))
@@ -54,6 +61,14 @@ def play(
                 break
     if len(outcomes) < len(chosen) or outcomes[-1].verdict == "red":
         raise typer.Exit(1)
+
+
+def _album(folder: Path, log: Path) -> Album:
+    """Return an album, with a browser at hand before the minutes of a run are spent."""
+    try:
+        return Album(folder, browser.ensure(Console(total=1), log))
+    except SetupError as error:
+        raise StackError(str(error)) from error
 
 
 def _played(scene: Scene, world: World) -> Outcome:

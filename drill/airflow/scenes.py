@@ -54,6 +54,7 @@ def batch(world: World) -> list[str]:
     expect(builds == len(runs), f"expected {len(runs)} published builds, found {builds}")
     [(summaries,)] = world.query("select count(*) from ops.runs where state = 'success'")
     expect(summaries == len(runs), f"expected {len(runs)} summaries, found {summaries}")
+    world.picture("airflow", runs[-1])
     return [
         f"{len(models)} models, each a task; runs of "
         + ", ".join(f"{run.seconds:.0f}" for run in runs)
@@ -127,6 +128,7 @@ def failing(world: World) -> list[str]:
     expect(states["publish"] == "upstream_failed", f"published: {states['publish']}")
     expect(states["restore"] == "success", f"not restored: {states['restore']}")
     expect(world.digest() == before, "published gold has changed")
+    world.picture("airflow-failed", found)
     return [f"{broken[0]} failed, gold byte for byte as before"]
 
 

@@ -13,7 +13,8 @@ from typing import Any, Final
 
 import duckdb
 
-from drill.airflow.client import Airflow
+from drill.airflow.client import Airflow, Run
+from drill.airflow.pictures import Album, Site
 from drill.stack import own_stack
 from infra.local import airflow
 from infra.local.layout import Layout
@@ -35,8 +36,14 @@ _OF_THE_BUILD: Final = ("gold_dq_scorecard",)
 class World:
     """What a scene acts on."""
 
-    def __init__(self, layout: Layout, api: Airflow, say: Callable[[str], None]) -> None:
-        self.layout, self.api, self.say = layout, api, say
+    def __init__(
+        self,
+        layout: Layout,
+        api: Airflow,
+        say: Callable[[str], None],
+        album: Album | None = None,
+    ) -> None:
+        self.layout, self.api, self.say, self.album = layout, api, say, album
 
     def run(self, *words: str) -> "subprocess.CompletedProcess[str]":
         """Run a command of ours in this world.
@@ -51,6 +58,16 @@ class World:
             end = " ".join((done.stdout + done.stderr).split())[-400:]
             raise StackError(f"python -m {' '.join(words)} ended with {done.returncode}: {end}")
         return done
+
+    def picture(self, name: str, run: Run) -> None:
+        """Take pictures of a run where they are asked for.
+
+        Raises:
+            StackError: the UI shows something else than what is so, or an error.
+        """
+        if self.album:
+            for file in self.album.take(name, site(self.layout), run):
+                self.say(f"  {file}")
 
     def gold(self) -> dict[str, tuple[int, str]]:
         """Return rows and a fingerprint of each published table, but of whose build it is."""
@@ -115,25 +132,31 @@ def opened(
     settings: Mapping[str, str] | None = None,
     *,
     is_scheduled: bool = False,
+    album: Album | None = None,
 ) -> Iterator[World]:
     """Start everything in a folder that is emptied before; its settings are this process's.
 
     ``is_scheduled``: DAGs run when they are due too; otherwise what is triggered runs alone. All
-    are switched on then, none of them before somebody does. ``settings`` are as in `own_stack`.
+    are switched on then, none of them before somebody does. ``settings`` are as in `own_stack`;
+    ``album``: where pictures go, if any.
     """
     os.environ["AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE"] = str(is_scheduled)
     with own_stack(folder, SERVICES, say, settings) as layout:
         began = time.monotonic()
         Stack(layout, report=say).up(AIRFLOW)
         say(f"Airflow ready after {time.monotonic() - began:.1f} s")
-        password = layout.airflow.secret("admin_password")
-        api = Airflow(airflow.url(layout), airflow.USER, password, say)
+        api = Airflow(*site(layout), say)
         _wait_for_dags(api)
         if not is_scheduled:
             for name in DAGS:
                 api.switch(name, on=True)
-        yield World(layout, api, say)
+        yield World(layout, api, say, album)
         api.close()
+
+
+def site(layout: Layout) -> Site:
+    """Return where its UI is and who logs in there."""
+    return Site(airflow.url(layout), airflow.USER, layout.airflow.secret("admin_password"))
 
 
 def _wait_for_dags(api: Airflow) -> None:
