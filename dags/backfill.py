@@ -21,7 +21,7 @@ from orchestration.defaults import (
     WRITER,
     params,
 )
-from orchestration.guard import AloneSensor
+from orchestration.guard import GuardedCommandOperator
 from orchestration.operators import CommandOperator
 from orchestration.sensors import LandedSensor
 from orchestration.summary import SummaryOperator
@@ -65,13 +65,19 @@ with DAG(
         command=["audit", "--stage", "bronze", "--stage", "lake", "--allow-behind"],
         transient_codes=[AUDIT_UNKNOWN],
     )
-    load = CommandOperator(
-        task_id="load", command=["ingestion", "load"], pool=WRITER, edges=edges.loaded
+    load = GuardedCommandOperator(
+        task_id="load",
+        command=["ingestion", "load"],
+        unless_running=[BATCH_DAG],
+        otherwise="wait",
+        pool=WRITER,
+        edges=edges.loaded,
     )
-    alone = AloneSensor(task_id="alone", dag_ids=[BATCH_DAG], timeout=timedelta(hours=4))
-    build = CommandOperator(
+    build = GuardedCommandOperator(
         task_id="build",
         command=["dbt_stocks", "build"],
+        unless_running=[BATCH_DAG],
+        otherwise="wait",
         pool=WRITER,
         edges=edges.built,
         outlets=[GOLD_PUBLISHED],
@@ -95,5 +101,5 @@ with DAG(
     complete = EmptyOperator(task_id="complete", trigger_rule=TriggerRule.NONE_FAILED)
 
     health >> fetch >> consume >> process >> recompute >> check_lake >> load
-    load >> alone >> build >> reconcile >> summary
+    load >> build >> reconcile >> summary
     [reconcile, summary] >> complete

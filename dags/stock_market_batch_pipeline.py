@@ -30,14 +30,13 @@ from orchestration.operators import CommandOperator
 from orchestration.restore import RestoreOperator
 from orchestration.sensors import LandedSensor
 from orchestration.summary import SummaryOperator
-from orchestration.timetables import SessionTimetable
 from orchestration.words import LAKE_JOBS
 
 with DAG(
     "stock_market_batch_pipeline",
     doc_md=__doc__,
     description="Daily bars to tested gold, after every session",
-    schedule=SessionTimetable(delay=timedelta(minutes=30)),
+    schedule=context.SCHEDULE,
     start_date=START,
     catchup=False,
     max_active_runs=1,

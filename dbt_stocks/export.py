@@ -1,20 +1,24 @@
 """Published gold as Parquet files: one folder per build, and ``current``, which names one."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 import duckdb
+from filelock import FileLock, Timeout
 
 from dbt_stocks import catalog
 from dbt_stocks.files import CURRENT, durable
 from dbt_stocks.reader import GoldReader, PinnedBuild
-from ingestion.errors import BuildError
+from ingestion.errors import BuildError, WarehouseLockedError
 
 # The build before may still be read while this one is written.
 KEEP: Final = 2
+_LOCK: Final = ".lock"
+_LOCK_TIMEOUT_S: Final = 600.0
 _MARTS: Final = """
 select table_name as name from duckdb_tables() where schema_name = 'gold'
 union all
@@ -41,26 +45,47 @@ def export(published: Path, to: Path, say: Callable[[str], None]) -> Export:
 
     Raises:
         BuildError: nothing has been published, or a file does not hold what was written to it.
+        WarehouseLockedError: another export to the folder takes too long.
         OSError: the folder cannot be written; nothing of the build is left.
     """
     with GoldReader(published) as reader, reader.pinned() as build:
         build_id = build.build_id()
         folder = to / f"gold-{build_id}"
-        if not folder.is_dir():
-            _write(build, folder, say)
-    _point(to, folder)
-    _prune(to, folder)
-    return _found(build_id, folder)
+        marts = [str(row["name"]) for row in build.query(_MARTS)]
+        to.mkdir(parents=True, exist_ok=True)
+        with _alone(to):
+            if not folder.is_dir():
+                _write(build, marts, folder, say)
+            found = _found(build_id, marts, folder)
+            _point(to, folder)
+            _prune(to, folder)
+    return found
 
 
-def _write(build: PinnedBuild, folder: Path, say: Callable[[str], None]) -> None:
+@contextmanager
+def _alone(to: Path) -> Iterator[None]:
+    lock = FileLock(to / _LOCK, timeout=_LOCK_TIMEOUT_S)
+    try:
+        lock.acquire()
+    except Timeout:
+        text = f"{to}: another export is at work for more than {_LOCK_TIMEOUT_S:.0f} s"
+        raise WarehouseLockedError(text) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _write(
+    build: PinnedBuild, marts: Sequence[str], folder: Path, say: Callable[[str], None]
+) -> None:
     temporary = folder.with_name(f".{folder.name}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
+    temporary.mkdir()
     try:
-        for row in build.query(_MARTS):
-            _copy(build, row["name"], temporary / f"{row['name']}.parquet")
-            say(f"{row['name']} written")
+        for mart in marts:
+            _copy(build, mart, temporary / f"{mart}.parquet")
+            say(f"{mart} written")
         durable(temporary)
     except (duckdb.Error, OSError, BuildError) as error:
         shutil.rmtree(temporary)
@@ -98,8 +123,12 @@ def _prune(to: Path, shown: Path) -> None:
         shutil.rmtree(folder)
 
 
-def _found(build_id: str, folder: Path) -> Export:
+def _found(build_id: str, marts: Sequence[str], folder: Path) -> Export:
     files = sorted(folder.glob("*.parquet"))
+    if [one.stem for one in files] != sorted(marts):
+        raise BuildError(
+            f"{folder}: expected files of {', '.join(marts)}, found {len(files)}; remove the folder"
+        )
     with duckdb.connect() as db:
         rows = {
             one.stem: int(

@@ -1,15 +1,19 @@
 """From a run's context to the words of its commands."""
 
 from collections.abc import Mapping
-from datetime import date
+from datetime import date, datetime, timedelta
 from typing import Any, Final
 
+import pendulum
 from airflow.sdk import Variable
 
 from ingestion import calendar
 from ingestion.settings import ProjectSettings
 from orchestration import words
+from orchestration.timetables import SessionTimetable
 
+# After each session; what providers still correct then comes with the runs after it.
+SCHEDULE: Final = SessionTimetable(delay=timedelta(minutes=30))
 PROVIDER: Final = "tapehouse_provider"
 _RECORDED: Final = "recorded"
 
@@ -37,6 +41,18 @@ def _provider(params: Mapping[str, Any]) -> str:
 
 def _bounds(context: Mapping[str, Any], provider: str) -> tuple[date | None, date | None]:
     # What was recorded ends in 2013: no run's own session is in it.
-    start = None if provider == _RECORDED else context.get("data_interval_start")
+    start = None if provider == _RECORDED else _interval_start(context)
     exchange = calendar.get(ProjectSettings.load().calendar)
     return words.bounds(context["params"], start, exchange)
+
+
+def _interval_start(context: Mapping[str, Any]) -> datetime:
+    """Return when the run's session began: that of the last due one where nobody has said which.
+
+    A run that is started through the API has no logical date, and no interval.
+    """
+    found: datetime | None = context.get("data_interval_start")
+    if found is not None:
+        return found
+    run_after = pendulum.instance(context["dag_run"].run_after)
+    return SCHEDULE.infer_manual_data_interval(run_after=run_after).start

@@ -2,7 +2,8 @@
 
 Names are those of OpenLineage's naming specification (openlineage.io/docs/spec/naming); tables of
 the warehouse are called as Cosmos calls them. A task moves several things at once: the facet
-``tapehouse_sources`` says which inputs an output was made of, ``tapehouse_ends`` where bronze ends.
+``tapehouse_sources`` says which inputs an output was made of, ``tapehouse_ends`` where bronze ends,
+``tapehouse_build`` with which build a mart was published.
 """
 
 import json
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 SOURCES: Final = "tapehouse_sources"
 ENDS: Final = "tapehouse_ends"
+BUILD: Final = "tapehouse_build"
 GOLD: Final = "gold"
 _PRODUCER: Final = "tapehouse"
 
@@ -51,11 +53,16 @@ class Node:
 
 @dataclass(frozen=True)
 class Edge:
-    """An output and what it was made of; ``ends`` are offsets by topic/generation/partition."""
+    """An output and what it was made of.
+
+    ``ends`` are offsets by topic/generation/partition, of bronze; ``build`` is the id of the build
+    that a mart was published with.
+    """
 
     output: Node
     inputs: tuple[Node, ...]
     ends: Mapping[str, int] = field(default_factory=dict)
+    build: str = ""
 
 
 Report = Mapping[str, Any]
@@ -112,21 +119,22 @@ def loaded(report: Report) -> list[Edge]:
     return [*landed(report["targets"][QUOTES_TARGET]["ends"]), *quotes, *tables]
 
 
-def published(_report: Report) -> list[Edge]:
+def published(report: Report) -> list[Edge]:
     """Return what publishing moves: each mart from the candidate to gold."""
     return [
-        Edge(warehouse(f"{GOLD}.{name}"), (warehouse(f"{schema}.{name}"),))
-        for name, schema in _marts(_manifest()).items()
+        _mart(name, [f"{schema}.{name}"], report) for name, schema in _marts(_manifest()).items()
     ]
 
 
-def built(_report: Report) -> list[Edge]:
+def built(report: Report) -> list[Edge]:
     """Return what the gate moves in one command: raw tables to marts."""
     found = _manifest()
-    return [
-        Edge(warehouse(f"{GOLD}.{name}"), tuple(warehouse(one) for one in _raw_of(found, name)))
-        for name in _marts(found)
-    ]
+    return [_mart(name, _raw_of(found, name), report) for name in _marts(found)]
+
+
+def _mart(name: str, made_of: Iterable[str], report: Report) -> Edge:
+    inputs = tuple(warehouse(table) for table in made_of)
+    return Edge(warehouse(f"{GOLD}.{name}"), inputs, build=report["build_id"])
 
 
 def told(edges: Iterable[Edge]) -> "Told":
@@ -154,6 +162,9 @@ def _output(edge: Edge) -> "OutputDataset":
     facets: dict[str, Any] = {
         SOURCES: DatasetFacet(producer=_PRODUCER).with_additional_properties(inputs=sources)
     }
+    if edge.build:
+        build = DatasetFacet(producer=_PRODUCER).with_additional_properties(build_id=edge.build)
+        facets[BUILD] = build
     if edge.ends:
         ends = DatasetFacet(producer=_PRODUCER).with_additional_properties(ends=dict(edge.ends))
         facets[ENDS] = ends

@@ -15,11 +15,12 @@ from typing import Annotated, Any, Final
 
 import typer
 
+from dbt_stocks.reader import GoldReader
 from ingestion.cli import write_report
 from ingestion.errors import BuildError, TapehouseError
-from ingestion.settings import ProjectSettings
+from ingestion.settings import ProjectSettings, WarehouseSettings
 from orchestration import manifest
-from orchestration.edges import ENDS, GOLD, SOURCES, Node, warehouse
+from orchestration.edges import BUILD, ENDS, GOLD, SOURCES, Node, warehouse
 
 KEPT_DAYS: Final = 14
 _EVENTS: Final = "events.jsonl"
@@ -33,7 +34,7 @@ ReportFile = Annotated[Path | None, typer.Option("--report", help="Write it here
 
 @dataclass(frozen=True)
 class Made:
-    """A dataset made by a task of a run, of what; ``ends`` where it is bronze.
+    """A dataset made by a task of a run, of what; ``ends`` where it is bronze, ``build`` a mart.
 
     ``task`` is OpenLineage's id of the try, ``began`` and ``at`` are when it began and ended.
     """
@@ -45,6 +46,7 @@ class Made:
     run: str
     inputs: tuple[Node, ...]
     ends: Mapping[str, int] = field(default_factory=dict)
+    build: str = ""
 
 
 @dataclass
@@ -74,16 +76,20 @@ class Events:
         for one in (made for event in ended for made in _made(event, began)):
             self._made.setdefault(one.node, []).append(one)
 
-    def origin(self, mart: str) -> Origin:
-        """Return where a published mart comes from.
+    def origin(self, mart: str, build_id: str) -> Origin:
+        """Return where a mart comes from as a build published it.
 
         Raises:
-            BuildError: no event publishes it.
+            BuildError: no event publishes it: the build is older than the events, or by hand.
         """
         node = warehouse(f"{GOLD}.{mart}")
-        if node not in self._made:
-            raise BuildError(f"expected an event that publishes {node.name}, found none")
-        published = self._made[node][-1]
+        made = [one for one in self._made.get(node, ()) if one.build == build_id]
+        if not made:
+            raise BuildError(
+                f"expected an event that publishes {node.name} with build {build_id}, found none: "
+                f"no DAG published it, or more than {KEPT_DAYS} days ago"
+            )
+        published = made[-1]
         found = Origin(mart, published.at, published.run)
         self._follow(published, found, {node})
         found.tables.sort()
@@ -97,7 +103,7 @@ class Events:
             seen.add(node)
             found.tables.append(node.name)
             before = self._read_by(made, node)
-            if before:
+            if before and (before[-1].inputs or _is_own(node)):
                 found.offsets |= _ends(before)
                 self._follow(before[-1], found, seen)
             elif not _is_own(node):
@@ -115,6 +121,16 @@ class Events:
 def folder() -> Path:
     """Return where the events are."""
     return ProjectSettings.load().state("airflow", "lineage")
+
+
+def shown() -> str:
+    """Return the id of the build that screens are shown now.
+
+    Raises:
+        BuildError: none is published.
+    """
+    with GoldReader(WarehouseSettings.load().published()) as reader:
+        return reader.build_id()
 
 
 def read(where: Path) -> Iterator[dict[str, Any]]:
@@ -158,18 +174,18 @@ def trace(
     panel: Annotated[str, typer.Argument(help="An exposure of the dbt project, or a mart.")],
     report: ReportFile = None,
 ) -> None:
-    """Show, for each mart of a panel, the run that published it and the offsets that it is made of.
+    """Show, for each mart of a panel, the run that published what is shown, and its offsets.
 
     Exits 1 where something on the way is made by no event.
     """
-    marts = marts_of(panel)
+    marts, build_id = marts_of(panel), shown()
     events = Events(read(folder()))
-    found = [events.origin(mart) for mart in marts]
+    found = [events.origin(mart, build_id) for mart in marts]
     for one in found:
         _show(one)
     if report is not None:
         rows = [asdict(one) | {"published_at": str(one.published_at)} for one in found]
-        write_report(report, {"panel": panel, "marts": rows})
+        write_report(report, {"panel": panel, "build_id": build_id, "marts": rows})
     if any(one.unexplained for one in found):
         raise typer.Exit(1)
 
@@ -213,8 +229,11 @@ def _made(event: Mapping[str, Any], began: Mapping[str, datetime]) -> Iterator[M
         told = facets.get(SOURCES)
         inputs = [_node(one) for one in told["inputs"]] if told else every
         ends = facets.get(ENDS, {}).get("ends", {})
+        build = facets.get(BUILD, {}).get("build_id", "")
         # A model's tests read it: that makes it no source of itself.
-        yield Made(node, task, since, at, run, tuple(one for one in inputs if one != node), ends)
+        yield Made(
+            node, task, since, at, run, tuple(one for one in inputs if one != node), ends, build
+        )
 
 
 def _ends(made: Iterable[Made]) -> dict[str, int]:

@@ -6,9 +6,10 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -18,6 +19,8 @@ from orchestration.run import TRY_AGAIN
 
 _TAIL_LINES: Final = 12
 _STOP_WAIT_S: Final = 20.0
+_POLL_S: Final = 0.05
+_LOOK: Final = 0  # as a signal: sends none, and fails where nobody is left
 
 
 @dataclass(frozen=True)
@@ -56,15 +59,16 @@ class Command:
         return Done(code, "\n".join(tail), found)
 
     def stop(self) -> None:
-        """End it and what it started, if it still runs."""
-        if self._process is None or self._process.poll() is not None:
+        """End it and what it started, whichever of them still runs."""
+        if self._process is None:
             return
-        self._signal(signal.SIGTERM)
-        try:
-            self._process.wait(_STOP_WAIT_S)
-        except subprocess.TimeoutExpired:
-            self._signal(signal.SIGKILL)
-            self._process.wait()
+        until = time.monotonic() + _STOP_WAIT_S
+        number: int = signal.SIGTERM
+        while self._signal(number):
+            self._process.poll()  # what is not waited for stays in its group
+            time.sleep(_POLL_S)
+            number = signal.SIGKILL if time.monotonic() >= until else _LOOK
+        self._process.wait()
 
     def _follow(self, report: Path, tail: deque[str], say: Callable[[str], None]) -> int:
         words = [*self.words, *(("--report", str(report)) if self._reports else ())]
@@ -79,6 +83,9 @@ class Command:
             start_new_session=True,
         ) as self._process:
             assert self._process.stdout is not None  # noqa: S101 - it was asked for
+            # What it started may hold the pipe open when it is dead itself.
+            watch = threading.Thread(target=self._stop_after_end, args=(self._process,))
+            watch.start()
             try:
                 for line in self._process.stdout:
                     tail.append(line.rstrip("\n"))
@@ -86,8 +93,17 @@ class Command:
                 return self._process.wait()
             finally:
                 self.stop()
+                watch.join()
 
-    def _signal(self, number: int) -> None:
-        assert self._process is not None  # noqa: S101 - only of a process that runs
-        with suppress(ProcessLookupError):
+    def _stop_after_end(self, process: "subprocess.Popen[str]") -> None:
+        process.wait()
+        self.stop()
+
+    def _signal(self, number: int) -> bool:
+        """Send a signal to the command's group; tell whether there is anybody left in it."""
+        assert self._process is not None  # noqa: S101 - only of a process that was started
+        try:
             os.killpg(self._process.pid, number)
+        except ProcessLookupError:
+            return False
+        return True

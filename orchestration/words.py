@@ -13,6 +13,10 @@ LAKE_JOBS: Final = ("compact", "bars", "daily-metrics", "window-metrics", "anoma
 INTRADAY_JOBS: Final = ("compact", "bars", "window-metrics", "anomalies")
 # What a run of the producer may be called, and a build.
 _MAX_NAME: Final = 60
+# Sessions that a run asks for beside its own: whoever fetches asks the provider for the last five
+# of them and those that it does not know. So a session whose run failed, or that had none, is
+# fetched by the next one, and corrections come. A free key of Alpha Vantage goes back a hundred.
+_LOOK_BACK: Final = 30
 
 
 def fetch(
@@ -35,12 +39,16 @@ def recompute(bounds: tuple[date | None, date | None]) -> list[str]:
 def bounds(
     params: Mapping[str, Any], interval_start: datetime | None, calendar: Calendar
 ) -> tuple[date | None, date | None]:
-    """Return the sessions that a run is about: its parameters', else its interval's, else all."""
+    """Return the first and last session that a run asks for.
+
+    They are its parameters', else those up to the session of its interval; all where it has none.
+    """
     start, end = (_day(params.get(name)) for name in ("start", "end"))
-    if start or end:
+    if start or end or interval_start is None:
         return start, end
-    session = calendar.session_of(interval_start) if interval_start else None
-    return (session.session_date, session.session_date) if session else (None, None)
+    opened = [one for one in calendar.sessions() if one.open_at <= interval_start]
+    sessions = opened[-_LOOK_BACK:]
+    return sessions[0].session_date, sessions[-1].session_date
 
 
 def run_name(dag_id: str, run_id: str, try_number: int) -> str:

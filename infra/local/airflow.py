@@ -37,7 +37,6 @@ _COMPONENTS: Final = {
 
 _NO_LINEAGE: Final = (
     "airflow.providers.standard.operators.empty.EmptyOperator",
-    "orchestration.guard.AloneSensor",
     "orchestration.news.NewsOperator",
     "orchestration.restore.RestoreOperator",
     "orchestration.summary.SummaryOperator",

@@ -1,5 +1,6 @@
 """Published gold as Parquet, read back by another reader than the one that wrote it."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -30,6 +31,10 @@ def publish(project: Project, number: int) -> None:
 @pytest.fixture
 def to(tmp_path: Path) -> Path:
     return tmp_path / "export"
+
+
+def shown(to: Path) -> set[str]:
+    return {one.name for one in to.iterdir() if one.name != ".lock"}
 
 
 def exported(project: Project, to: Path) -> export.Export:
@@ -63,7 +68,7 @@ def test_the_build_before_stays_for_who_reads_it_and_no_more(gold_only: Project,
         publish(gold_only, number)
         exported(gold_only, to)
 
-    assert {one.name for one in to.iterdir()} == {"gold-b2", "gold-b3", "current"}
+    assert shown(to) == {"gold-b2", "gold-b3", "current"}
     assert (to / "current").readlink() == Path("gold-b3")
 
 
@@ -92,7 +97,26 @@ def test_an_export_that_fails_shows_what_was_shown(
         exported(gold_only, to)
 
     assert (to / "current").readlink() == Path("gold-b1")
-    assert {one.name for one in to.iterdir()} == {"gold-b1", "current"}
+    assert shown(to) == {"gold-b1", "current"}
+
+
+def test_two_exports_at_once_are_one(gold_only: Project, to: Path) -> None:
+    publish(gold_only, 1)
+
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _: exported(gold_only, to), range(4)))
+
+    assert found == [found[0]] * 4
+    assert found[0].rows == {"mart": 101, "mart_view": 7}
+
+
+def test_a_folder_that_lacks_a_mart_is_not_shown(gold_only: Project, to: Path) -> None:
+    publish(gold_only, 1)
+    exported(gold_only, to)
+    (to / "gold-b1" / "mart.parquet").unlink()
+
+    with pytest.raises(BuildError, match="expected files of mart, mart_view, found 1"):
+        exported(gold_only, to)
 
 
 def test_without_a_build_the_error_says_so(gold_only: Project, to: Path) -> None:

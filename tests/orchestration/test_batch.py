@@ -150,7 +150,7 @@ def test_a_panel_is_followed_to_the_offsets_of_kafka(
     del green
     events = lineage.Events(lineage.read(lineage.folder()))
 
-    origins = [events.origin(mart) for mart in lineage.marts_of(panel)]
+    origins = [events.origin(mart, lineage.shown()) for mart in lineage.marts_of(panel)]
 
     assert [one.mart for one in origins if one.unexplained] == []
     held = {place: end for one in origins for place, end in one.offsets.items()}

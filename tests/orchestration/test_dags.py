@@ -188,7 +188,10 @@ def test_only_the_batch_pipeline_builds_without_looking_for_others(dags: dict[st
     for name in ("minio_to_snowflake", "stock_streaming_pipeline"):
         for task_id in ("load", "build"):
             assert dags[name].get_task(task_id).unless_running == (BATCH,)
-    assert dags["backfill"].get_task("alone").dag_ids == (BATCH,)
+            assert dags[name].get_task(task_id).otherwise == "skip"
+    for task_id in ("load", "build"):
+        assert dags["backfill"].get_task(task_id).unless_running == (BATCH,)
+        assert dags["backfill"].get_task(task_id).otherwise == "wait"
 
 
 def test_no_task_masks_its_command_s_exit_code(dags: dict[str, DAG]) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from ingestion.errors import BuildError
 from orchestration import edges, lineage
-from orchestration.edges import ENDS, SOURCES, Edge, Node
+from orchestration.edges import BUILD, ENDS, SOURCES, Edge, Node
 from orchestration.lineage import Events
 
 BARS = edges.bronze("stock-market-batch")
@@ -46,6 +46,8 @@ def told(edge: Edge, *, is_exact: bool) -> dict[str, Any]:
     facets: dict[str, Any] = {}
     if is_exact:
         facets[SOURCES] = {"inputs": [dataset(one) for one in edge.inputs]}
+    if edge.build:
+        facets[BUILD] = {"build_id": edge.build}
     if edge.ends:
         facets[ENDS] = {"ends": dict(edge.ends)}
     return dataset(edge.output) | {"facets": facets}
@@ -68,12 +70,16 @@ def built(minute: int, mart: str = "gold_kpi") -> list[Event]:
         *events(minute, "load", [Edge(raw, (edges.lake("silver.bars"),))]),
         *events(minute + 1, "silver_bars", [Edge(model, (raw,))], reads=[raw, model]),
         *events(minute + 2, mart, [Edge(candidate, (model,))], reads=[model, candidate]),
-        *events(minute + 3, "publish", [Edge(edges.warehouse(f"gold.{mart}"), (candidate,))]),
+        *events(minute + 3, "publish", [published(mart, candidate, minute)]),
     ]
 
 
+def published(mart: str, made_of: Node, minute: int) -> Edge:
+    return Edge(edges.warehouse(f"gold.{mart}"), (made_of,), build=f"b{minute}")
+
+
 def test_a_mart_is_followed_to_the_offsets_of_its_run() -> None:
-    found = Events([*landed(1, 40), *computed(2), *built(3)]).origin("gold_kpi")
+    found = Events([*landed(1, 40), *computed(2), *built(3)]).origin("gold_kpi", "b3")
 
     assert found.offsets == {PLACE: 40}
     assert found.unexplained == []
@@ -85,22 +91,24 @@ def test_a_mart_is_followed_to_the_offsets_of_its_run() -> None:
 def test_what_landed_after_the_job_began_is_not_in_it() -> None:
     late = [*landed(1, 40), *computed(2, lasts=3), *landed(4, 90), *built(6)]
 
-    assert Events(late).origin("gold_kpi").offsets == {PLACE: 40}
+    assert Events(late).origin("gold_kpi", "b6").offsets == {PLACE: 40}
 
 
 def test_a_later_run_that_has_not_published_changes_nothing() -> None:
     half = [*landed(1, 40), *computed(2), *built(3), *landed(10, 90), *computed(11)]
 
-    assert Events(half).origin("gold_kpi").offsets == {PLACE: 40}
+    assert Events(half).origin("gold_kpi", "b3").offsets == {PLACE: 40}
     whole = [*half, *built(12)]
-    assert Events(whole).origin("gold_kpi").offsets == {PLACE: 90}
+    assert Events(whole).origin("gold_kpi", "b12").offsets == {PLACE: 90}
+    # A rollback shows the build before again, whatever ran last.
+    assert Events(whole).origin("gold_kpi", "b3").offsets == {PLACE: 40}
 
 
 def test_partitions_told_of_at_different_times_are_all_there() -> None:
     other = "stock-market-batch/aa/1"
     found = Events([*landed(1, 40), *landed(2, 7, other), *computed(3), *built(4)])
 
-    assert found.origin("gold_kpi").offsets == {PLACE: 40, other: 7}
+    assert found.origin("gold_kpi", "b4").offsets == {PLACE: 40, other: 7}
 
 
 def test_a_task_of_several_jobs_reads_what_it_has_made_itself() -> None:
@@ -110,24 +118,35 @@ def test_a_task_of_several_jobs_reads_what_it_has_made_itself() -> None:
         *landed(1, 40),
         *events(2, "process", [Edge(bars, (BARS,)), Edge(metrics, (bars,))], lasts=1),
         *events(4, "load", [Edge(raw, (metrics,))]),
-        *events(5, "build", [Edge(mart, (raw,))]),
+        *events(5, "build", [Edge(mart, (raw,), build="b5")]),
     ]
 
-    origin = Events(found).origin("gold_kpi")
+    origin = Events(found).origin("gold_kpi", "b5")
 
     assert (origin.offsets, origin.unexplained) == ({PLACE: 40}, [])
 
 
 def test_what_no_event_makes_is_named() -> None:
-    found = Events(built(3)).origin("gold_kpi")
+    found = Events(built(3)).origin("gold_kpi", "b3")
 
     assert found.unexplained == ["silver.bars"]
     assert found.offsets == {}
 
 
-def test_a_mart_that_nobody_has_published_is_an_error() -> None:
-    with pytest.raises(BuildError, match=r"publishes .*gold\.gold_movers"):
-        Events(built(3)).origin("gold_movers")
+def test_a_task_that_told_of_no_input_explains_nothing() -> None:
+    raw, mart = edges.warehouse("common.raw"), edges.warehouse("gold.gold_kpi")
+    silent = [*events(1, "load", [Edge(raw, ())])]
+    found = Events([*silent, *events(2, "build", [Edge(mart, (raw,), build="b2")])])
+
+    assert found.origin("gold_kpi", "b2").unexplained == [raw.name]
+
+
+@pytest.mark.parametrize(("mart", "build"), [("gold_movers", "b3"), ("gold_kpi", "by-hand")])
+def test_what_no_dag_has_published_is_an_error(mart: str, build: str) -> None:
+    with pytest.raises(
+        BuildError, match=rf"publishes .*gold\.{mart} with build {build}, found none"
+    ):
+        Events(built(3)).origin(mart, build)
 
 
 def test_a_panel_is_its_marts_and_a_mart_is_itself(manifest: None) -> None:
@@ -140,6 +159,7 @@ def test_a_panel_is_its_marts_and_a_mart_is_itself(manifest: None) -> None:
 @pytest.fixture
 def where(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(lineage, "folder", lambda: tmp_path)
+    monkeypatch.setattr(lineage, "shown", lambda: "b3")
     return tmp_path
 
 

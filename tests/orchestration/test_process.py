@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import textwrap
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import psutil
 import pytest
 
 from ingestion.settings import ROOT
+from orchestration import process
 from orchestration.process import Command, Done
 from tests.support import wait_for
 
@@ -113,6 +115,56 @@ def test_a_report_is_had_of_a_failed_command_too(make: Make) -> None:
     done, _ = run(name, reports=True)
 
     assert (done.code, done.report) == (1, {"rows": 3})
+
+
+CHILD = """
+    import os, pathlib, signal, subprocess, sys, time
+    code = "import signal, time; {ignores}print('up', flush=True); time.sleep(600)"
+    child = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    child.stdout.readline()
+    # It holds the pipe of this one's output too.
+    holds = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    pathlib.Path({pids!r}).write_text(f"{{child.pid}} {{holds.pid}}")
+    {ending}
+"""
+
+
+@pytest.mark.parametrize("ignores", ["", "signal.signal(signal.SIGTERM, signal.SIG_IGN); "])
+@pytest.mark.parametrize(("ending", "code"), [("os.kill(os.getpid(), 9)", -9), ("sys.exit(3)", 3)])
+def test_what_a_command_started_ends_with_it(
+    make: Make,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    ignores: str,
+    ending: str,
+    code: int,
+) -> None:
+    monkeypatch.setattr(process, "_STOP_WAIT_S", 0.5)
+    pids = tmp_path / "pids"
+
+    done, _ = run(make(CHILD.format(ignores=ignores, ending=ending, pids=str(pids))))
+
+    assert done.code == code
+    assert not [pid for pid in map(int, pids.read_text().split()) if psutil.pid_exists(pid)]
+
+
+def test_a_command_that_is_stopped_takes_all_with_it(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process, "_STOP_WAIT_S", 0.5)
+    pids = tmp_path / "pids"
+    ignores = "signal.signal(signal.SIGTERM, signal.SIG_IGN); "
+    name = make(CHILD.format(ignores=ignores, ending="time.sleep(600)", pids=str(pids)))
+    command = Command([name], reports=False)
+    running = threading.Thread(target=command.run, args=(lambda _: None,))
+    running.start()
+    wait_for(lambda: pids.is_file() and pids.read_text())
+
+    command.stop()
+    running.join(20)
+
+    assert not running.is_alive()
+    assert not [pid for pid in map(int, pids.read_text().split()) if psutil.pid_exists(pid)]
 
 
 def test_a_command_ends_with_whoever_ran_it(make: Make, tmp_path: Path) -> None:

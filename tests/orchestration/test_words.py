@@ -29,12 +29,12 @@ def test_without_bounds_and_symbols_the_command_decides() -> None:
 @pytest.mark.parametrize(
     ("params", "start", "expected"),
     [
-        ({}, OPEN, (date(2026, 11, 25), date(2026, 11, 25))),
+        ({}, OPEN, (date(2026, 10, 15), date(2026, 11, 25))),
         ({"start": None, "end": None}, None, (None, None)),
         ({"start": "2013-02-25", "end": "2013-03-01"}, OPEN, (date(2013, 2, 25), date(2013, 3, 1))),
         ({"start": "2013-02-25"}, OPEN, (date(2013, 2, 25), None)),
-        # Thanksgiving: no session, so the run is about no day of its own.
-        ({}, datetime(2026, 11, 26, 14, 30, tzinfo=UTC), (None, None)),
+        # Thanksgiving: no session, so the last one before it.
+        ({}, datetime(2026, 11, 26, 14, 30, tzinfo=UTC), (date(2026, 10, 15), date(2026, 11, 25))),
     ],
 )
 def test_bounds_are_the_form_s_else_the_interval_s(
