@@ -9,7 +9,7 @@ from datetime import timedelta
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG, TriggerRule
 
-from orchestration import context, edges
+from orchestration import alerts, context, edges
 from orchestration.defaults import (
     AUDIT_UNKNOWN,
     BATCH_DAG,
@@ -19,6 +19,7 @@ from orchestration.defaults import (
     SPARK,
     START,
     WRITER,
+    deadline,
     params,
 )
 from orchestration.guard import GuardedCommandOperator
@@ -36,7 +37,9 @@ with DAG(
     catchup=False,
     max_active_runs=1,
     dagrun_timeout=timedelta(hours=12),
+    deadline=deadline(timedelta(hours=6)),
     default_args=DEFAULT_ARGS,
+    on_failure_callback=alerts.cut_off,
     params=params(has_range=True),
     tags=["tapehouse", "backfill"],
 ):
@@ -81,6 +84,7 @@ with DAG(
         pool=WRITER,
         edges=edges.built,
         outlets=[GOLD_PUBLISHED],
+        on_success_callback=alerts.warned,
         execution_timeout=timedelta(hours=2),
     )
     reconcile = CommandOperator(

@@ -9,7 +9,8 @@ from datetime import timedelta
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG, TriggerRule
 
-from orchestration.defaults import DEFAULT_ARGS, GOLD_PUBLISHED, START
+from orchestration import alerts
+from orchestration.defaults import DEFAULT_ARGS, GOLD_PUBLISHED, START, deadline
 from orchestration.operators import CommandOperator
 
 with DAG(
@@ -21,7 +22,9 @@ with DAG(
     catchup=False,
     max_active_runs=1,
     dagrun_timeout=timedelta(hours=1),
+    deadline=deadline(timedelta(minutes=15)),
     default_args=DEFAULT_ARGS,
+    on_failure_callback=alerts.cut_off,
     tags=["tapehouse", "consumer"],
 ):
     export = CommandOperator(task_id="export", command=["dbt_stocks", "export"])

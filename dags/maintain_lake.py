@@ -8,6 +8,7 @@ from datetime import timedelta
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG, CronTriggerTimetable, TriggerRule
 
+from orchestration import alerts
 from orchestration.defaults import AUDIT_UNKNOWN, DEFAULT_ARGS, SPARK, START, WRITER, deadline
 from orchestration.operators import CommandOperator
 from orchestration.summary import SummaryOperator
@@ -24,6 +25,7 @@ with DAG(
     dagrun_timeout=timedelta(hours=4),
     deadline=deadline(timedelta(hours=2)),
     default_args=DEFAULT_ARGS,
+    on_failure_callback=alerts.cut_off,
     tags=["tapehouse", "maintenance"],
 ):
     doctor = CommandOperator(

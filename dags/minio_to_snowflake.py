@@ -11,7 +11,7 @@ from datetime import timedelta
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG, AssetOrTimeSchedule, CronTriggerTimetable, TriggerRule
 
-from orchestration import edges
+from orchestration import alerts, edges
 from orchestration.defaults import (
     BATCH_DAG,
     BRONZE_READY,
@@ -39,6 +39,7 @@ with DAG(
     dagrun_timeout=timedelta(minutes=15),
     deadline=deadline(timedelta(minutes=5)),
     default_args=DEFAULT_ARGS,
+    on_failure_callback=alerts.cut_off,
     tags=["tapehouse", "minute"],
 ):
     load = GuardedCommandOperator(

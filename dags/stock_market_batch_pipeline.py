@@ -14,7 +14,7 @@ from datetime import timedelta
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG, TriggerRule
 
-from orchestration import context, dbt, edges
+from orchestration import alerts, context, dbt, edges
 from orchestration.defaults import (
     AUDIT_UNKNOWN,
     BRONZE_READY,
@@ -43,6 +43,7 @@ with DAG(
     dagrun_timeout=timedelta(hours=3),
     deadline=deadline(timedelta(hours=1)),
     default_args=DEFAULT_ARGS,
+    on_failure_callback=alerts.cut_off,
     params=params(),
     tags=["tapehouse", "batch"],
 ):
@@ -76,6 +77,7 @@ with DAG(
         pool=WRITER,
         edges=edges.published,
         outlets=[GOLD_PUBLISHED],
+        on_success_callback=alerts.warned,
     )
     reconcile = CommandOperator(
         task_id="reconcile",

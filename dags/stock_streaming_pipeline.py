@@ -10,7 +10,7 @@ from datetime import timedelta
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG, TriggerRule
 
-from orchestration import edges
+from orchestration import alerts, edges
 from orchestration.defaults import (
     AUDIT_UNKNOWN,
     BATCH_DAG,
@@ -41,6 +41,7 @@ with DAG(
     dagrun_timeout=timedelta(minutes=45),
     deadline=deadline(timedelta(minutes=15)),
     default_args=DEFAULT_ARGS,
+    on_failure_callback=alerts.cut_off,
     tags=["tapehouse", "streaming"],
 ):
     arrived = ArrivalSensor(
@@ -75,6 +76,7 @@ with DAG(
         pool=WRITER,
         edges=edges.built,
         outlets=[GOLD_PUBLISHED],
+        on_success_callback=alerts.warned,
     )
     summary = SummaryOperator(
         task_id="summary",

@@ -1,4 +1,4 @@
-"""Tell what is wrong, a failed task, a late run, a stale source: in the log, and to a webhook."""
+"""Tell what is wrong, a failed task, a late run, a silent feed: in the log, and to a webhook."""
 
 import asyncio
 import json
@@ -28,6 +28,34 @@ def stale(context: Mapping[str, Any]) -> None:
     if names := context["test_names"]:
         reason = f"nothing new in {', '.join(names)} for longer than its freshness allows"
         _tell(_of_task("source_stale", context, reason), _webhook())
+
+
+def warned(context: Mapping[str, Any]) -> None:
+    """Tell that tests have warned in a build that was published: a feed that is late is one."""
+    ti = context["ti"]
+    report = ti.xcom_pull(task_ids=ti.task_id, key="report") or {}
+    if count := report.get("tests_warned"):
+        build = report.get("build_id")
+        reason = f"{count} tests warned in build {build}: ops.test_results names them"
+        _tell(_of_task("tests_warned", context, reason), _webhook())
+
+
+def silent(context: Mapping[str, Any], reason: str) -> None:
+    """Tell that nothing has arrived where something should."""
+    _tell(_of_task("nothing_arrived", context, reason), _webhook())
+
+
+def cut_off(context: Mapping[str, Any]) -> None:
+    """Tell that a run took longer than it may; each task that failed tells of itself."""
+    if context.get("reason") == "timed_out":
+        run = context.get("dag_run")
+        alert = {
+            "event": "run_timed_out",
+            "dag": context["dag"].dag_id,
+            "run": run.run_id if run else context.get("run_id"),
+            "reason": "cut off after the time that a run may take: what was unfinished is skipped",
+        }
+        _tell(alert, _webhook())
 
 
 def _of_task(event: str, context: Mapping[str, Any], reason: str) -> Alert:

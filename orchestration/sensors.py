@@ -19,6 +19,7 @@ from airflow.sdk.exceptions import (
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from ingestion.errors import TapehouseError
+from orchestration import alerts
 from orchestration.edges import landed as edges_of
 from orchestration.edges import told
 
@@ -127,7 +128,10 @@ class LandedTrigger(BaseTrigger):
 
 
 class ArrivalSensor(_BronzeSensor):
-    """Wait until bronze holds records of a topic that the lake has not; skip where none come."""
+    """Wait until bronze holds records of a topic that the lake has not; skip where none come.
+
+    A scheduled run is one of an open session: then it also tells that none came.
+    """
 
     def __init__(
         self,
@@ -157,7 +161,10 @@ class ArrivalSensor(_BronzeSensor):
         if "error" in event:
             raise AirflowFailException(event["error"])
         if not event["waiting"]:
-            raise AirflowSkipException(f"nothing of {self.topic} in bronze beyond {self.table}")
+            text = f"nothing of {self.topic} in bronze beyond {self.table}"
+            if context["dag_run"].run_type == "scheduled":
+                alerts.silent(context, f"{text}, with the exchange open")
+            raise AirflowSkipException(text)
         self.ends = event["ends"]
         context["ti"].xcom_push("report", {f"{self.topic}": event["waiting"]})
         return int(event["waiting"])

@@ -4,17 +4,19 @@ import asyncio
 import json
 import threading
 from collections.abc import Iterator
+from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 from urllib.error import HTTPError
 
 import pytest
 from airflow.sdk import BaseHook, DeadlineAlert
-from airflow.sdk.exceptions import AirflowNotFoundException
+from airflow.sdk.exceptions import AirflowNotFoundException, AirflowSkipException
 
 from orchestration import alerts
 from orchestration.defaults import DEFAULT_ARGS, deadline
+from orchestration.sensors import ArrivalSensor
 from tests.support import wait_for
 
 TASK = SimpleNamespace(
@@ -108,6 +110,50 @@ def test_a_stale_source_is_told_and_a_fresh_one_is_not(
     [told] = hook.got
     assert told["event"] == "source_stale"
     assert told["reason"].startswith("nothing new in bars_raw ")
+
+
+def test_a_build_with_warnings_is_told_and_one_without_is_not(
+    hook: Hook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known(monkeypatch, hook.url)
+
+    for count in (0, 2):
+        report = {"tests_warned": count, "build_id": "b7"}
+        ti = SimpleNamespace(**vars(TASK), xcom_pull=lambda found=report, **_: found)
+        alerts.warned({"ti": ti})
+
+    [told] = hook.got
+    assert told["event"] == "tests_warned"
+    assert told["reason"].startswith("2 tests warned in build b7")
+
+
+def test_a_run_that_was_cut_off_is_told_and_a_failed_one_by_its_tasks(
+    hook: Hook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known(monkeypatch, hook.url)
+    dag = SimpleNamespace(dag_id=TASK.dag_id)
+
+    alerts.cut_off({"dag": dag, "run_id": "r1", "reason": "task_failure"})
+    alerts.cut_off({"dag": dag, "run_id": "r2", "reason": "timed_out"})
+
+    [told] = hook.got
+    assert (told["event"], told["dag"], told["run"]) == ("run_timed_out", TASK.dag_id, "r2")
+
+
+@pytest.mark.parametrize(("kind", "tells"), [("scheduled", True), ("manual", False)])
+def test_a_feed_that_is_silent_in_a_session_is_told(
+    hook: Hook, monkeypatch: pytest.MonkeyPatch, kind: str, tells: bool
+) -> None:
+    known(monkeypatch, hook.url)
+    sensor = ArrivalSensor(
+        task_id="arrived", topic="t", table="silver.trades", patience=timedelta(minutes=1)
+    )
+    context = cast("Any", {"ti": TASK, "dag_run": SimpleNamespace(run_type=kind)})
+
+    with pytest.raises(AirflowSkipException):
+        sensor.arrived(context, {"waiting": 0, "ends": {}})
+
+    assert [told["event"] for told in hook.got] == ["nothing_arrived"] * tells
 
 
 def test_a_missed_deadline_is_told(hook: Hook, monkeypatch: pytest.MonkeyPatch) -> None:

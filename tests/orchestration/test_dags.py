@@ -83,6 +83,8 @@ def test_every_dag_says_what_it_does_by_itself(dags: dict[str, DAG], name: str) 
     assert dag.catchup is False
     assert dag.max_active_runs == 1
     assert dag.dagrun_timeout is not None
+    assert dag.deadline
+    assert dag.on_failure_callback
     for task in dag.tasks:
         assert task.owner == "tapehouse", task.task_id
         assert task.retries == 3, task.task_id
