@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from drill.airflow.pictures import Album
-from drill.airflow.scenes import SCENES, Scene
+from drill.airflow.scenes import SCENES, Scene, backfilled
 from drill.airflow.world import World, opened
 from infra.setup import browser
 from infra.setup.console import Console, SetupError
@@ -52,6 +52,7 @@ def play(
     outcomes: list[Outcome] = []
     # T3: every record is an object of its own, so that there are more than a listing's page holds.
     with opened(folder / "stack", typer.echo, {"LAND_MAX_BYTES": "1"}, album=album) as world:
+        world.is_filled_again = any(one.play is backfilled for one in chosen)
         for one in chosen:
             outcomes.append(_played(one, world))
             typer.echo(_line(outcomes[-1]))

@@ -44,6 +44,8 @@ class World:
         album: Album | None = None,
     ) -> None:
         self.layout, self.api, self.say, self.album = layout, api, say, album
+        self.is_filled_again = False
+        """Whether a later scene fills the sessions of the first one again."""
 
     def run(self, *words: str) -> "subprocess.CompletedProcess[str]":
         """Run a command of ours in this world.
