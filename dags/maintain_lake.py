@@ -1,4 +1,4 @@
-"""Every night: small files merged, old snapshots gone, the store probed, every stage judged.
+"""Every night: small files merged, old snapshots and runs gone, the store probed, all judged.
 
 Each step may be run again at any time: what is merged is not merged again.
 """
@@ -45,9 +45,7 @@ with DAG(
         pool=WRITER,
         execution_timeout=timedelta(hours=1),
     )
-    prune_lineage = CommandOperator(
-        task_id="prune_lineage", command=["orchestration.lineage", "prune"]
-    )
+    prune = CommandOperator(task_id="prune", command=["orchestration.prune"])
     summary = SummaryOperator(
         task_id="summary",
         reports={"reconcile": "audit"},
@@ -57,4 +55,4 @@ with DAG(
     complete = EmptyOperator(task_id="complete", trigger_rule=TriggerRule.NONE_FAILED)
 
     doctor >> maintain >> audit >> summary
-    [prune_lineage, audit, summary] >> complete
+    [prune, audit, summary] >> complete

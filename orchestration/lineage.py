@@ -1,15 +1,14 @@
 """From a panel of a screen back to Kafka's offsets, by the OpenLineage events of the runs.
 
-``python -m orchestration.lineage trace PANEL`` reads what tasks told (`edges`) and what Cosmos told
-of each model; ``prune`` keeps the file from growing for ever. What a task read is what was there
-when it began: the newest event that had made it by then, in whichever run that was.
+``python -m orchestration.lineage PANEL`` reads what tasks told (`edges`) and Cosmos told of each
+model. What a task read is what was there when it began: the newest event that had made it by then,
+in whichever run that was.
 """
 
 import json
-import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -22,14 +21,11 @@ from ingestion.settings import ProjectSettings, WarehouseSettings
 from orchestration import manifest
 from orchestration.edges import BUILD, ENDS, GOLD, SOURCES, Node, warehouse
 
-KEPT_DAYS: Final = 14
 _EVENTS: Final = "events.jsonl"
+_ASIDE: Final = "events-{:%Y%m%dT%H%M%S}.jsonl"
 _KAFKA: Final = "kafka://"
 # Tables that no task makes of others: the gate's own books, and what is in the repository.
 _OWN: Final = ("ops.", "reference.")
-
-app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
-ReportFile = Annotated[Path | None, typer.Option("--report", help="Write it here too, as JSON.")]
 
 
 @dataclass(frozen=True)
@@ -87,7 +83,7 @@ class Events:
         if not made:
             raise BuildError(
                 f"expected an event that publishes {node.name} with build {build_id}, found none: "
-                f"no DAG published it, or more than {KEPT_DAYS} days ago"
+                "no DAG published it, or so long ago that its events are gone"
             )
         published = made[-1]
         found = Origin(mart, published.at, published.run)
@@ -169,18 +165,21 @@ def marts_of(panel: str) -> list[str]:
     return sorted(panels[panel])
 
 
-@app.command()
 def trace(
     panel: Annotated[str, typer.Argument(help="An exposure of the dbt project, or a mart.")],
-    report: ReportFile = None,
+    report: Annotated[Path | None, typer.Option(help="Write it here too, as JSON.")] = None,
 ) -> None:
     """Show, for each mart of a panel, the run that published what is shown, and its offsets.
 
     Exits 1 where something on the way is made by no event.
     """
-    marts, build_id = marts_of(panel), shown()
-    events = Events(read(folder()))
-    found = [events.origin(mart, build_id) for mart in marts]
+    try:
+        marts, build_id = marts_of(panel), shown()
+        events = Events(read(folder()))
+        found = [events.origin(mart, build_id) for mart in marts]
+    except (TapehouseError, OSError) as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(1) from None
     for one in found:
         _show(one)
     if report is not None:
@@ -190,25 +189,15 @@ def trace(
         raise typer.Exit(1)
 
 
-@app.command()
-def prune(
-    days: Annotated[int, typer.Option(min=1, help="How many days of events to keep.")] = KEPT_DAYS,
-    report: ReportFile = None,
-) -> None:
-    """Put the events so far aside under their day, and remove those of long ago."""
-    now, where = datetime.now(UTC), folder()
+def prune(where: Path, before: datetime, now: datetime) -> int:
+    """Put the events so far aside, and remove those put aside before; return how many files."""
     current = where / _EVENTS
-    aside = where / f"events-{now:%Y%m%dT%H%M%S}.jsonl"
     if current.is_file():
-        current.rename(aside)  # whoever writes opens the file for each event
-    oldest = f"events-{now - timedelta(days=days):%Y%m%dT%H%M%S}.jsonl"
-    old = [path for path in where.glob("events-*.jsonl") if path.name < oldest]
+        current.rename(where / _ASIDE.format(now))  # whoever writes opens it for each event
+    old = [path for path in where.glob("events-*.jsonl") if path.name < _ASIDE.format(before)]
     for path in old:
         path.unlink()
-    kept = sum(path.stat().st_size for path in where.glob("events*.jsonl"))
-    if report is not None:
-        write_report(report, {"files_removed": len(old), "bytes_kept": kept})
-    typer.echo(f"{len(old)} files removed, {kept / 2**20:.1f} MiB of events kept")
+    return len(old)
 
 
 def _event(line: str, path: Path, number: int) -> dict[str, Any]:
@@ -267,21 +256,12 @@ def _show(one: Origin) -> None:
     for place, end in sorted(one.offsets.items()):
         typer.echo(f"  {place}: " + (f"offsets 0 to {end - 1}" if end else "nothing yet"))
     if one.unexplained:
-        typer.echo(f"  made by no event of the last {KEPT_DAYS} days: {_list(one.unexplained)}")
+        typer.echo(f"  made by no event that is kept: {_list(one.unexplained)}")
 
 
 def _list(names: Sequence[str]) -> str:
     return ", ".join(names) or "nothing"
 
 
-def main() -> None:
-    """Run the command line; an expected error is one line and exit code 1."""
-    try:
-        app(prog_name="python -m orchestration.lineage")
-    except (TapehouseError, OSError) as error:
-        typer.echo(f"error: {error}", err=True)
-        sys.exit(1)
-
-
 if __name__ == "__main__":
-    main()
+    typer.run(trace)

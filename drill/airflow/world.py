@@ -104,7 +104,7 @@ class World:
             StackError: something on the way to them is made by no event.
         """
         report = self.layout.state / "trace.json"
-        self.run("orchestration.lineage", "trace", panel, "--report", str(report))
+        self.run("orchestration.lineage", panel, "--report", str(report))
         found: dict[str, int] = {}
         for mart in json.loads(report.read_text())["marts"]:
             found |= mart["offsets"]

@@ -2,10 +2,12 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 
 from ingestion.errors import BuildError
 from orchestration import edges, lineage
@@ -170,17 +172,32 @@ def write(path: Path, found: Sequence[Mapping[str, Any]]) -> None:
 def test_events_put_aside_are_read_too_and_old_ones_go(
     where: Path, manifest: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    now = datetime(2026, 11, 3, tzinfo=UTC)
     write(where / "events-20200101T000000.jsonl", landed(1, 1))
     write(where / "events.jsonl", [*landed(1, 40), *computed(2), *built(3)])
 
-    lineage.prune(days=14, report=None)
+    assert lineage.prune(where, now - timedelta(days=14), now) == 1
     lineage.trace("gold_kpi", report=where / "trace.json")
 
-    assert not (where / "events.jsonl").exists()
-    assert len(list(where.glob("events-*.jsonl"))) == 1
-    [mart] = json.loads((where / "trace.json").read_text())["marts"]
-    assert mart["offsets"] == {PLACE: 40}
+    assert [path.name for path in where.glob("*.jsonl")] == ["events-20261103T000000.jsonl"]
+    found = json.loads((where / "trace.json").read_text())
+    assert (found["build_id"], found["marts"][0]["offsets"]) == ("b3", {PLACE: 40})
     assert "offsets 0 to 39" in capsys.readouterr().out
+
+
+def test_what_cannot_be_traced_is_one_line_and_a_failure(
+    where: Path, manifest: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(where / "events.jsonl", built(3))
+
+    for panel in ("gold_kpi", "gold_movers", "nothing"):
+        with pytest.raises(typer.Exit) as left:
+            lineage.trace(panel)
+        assert left.value.exit_code == 1
+
+    said = capsys.readouterr()
+    assert "made by no event that is kept: silver.bars" in said.out
+    assert len(said.err.splitlines()) == 2
 
 
 @pytest.mark.parametrize(
