@@ -50,7 +50,7 @@ def play(
     ]
     album = _album(pictures, folder / "browser.log") if pictures else None
     outcomes: list[Outcome] = []
-    # T3: every record is an object of its own, so that there are more than a listing's page holds.
+    # T3: whatever the lander holds is an object at once: there are more than a listing's page has.
     with opened(folder / "stack", typer.echo, {"LAND_MAX_BYTES": "1"}, album=album) as world:
         world.is_filled_again = any(one.play is backfilled for one in chosen)
         for one in chosen:
