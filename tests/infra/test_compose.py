@@ -385,7 +385,9 @@ def test_the_image_has_all_that_tasks_run(
 ) -> None:
     text = "".join(path.read_text() for path in (prepared / "dags").glob("*.py"))
     modules = set(re.findall(r"command=\[\"([a-z_.]+)\"", text))
-    assert modules == {"infra.local", "ingestion", "spark_jobs", "dbt_stocks", "audit"}
+    assert modules == {
+        *("infra.local", "ingestion", "spark_jobs", "dbt_stocks", "audit", "orchestration.prune")
+    }
     scheduler = containers("airflow-scheduler")
     for module in modules:
         done = scheduler.run("-m", module, "--help")
