@@ -10,7 +10,7 @@ PROVIDERS ?=
 SEEDS ?= 1000
 HISTORIES ?= 20
 
-.PHONY: help setup ready up down status reset demo stream test doctor simulate lint bench-pipeline audit lock audit-self-test bench-land bench-produce bench-anomalies bench-spark bench-dbt check-sp500 drill drill-publish drill-hour spark-cluster test-cluster test-increments test-sp500 drill-lake drill-stream docs
+.PHONY: help setup ready up down status reset demo stream test doctor simulate lint bench-pipeline audit lock audit-self-test bench-land bench-produce bench-anomalies bench-spark bench-dbt bench-airflow check-sp500 drill drill-publish drill-hour spark-cluster airflow test-cluster test-increments test-sp500 drill-lake drill-stream e2e-airflow screenshots docs
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z][a-z0-9-]*:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -26,6 +26,9 @@ up: ready ## Start the local stack: Kafka, object store, lander
 
 spark-cluster: ready ## Start a Spark master and two workers on this machine (ARGS=stop ends them)
 	@$(RUN) infra.local cluster $(ARGS)
+
+airflow: ready ## Start Airflow beside the stack: UI, scheduler, dag-processor, triggerer (ARGS=stop ends it)
+	@$(RUN) infra.local airflow $(ARGS)
 
 down: ready ## Stop the local stack; data stays
 	@$(RUN) infra.local down
@@ -71,6 +74,12 @@ drill: ready ## The fault matrix on real brokers, store and landers, audited; ab
 drill-lake: ready ## The lake's jobs killed at each step, two at once, upkeep in between; compared and audited
 	@$(RUN) drill lake $(ARGS)
 
+e2e-airflow: ready ## Every DAG through the API of a running Airflow: broken, killed, backfilled, reconciled (ARGS="--scene minute")
+	@$(RUN) drill airflow $(ARGS)
+
+screenshots: ready ## The pictures of docs/images: a green and a failed batch run in Airflow, by Chromium (half an hour)
+	@$(RUN) drill airflow --scene failing --pictures docs/images $(ARGS)
+
 drill-stream: ready ## Every fault of the simulator at once, the stream killed; batch, stream and brute force compared
 	@$(RUN) drill stream $(ARGS)
 
@@ -110,6 +119,9 @@ bench-spark: ready ## Time compaction against the same job in DuckDB and Polars,
 
 bench-dbt: ready ## Time dbt on 1.74 M real daily bars (where they are): full build with tests, one more session, against Polars
 	@$(RUN) benchmarks.dbt $(ARGS)
+
+bench-airflow: ready ## Time the batch DAG on 2,500 bars with Airflow's share, and the minute DAG from landed to published
+	@$(RUN) benchmarks.airflow $(ARGS)
 
 check-sp500: ready ## Real daily bars (../shared/data/sp500_daily.parquet, where it is) through the lake: every value the same
 	@$(RUN) benchmarks.spark.sp500 $(ARGS)

@@ -26,6 +26,9 @@ _LAKE = (
     " STREAM_CHECKPOINT STREAM_MAX_RECORDS STREAM_PARTITIONS"
     " CLUSTER_PORT CLUSTER_UI_PORT CLUSTER_SECRET"
 )
+_AIRFLOW = (
+    "PORT BIND API_URL DATABASE_URL PARALLELISM ADMIN_PASSWORD SECRET_KEY FERNET_KEY WEBHOOK_URL"
+)
 _USERS = ("ADMIN", "PRODUCER", "LANDER", "STREAM", "AUDITOR", "REDRIVER")
 _IDENTITIES = ("ROOT", "LANDER", "LAKE", "LOADER", "AUDITOR")
 KNOWN = frozenset(
@@ -41,6 +44,7 @@ KNOWN = frozenset(
         *(f"LIMITS_{name}" for name in _LIMITS.split()),
         *(f"{who}_{name}" for who, names in _PROVIDERS.items() for name in names.split()),
         *(f"LAKE_{name}" for name in _LAKE.split()),
+        *(f"AIRFLOW_{name}" for name in _AIRFLOW.split()),
         *("WAREHOUSE_ENGINE", "WAREHOUSE_PATH", "WAREHOUSE_GOLD_DIR", "WAREHOUSE_LOCK_TIMEOUT_S"),
     }
 )

@@ -1,4 +1,4 @@
-"""``python -m dbt_stocks``: build, publish and take back gold, and write the seeds."""
+"""``python -m dbt_stocks``: build, publish, export and take back gold, and write the seeds."""
 
 import json
 import sys
@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ingestion.cli import write_report
 from ingestion.clock import Clock, SystemClock
 from ingestion.errors import TapehouseError
-from ingestion.settings import ProjectSettings
+from ingestion.settings import ProjectSettings, WarehouseSettings
 
 if TYPE_CHECKING:
     from dbt_stocks import gate
@@ -49,6 +50,10 @@ def build(
             help="Build only this dbt selection; published when it leaves nothing else behind."
         ),
     ] = None,
+    only_new: Annotated[
+        bool,
+        typer.Option("--only-new", help="Build only the tables that lack some of what is loaded."),
+    ] = False,
     full_refresh: Annotated[
         bool, typer.Option("--full-refresh", help="Compute incremental models anew.")
     ] = False,
@@ -61,7 +66,11 @@ def build(
     from dbt_stocks import gate  # dbt takes two seconds to import, --help should not
 
     name, accepted = build_id or gate.new_build_id(SystemClock()), tuple(accept or ())
-    request = gate.Request(name, select, full_refresh, now, accepted)
+    if only_new and (select or full_refresh):
+        raise typer.BadParameter("expected no --select and no --full-refresh beside --only-new")
+    request = gate.Request(
+        name, select, only_new, full_refresh=full_refresh, now=now, accepted=accepted
+    )
     _run(gate.build, request, report_file, debug)
 
 
@@ -123,6 +132,28 @@ def as_of(
             gold = asof.of_build(name, folder, report, SystemClock(), _say)
     _show(report)
     typer.echo(f"published in {gold}")
+
+
+@app.command()
+def export(
+    to: Annotated[
+        Path | None, typer.Option(help="The folder of builds; the state's export by default.")
+    ] = None,
+    report_file: ReportFile = None,
+    debug: Debug = False,
+) -> None:
+    """Write the marts of the published build as Parquet files, for whoever reads no DuckDB."""
+    from dbt_stocks import export as files
+
+    folder = to or ProjectSettings.load().state("export")
+    with _errors(debug):
+        found = files.export(WarehouseSettings.load().published(), folder, _say)
+    if report_file is not None:
+        write_report(report_file, asdict(found))
+    typer.echo(
+        f"build {found.build_id}: {len(found.rows)} marts, {sum(found.rows.values())} rows, "
+        f"{found.bytes / 2**20:.1f} MiB in {found.folder}"
+    )
 
 
 @app.command()

@@ -31,11 +31,13 @@ _SCORECARD = ("--select", "gold_dq_scorecard")
 class Request:
     """What a gate command was asked for; ``now`` is the replay clock, UTC.
 
-    ``accepted`` names marts of which a change against the last build is wanted.
+    ``accepted`` names marts of which a change against the last build is wanted. ``only_new``: of a
+    project that was built, the tables that have not taken all that is loaded.
     """
 
     build_id: str
     select: str | None = None
+    only_new: bool = False
     full_refresh: bool = False
     now: str | None = None
     accepted: tuple[str, ...] = ()
@@ -90,7 +92,7 @@ def build(
         BuildError: something failed; gold is what it was and ``report`` says what.
     """
     arguments = [*_NO_UNIT_TESTS, *(["--full-refresh"] if request.full_refresh else [])]
-    if request.select is None:
+    if request.only_new or request.select is None:
         steps = [("build", arguments)]
     else:
         selected = [*arguments, "--select", request.select]
@@ -152,6 +154,8 @@ class _Gate:
                     self._say(line)
                 books.begin(gold.db, request.build_id, self._clock.now())
             try:
+                if request.only_new:
+                    steps = self._steps_to_what_is_new() or steps
                 for command, arguments in steps:
                     if command == "test":  # a part was built: the tests of all would take longer
                         self._covered_batch()
@@ -167,6 +171,16 @@ class _Gate:
                     raise BuildError(text) from error
                 raise
             report.status = "published"
+
+    def _steps_to_what_is_new(self) -> list[tuple[str, list[str]]] | None:
+        parents, raw = self._dbt.table_parents(), self._dbt.raw_tables()
+        with self._opened() as gold:
+            found = state.unfinished(gold.db, parents, raw)
+        if found is None:
+            return None
+        self._say(f"{len(found)} of {len(parents)} tables have something new")
+        run = [("run", ["--select", " ".join(sorted(found))])] if found else []
+        return [*run, ("test", list(_NO_UNIT_TESTS))]
 
     def _take(self, step: str, command: str, arguments: Sequence[str]) -> None:
         with _timed(self._report, step):

@@ -67,21 +67,24 @@ def require_one(
     Raises:
         BuildError: some do not cover what has been loaded, or stand on rows that are there no more.
     """
-    found = {name: state for name, state in _now(db).items() if name in parents}
-    newest = max((batch for batch, _ in found.values() if batch is not None), default=None)
-    behind = _behind(found, _loaded(db, raw))
-    wrong = {
-        "not built": parents.keys() - found.keys(),
-        f"without load batch {max(behind.values(), default=None)}": behind,
-        "of before a rebuild of what they read": _outlived(found, parents),
-    }
+    wrong = _wrong(db, parents, raw)
     faults = [f"{_causes(names, parents)} {what}" for what, names in wrong.items() if names]
     if faults:
         raise BuildError(
             f"expected all models to be of the same load batches, found {'; '.join(faults)}; "
             "gold unchanged: run `python -m dbt_stocks build`, all of it"
         )
-    return newest
+    covered = (state.covered_batch for name, state in _now(db).items() if name in parents)
+    return max((batch for batch in covered if batch is not None), default=None)
+
+
+def unfinished(
+    db: duckdb.DuckDBPyConnection, parents: Parents, raw: Mapping[str, Collection[str]]
+) -> set[str] | None:
+    """Return the built tables that ``require_one`` would refuse; None where some are not built."""
+    if parents.keys() - _now(db).keys():
+        return None
+    return {name for names in _wrong(db, parents, raw).values() for name in names}
 
 
 def rebuilt(db: duckdb.DuckDBPyConnection, build_id: str) -> list[str]:
@@ -92,6 +95,18 @@ def rebuilt(db: duckdb.DuckDBPyConnection, build_id: str) -> list[str]:
         [build_id],
     ).fetchall()
     return [f"{model} was rebuilt in full: {reason}" for model, reason in rows]
+
+
+def _wrong(
+    db: duckdb.DuckDBPyConnection, parents: Parents, raw: Mapping[str, Collection[str]]
+) -> dict[str, Collection[str]]:
+    found = {name: state for name, state in _now(db).items() if name in parents}
+    behind = _behind(found, _loaded(db, raw))
+    return {
+        "not built": parents.keys() - found.keys(),
+        f"without load batch {max(behind.values(), default=None)}": behind,
+        "of before a rebuild of what they read": _outlived(found, parents),
+    }
 
 
 def _now(db: duckdb.DuckDBPyConnection) -> dict[str, _State]:

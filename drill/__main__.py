@@ -4,6 +4,7 @@ import sys
 
 import typer
 
+from drill.airflow import command as airflow
 from drill.hour import command as hour
 from drill.lake import command as lake
 from drill.matrix.command import run
@@ -18,6 +19,7 @@ from ingestion.errors import TapehouseError
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 app.command()(simulate)
 app.command()(run)
+app.command("airflow")(airflow.play)
 app.command("hour")(hour.play)
 app.command("lake")(lake.play)
 app.command("stream")(stream.play)

@@ -23,6 +23,12 @@ class SourceError(TapehouseError):
     """A source cannot be read at all: no such file, another format, nothing selected."""
 
 
+class SourceAwayError(SourceError):
+    """Some of what a source was asked for it did not give for now; asked again it may."""
+
+    transient = True
+
+
 class InstrumentsError(TapehouseError):
     """The list of instruments contradicts itself, or lacks what was asked of it."""
 

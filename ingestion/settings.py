@@ -373,6 +373,41 @@ class YahooSettings(Section):
     timeout_s: float = Field(default=10.0, gt=0, le=30)
 
 
+class AirflowSettings(Section):
+    """The orchestrator: where it listens, what it remembers runs in, and its generated secrets."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_prefix="airflow_")
+
+    port: int = 18090
+    # In a container: every address of its own, published as its engine is told.
+    bind: str = "127.0.0.1"
+    api_url: str | None = Field(default=None, pattern=r"^https?://\S+$")
+    database_url: SecretStr | None = None
+    # Tasks at once; each is a process, and the warehouse has one writer anyway.
+    parallelism: int = Field(default=4, ge=1)
+    admin_password: SecretStr | None = None
+    secret_key: SecretStr | None = None
+    fernet_key: SecretStr | None = None
+    webhook_url: SecretStr | None = None
+
+    def url(self) -> str:
+        """Return where the API answers Airflow's other processes, without a slash at the end."""
+        return (self.api_url or f"http://127.0.0.1:{self.port}").rstrip("/")
+
+    def database(self) -> str:
+        """Return the metadata database as an SQLAlchemy URL; SQLite by default."""
+        default = f"sqlite:///{ProjectSettings.load().state('airflow', 'airflow.db')}"
+        return self.database_url.get_secret_value() if self.database_url else default
+
+    def secret(self, name: Literal["admin_password", "secret_key", "fernet_key"]) -> str:
+        """Return one of the generated secrets.
+
+        Raises:
+            SettingsError: it is not set.
+        """
+        return self._required(name)
+
+
 SECTIONS: tuple[type[Section], ...] = (
     ProjectSettings,
     KafkaSettings,
@@ -385,6 +420,7 @@ SECTIONS: tuple[type[Section], ...] = (
     LakeSettings,
     WarehouseSettings,
     YahooSettings,
+    AirflowSettings,
 )
 
 

@@ -11,8 +11,9 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from infra.local import airflow as orchestrator
 from infra.local.layout import Layout
-from infra.local.services import CLUSTER, SERVICES, ServiceName
+from infra.local.services import AIRFLOW, CLUSTER, SERVICES, ServiceName
 from infra.local.stack import Stack
 from infra.local.status import ServiceStatus, StackStatus, look
 from ingestion.errors import StackError, TapehouseError
@@ -68,7 +69,7 @@ def down() -> None:
 
 
 class Change(StrEnum):
-    """What can be done to the Spark cluster."""
+    """What can be done to what is started on request."""
 
     START = "start"
     STOP = "stop"
@@ -84,6 +85,35 @@ def cluster(change: Annotated[Change, typer.Argument()] = Change.START) -> None:
         return
     stack.up(CLUSTER)
     typer.echo(f"jobs run on it with --master spark://127.0.0.1:{stack.layout.lake.cluster_port}")
+
+
+@app.command()
+def airflow(change: Annotated[Change, typer.Argument()] = Change.START) -> None:
+    """Start Airflow beside the stack, or stop it; its runs stay."""
+    stack = Stack(Layout.load(), report=typer.echo)
+    if change is Change.STOP:
+        stack.stop(AIRFLOW)
+        typer.echo("Airflow is down")
+        return
+    stack.up(AIRFLOW)
+    user, file = orchestrator.USER, stack.layout.env_file
+    typer.echo(f"{orchestrator.url(stack.layout)}, user {user}, AIRFLOW_ADMIN_PASSWORD in {file}")
+
+
+@app.command(name="airflow-prepare")
+def airflow_prepare() -> None:
+    """Write Airflow's configuration, migrate its database, build dbt's manifest; start nothing."""
+    Stack(Layout.load(), report=typer.echo).prepare_airflow()
+
+
+@app.command(name="airflow-health")
+def airflow_health(
+    service: Annotated[str, typer.Argument(help=f"One of {', '.join(AIRFLOW)}.")],
+) -> None:
+    """Exit 1 where a service of Airflow does not work, whoever runs it."""
+    if service not in AIRFLOW:
+        raise StackError(f"no service {service}; there are {', '.join(AIRFLOW)}")
+    orchestrator.probe(Layout.load(), service)
 
 
 @app.command()
@@ -133,12 +163,13 @@ def _show(found: StackStatus) -> None:
     for one in found.services:
         if _short(one) != one.health:
             typer.echo(f"{one.name}: {one.health}")
-    show(found.landers, out)
+    if found.landers:
+        show(found.landers, out)
 
 
 def _short(one: ServiceStatus) -> str:
     """Return a service's health for a narrow column; a whole sentence is told below the table."""
-    return one.health if one.is_healthy or one.pid is None else "unhealthy"
+    return one.health if one.health.isalpha() else "unhealthy"
 
 
 def main() -> None:

@@ -4,7 +4,7 @@ import hashlib
 import os
 import shutil
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self, get_args
 
@@ -12,6 +12,7 @@ from infra.local.environment import MARKER
 from ingestion.errors import SettingsError, StackError
 from ingestion.settings import (
     ROOT,
+    AirflowSettings,
     KafkaRole,
     KafkaSettings,
     LakeSettings,
@@ -38,6 +39,7 @@ class Layout:
     lake: LakeSettings
     env_file: Path
     tools: Path = TOOLS
+    airflow: AirflowSettings = field(default_factory=AirflowSettings)
 
     @classmethod
     def load(cls) -> Self:
@@ -52,13 +54,16 @@ class Layout:
             store=StoreSettings.load(),
             lake=LakeSettings.load(),
             env_file=env_file(),
+            airflow=AirflowSettings.load(),
         )
         layout.refuse_default_password()
         return layout
 
     def refuse_default_password(self) -> None:
         """Raise SettingsError where the store's root uses its vendor's published password."""
-        if self.store.kind != "s3" and "minioadmin" in self.store.keys("root"):
+        secret = self.store.root_secret_key
+        root = (self.store.root_access_key, secret.get_secret_value() if secret else None)
+        if self.store.kind != "s3" and "minioadmin" in root:
             raise SettingsError(
                 "STORE_ROOT_ACCESS_KEY or STORE_ROOT_SECRET_KEY is the vendor's published default "
                 f"in {self.env_file}: delete the line and run `make setup` to generate one"

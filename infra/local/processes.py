@@ -18,6 +18,19 @@ def of_stack(state: Path) -> list[psutil.Process]:
     return [process for process in psutil.process_iter() if _belongs(process, str(state))]
 
 
+def of_services(state: Path, names: Iterable[str]) -> list[psutil.Process]:
+    """Return those of the stack's processes that were started for these services, or below them."""
+    wanted = set(names)
+    return [process for process in of_stack(state) if _service(process) in wanted]
+
+
+def _service(process: psutil.Process) -> str | None:
+    try:
+        return process.environ().get("SUPERVISOR_PROCESS_NAME")
+    except (psutil.NoSuchProcess, psutil.AccessDenied, OSError):
+        return None  # gone meanwhile
+
+
 def _belongs(process: psutil.Process, state: str) -> bool:
     try:
         if process.uids().real != os.getuid() or process.status() == psutil.STATUS_ZOMBIE:

@@ -9,17 +9,32 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
-from infra.local import config, kafka, spark
+from infra.local import airflow, config, kafka, spark
 from infra.local.layout import DECLARATIONS, Layout, java
 from infra.local.ports import HOST
 from ingestion.errors import StackError
 from ingestion.settings import ROOT, StoreRole
 
 ServiceName = Literal[
-    "kafka", "store", "lander", "spark-master", "spark-worker-1", "spark-worker-2"
+    "kafka",
+    "store",
+    "lander",
+    "spark-master",
+    "spark-worker-1",
+    "spark-worker-2",
+    "airflow-api",
+    "airflow-scheduler",
+    "airflow-processor",
+    "airflow-triggerer",
 ]
 SERVICES: tuple[ServiceName, ...] = ("kafka", "store", "lander")
 CLUSTER: tuple[ServiceName, ...] = ("spark-master", "spark-worker-1", "spark-worker-2")
+AIRFLOW: tuple[ServiceName, ...] = (
+    "airflow-api",
+    "airflow-scheduler",
+    "airflow-processor",
+    "airflow-triggerer",
+)
 KNOWN: tuple[ServiceName, ...] = get_args(ServiceName)
 
 PROBE_TIMEOUT_S = 2.0
@@ -58,6 +73,8 @@ def service(name: ServiceName, layout: Layout) -> Service:
         return _spark_master(layout)
     if name in CLUSTER:
         return _spark_worker(layout, name)
+    if name in AIRFLOW:
+        return _airflow(layout, name)
     builders = {"kafka": _kafka, "store": _store, "lander": _lander}
     return builders[name](layout)
 
@@ -123,7 +140,7 @@ def _minio(layout: Layout) -> Service:
             str(layout.state / "store" / "minio"),
         ],
         # Not ".../ready": that answers 200 before the server serves its first request.
-        probe=lambda: _probe_http(f"http://{HOST}:{layout.store.port}/minio/health/cluster"),
+        probe=lambda: probe_http(f"http://{HOST}:{layout.store.port}/minio/health/cluster"),
         files={"minio.env": config.minio_environment(layout)},
         ports={"STORE_PORT": layout.store.port},
         environment={"MINIO_CONFIG_ENV_FILE": str(layout.run / "minio.env")},
@@ -147,7 +164,7 @@ def _s3proxy(layout: Layout) -> Service:
             "org.gaul.s3proxy.Main",
             *arguments,
         ],
-        probe=lambda: _probe_http(f"http://{HOST}:{layout.store.port}/"),
+        probe=lambda: probe_http(f"http://{HOST}:{layout.store.port}/"),
         files=files,
         ports={"STORE_PORT": layout.store.port},
     )
@@ -192,12 +209,31 @@ def _spark_worker(layout: Layout, name: ServiceName) -> Service:
     )
 
 
+def _airflow(layout: Layout, name: ServiceName) -> Service:
+    return Service(
+        name=name,
+        command=airflow.command(name),
+        probe=lambda: airflow.probe(layout, name),
+        files=airflow.files(layout),
+        ports={"AIRFLOW_PORT": layout.airflow.port} if name == AIRFLOW[0] else {},
+        # As for the lander: tasks have every setting from their service.
+        environment=airflow.environment(layout)
+        | {"TAPEHOUSE_SETTINGS_SHA256": _settings_digest(layout)},
+        stop_wait_s=30,
+    )
+
+
 def _settings_digest(layout: Layout) -> str:
     content = layout.env_file.read_bytes() if layout.env_file.is_file() else b""
     return hashlib.sha256(content).hexdigest()
 
 
-def _probe_http(url: str) -> None:
+def probe_http(url: str) -> None:
+    """Return where something answers at a URL, be it that it wants credentials.
+
+    Raises:
+        StackError: nothing does, or it says that it is broken.
+    """
     try:
         with urllib.request.urlopen(url, timeout=PROBE_TIMEOUT_S):  # noqa: S310 - our own http URL
             return

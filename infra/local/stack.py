@@ -7,9 +7,9 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from infra.local import files, kafka, ports, processes, store
+from infra.local import airflow, files, kafka, ports, processes, store
 from infra.local.layout import Layout
-from infra.local.services import KNOWN, SERVICES, Service, ServiceName, health, service
+from infra.local.services import AIRFLOW, KNOWN, SERVICES, Service, ServiceName, health, service
 from infra.local.supervisor import Supervisor
 from ingestion.errors import StackError, TapehouseError
 from ingestion.settings import ROOT
@@ -28,14 +28,14 @@ RESTARTS = 2
 Report = Callable[[str], None]
 
 
-def _silent(_line: str) -> None:
+def silent(_line: str) -> None:
     """Report nothing: what a library does unless its caller wants the lines."""
 
 
 class Stack:
     """The local stack of one settings file; several run side by side on ports of their own."""
 
-    def __init__(self, layout: Layout, report: Report = _silent) -> None:
+    def __init__(self, layout: Layout, report: Report = silent) -> None:
         self.layout = layout
         self._report = report
         self._supervisor = Supervisor(layout)
@@ -83,6 +83,8 @@ class Stack:
             left = [service(name, self.layout) for name in KNOWN if name in known]
             self._supervisor.write_config(left)
             self._supervisor.reload()
+            # Airflow's workers outlive a scheduler that was killed.
+            processes.end(processes.of_services(self.layout.state, names))
             self._end_idle_supervisor()
 
     def down(self) -> None:
@@ -128,6 +130,18 @@ class Stack:
         changes += store.provision(self.layout) if "store" in names else []
         self._report(f"topics, users, buckets, policies: {len(changes)} created or changed")
 
+    def prepare_airflow(self) -> None:
+        """Write the files of Airflow's services and do what comes before their start.
+
+        Raises:
+            StackError: a preparation failed.
+        """
+        self.layout.make_folders()
+        with self._lock():
+            for name, text in airflow.files(self.layout).items():
+                files.write_private(self.layout.run / name, text)
+            airflow.prepare(self.layout)
+
     def _lock(self) -> FileLock:
         return _StackLock(self.layout.run / "stack.lock", timeout=LOCK_TIMEOUT_S)
 
@@ -172,6 +186,8 @@ class Stack:
             ports.require_free(port, variable, self.layout)
         if one.name == "kafka":
             kafka.format_storage(self.layout)
+        if one.name == AIRFLOW[0]:
+            airflow.prepare(self.layout)
         self._supervisor.start_program(one.name)
 
     def _wait_until_healthy(self, one: Service, began: float) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import psutil
 
-from infra.local import files, topics
+from infra.local import elsewhere, files, topics
 from infra.local.layout import Layout
 from infra.local.services import KNOWN, SERVICES, Service, health, service
 from infra.local.supervisor import Supervisor
@@ -42,24 +42,35 @@ class ServiceStatus:
 
 @dataclass(frozen=True)
 class StackStatus:
-    """Every service, and what the landers of the stack do, the supervised one and others."""
+    """Every service, and what the landers of the stack do, the supervised one and others.
+
+    ``landers`` is None where they are on other machines: what they tell is there.
+    """
 
     services: tuple[ServiceStatus, ...]
-    landers: Overview
+    landers: Overview | None
 
     @property
     def is_healthy(self) -> bool:
         """Whether every service is, and every lander."""
-        return all(one.is_healthy for one in self.services) and not self.landers.problems
+        problems = self.landers.problems if self.landers else ()
+        return all(one.is_healthy for one in self.services) and not problems
 
 
 def look(layout: Layout) -> StackStatus:
     """Return the state of the stack; asks each service itself and starts nothing."""
     supervisor = Supervisor(layout)
-    known = supervisor.processes() if supervisor.is_running() else {}
+    is_running = supervisor.is_running()
+    if not is_running and elsewhere.is_meant(layout):
+        return StackStatus(tuple(map(_remote, elsewhere.services(layout))), None)
+    known = supervisor.processes() if is_running else {}
     names = [name for name in KNOWN if name in SERVICES or name in known]
     services = tuple(_service(service(name, layout), known.get(name), layout) for name in names)
     return StackStatus(services, _landers(layout, services))
+
+
+def _remote(one: Service) -> ServiceStatus:
+    return ServiceStatus(one.name, None, (), health(one) or "healthy", 0, 0)
 
 
 def _service(one: Service, info: dict[str, Any] | None, layout: Layout) -> ServiceStatus:

@@ -1,5 +1,6 @@
 """Generated credentials in an ignored settings file: 0600, added when missing, never replaced."""
 
+import base64
 import os
 import re
 import secrets
@@ -15,8 +16,11 @@ PORTS = {
     "STORE_PORT": 19000,
     "LAKE_CLUSTER_PORT": 17077,
     "LAKE_CLUSTER_UI_PORT": 17080,
+    "AIRFLOW_PORT": 18090,
 }
 SPARK_SECRET = "LAKE_CLUSTER_SECRET"  # noqa: S105 - its name
+
+AIRFLOW_SECRETS = ("AIRFLOW_ADMIN_PASSWORD", "AIRFLOW_SECRET_KEY", "AIRFLOW_FERNET_KEY")
 
 HEADER = """\
 # Settings of this checkout, written by `make setup`; not in git, for it holds credentials.
@@ -33,11 +37,22 @@ def credentials() -> dict[str, Callable[[], str]]:
         makers[f"STORE_{identity}_ACCESS_KEY"] = _access_key(identity.lower())
         makers[f"STORE_{identity}_SECRET_KEY"] = _secret
     makers[SPARK_SECRET] = _secret
+    makers |= zip(AIRFLOW_SECRETS, (_secret, _long_secret, _fernet_key), strict=True)
     return makers
 
 
 def _secret() -> str:
     return secrets.token_urlsafe(24)
+
+
+def _long_secret() -> str:
+    """Return 64 characters: as many as HS512, which signs Airflow's tokens, has bytes."""
+    return secrets.token_urlsafe(48)
+
+
+def _fernet_key() -> str:
+    """Return what `cryptography.fernet.Fernet.generate_key` does: 32 bytes, padded."""
+    return base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
 
 
 def _access_key(identity: str) -> Callable[[], str]:

@@ -79,6 +79,24 @@ class Bronze:
         with _store_errors(self._bucket), ThreadPoolExecutor(_READERS) as pool:
             return list(pool.map(self._read_one, listed))
 
+    def ends(self, listed: list[Listed]) -> dict[str, int]:
+        """Return, by ``topic/generation/partition``, the offset behind the last of these objects.
+
+        Raises:
+            LoadError: an object's metadata does not tell.
+            StoreError: the store refuses; StoreUnavailableError: it does not answer.
+        """
+        last = {found.file.rpartition("/")[0]: found.file for found in listed}
+        with _store_errors(self._bucket):
+            return dict(self._end(key) for key in last.values())
+
+    def _end(self, key: str) -> tuple[str, int]:
+        metadata = self._client.head_object(Bucket=self._bucket, Key=key)["Metadata"]
+        place, end = _KEY.fullmatch(key), metadata.get("next", "")
+        if place is None or not end.isdigit():
+            raise LoadError(f"{key}: expected a bronze object with its end, found {metadata}")
+        return f"{place['topic']}/{place['generation']}/{int(place['partition'])}", int(end)
+
     def _folders(self, prefix: str) -> list[str]:
         pages = self._client.get_paginator("list_objects_v2").paginate(
             Bucket=self._bucket, Prefix=prefix, Delimiter="/"

@@ -63,7 +63,10 @@ def _say(text: str) -> None:
 
 def _summary(results: list[TargetResult]) -> dict[str, object]:
     return {
-        "targets": {r.target: asdict(r.loaded) | {"seconds": round(r.seconds, 3)} for r in results},
+        "targets": {
+            r.target: asdict(r.loaded) | {"seconds": round(r.seconds, 3), "ends": r.ends}
+            for r in results
+        },
         "files": sum(r.loaded.files for r in results),
         "rows": sum(r.loaded.rows for r in results),
         "rejected": sum(r.loaded.rejected for r in results),

@@ -14,7 +14,7 @@ from pyiceberg.manifest import DataFile, ManifestEntryStatus
 from pyiceberg.table import Table
 from pyiceberg.table.snapshots import Operation, Snapshot
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from ingestion.errors import LoadError, StoreUnavailableError
 from ingestion.load.model import Added, Ledger, TableFile
@@ -79,8 +79,11 @@ def lake_errors() -> Iterator[None]:
     """Turn what the catalog and the file system raise into our errors, one line each."""
     try:
         yield
+    except OperationalError as error:  # no connection, or a catalog that another one writes
+        text = f"the lake's catalog does not answer: {_first_line(error)}"
+        raise StoreUnavailableError(text) from error
     except SQLAlchemyError as error:
-        raise LoadError(f"the lake's catalog does not answer: {_first_line(error)}") from error
+        raise LoadError(f"the lake's catalog refuses: {_first_line(error)}") from error
     except OSError as error:
         raise StoreUnavailableError(f"the lake's files: {_first_line(error)}") from error
 

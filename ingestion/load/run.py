@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from pyiceberg.catalog import Catalog
@@ -30,12 +30,17 @@ LAKE_TARGETS = {
 
 @dataclass(frozen=True)
 class TargetResult:
-    """What one target took: files and rows, and the seconds that it took."""
+    """What one target took: files and rows, and the seconds that it took.
+
+    ``ends``: of a topic whose objects it took, the offset behind them, by
+    ``topic/generation/partition``.
+    """
 
     target: str
     loaded: Loaded
     seconds: float
     note: str = ""
+    ends: dict[str, int] = field(default_factory=dict)
 
 
 def load_quotes(warehouse: Warehouse, bronze: Bronze) -> TargetResult:
@@ -45,7 +50,8 @@ def load_quotes(warehouse: Warehouse, bronze: Bronze) -> TargetResult:
     loaded = Loaded()
     for batch in batches(listed):
         loaded += warehouse.load_lines(QUOTES_TARGET, batch)
-    return TargetResult(QUOTES_TARGET, loaded, time.monotonic() - started)
+    ends = bronze.ends(listed)
+    return TargetResult(QUOTES_TARGET, loaded, time.monotonic() - started, ends=ends)
 
 
 def load_lake(

@@ -5,7 +5,7 @@ from typing import Final
 
 from ingestion import logs
 from ingestion.contracts.records import Message
-from ingestion.errors import SourceError
+from ingestion.errors import SourceAwayError, SourceError
 from ingestion.sources.fetcher import Unit
 from ingestion.sources.provider import ProviderError, StoppedError
 from ingestion.sources.ranked import RankedFetcher
@@ -45,7 +45,8 @@ class Failover:
         """Make the messages, unit by unit; a stop ends them between two units.
 
         Raises:
-            SourceError: no provider served some unit, when last asked.
+            SourceAwayError: no provider served some unit when last asked, and some may be later.
+            SourceError: none of these will be.
         """
         try:
             for unit in self._units:
@@ -87,7 +88,9 @@ class Failover:
             return
         named = [str(error) for error in list(self._unserved.values())[:_NAMED]]
         more = len(self._unserved) - len(named)
-        raise SourceError(
+        may_pass = any(error.transient for error in self._unserved.values())
+        kind = SourceAwayError if may_pass else SourceError
+        raise kind(
             f"{self.name}: {len(self._unserved)} of {self._asked} units not served by any provider:"
             f" {'; '.join(named)}" + (f"; and {more} more" if more else "")
         )

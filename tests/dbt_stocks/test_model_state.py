@@ -252,10 +252,37 @@ def test_a_selection_that_has_all_that_is_new_is_published(rules: Rules) -> None
 
 
 @pytest.mark.long
+def test_what_has_something_new_is_built_alone(rules: Rules) -> None:
+    raw, copy = rules.project.raw, rules.project.state.parent / "other"
+    raw.batch, raw.offsets = 6, {"stock-quotes": 600}
+    raw.quotes([quote("AAPL", at(2013, 3, 7, 15, 40), 10.0)])
+
+    report = rules.project.state / "new.json"
+    done = with_other_rules(
+        rules.project, copy, "build", "--build-id", "new", "--only-new", "--report", str(report)
+    )
+
+    assert done.returncode == 0, done.stderr
+    found = json.loads(report.read_text())
+    built_by = dict(
+        raw.query(
+            "select model_name, build_id from ops.model_state "
+            "where kept_for = '' and model_name <> 'gold_dq_scorecard'"
+        )
+    )
+    built = sum(build == "new" for build in built_by.values())
+    assert (found["status"], found["models"]) == ("published", built)
+    assert f"{built} of {len(built_by) + 1} tables have something new" in done.stderr
+    assert built_by["gold_kpi"] == built_by["silver_quotes_judged"] == "new"
+    assert built_by["gold_daily_metrics"] != "new"
+    assert raw.value("select count(*) from silver.silver_quotes where batch_id = 6") == 1
+
+
+@pytest.mark.long
 def test_a_session_that_few_have_is_not_published(rules: Rules) -> None:
     """Last, since it changes the story's project."""
     raw = rules.project.raw
-    raw.batch, raw.offsets = 6, {"stock-market-batch": 600}
+    raw.batch, raw.offsets = 7, {"stock-market-batch": 700}
     raw.bars([bar("AAPL", date(2013, 3, 7), prices("26"), source="yahoo")])
     # The session after it has all of them: the one before does not become whole by that.
     two_sources(raw, date(2013, 3, 8), "27", "27")

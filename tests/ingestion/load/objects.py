@@ -21,13 +21,19 @@ def line(offset: int, value: object = None) -> bytes:
     return json.dumps({"offset": offset, "timestamp": 1, "value": body}).encode()
 
 
-def stored(lines: Sequence[bytes]) -> tuple[dict[str, str], bytes]:
-    """Return an object's metadata and compressed body."""
+def stored(lines: Sequence[bytes], start: int = 0) -> tuple[dict[str, str], bytes]:
+    """Return an object's metadata and compressed body; without lines it is a gap of one offset."""
     body = zstandard.ZstdCompressor(level=1).compress(b"".join(found + b"\n" for found in lines))
     digest = hashlib.sha256(body).hexdigest()
-    return {"count": str(len(lines)), "sha256": digest, "kind": "data" if lines else "gap"}, body
+    metadata = {
+        "next": str(start + max(len(lines), 1)),
+        "count": str(len(lines)),
+        "sha256": digest,
+        "kind": "data" if lines else "gap",
+    }
+    return metadata, body
 
 
 def made(start: int, lines: Sequence[bytes], partition: int = 0) -> LineFile:
-    metadata, body = stored(lines)
+    metadata, body = stored(lines, start)
     return line_file(Listed(key(start, partition), len(body)), metadata, body)

@@ -59,6 +59,9 @@ def writable_catalog() -> Catalog:
     )
 
 
+PLACE = f"stock-quotes/{GENERATION}/3"
+
+
 def store_client(role: StoreRole) -> Any:
     settings = StoreSettings.load()
     access, secret = settings.keys(role)
@@ -72,7 +75,7 @@ def store_client(role: StoreRole) -> Any:
 
 
 def put(client: Any, start: int, lines: list[bytes], partition: int) -> None:
-    metadata, body = stored(lines)
+    metadata, body = stored(lines, start)
     client.put_object(
         Bucket=StoreSettings.load().bronze_bucket,
         Key=key(start, partition),
@@ -107,6 +110,7 @@ def test_more_objects_than_a_page_are_all_loaded_once(loaded: RunningStack, tmp_
     first = load(loaded, tmp_path / "first.json")
 
     assert first["targets"]["common.bronze_stock_quotes_raw"]["rows"] == N_OBJECTS
+    assert first["targets"]["common.bronze_stock_quotes_raw"]["ends"] == {PLACE: N_OBJECTS}
     assert first["targets"]["common.bars_raw"]["rows"] == 2
     offsets = query(
         "select count(distinct v['offset']::bigint), max(batch_id) from "
@@ -118,11 +122,13 @@ def test_more_objects_than_a_page_are_all_loaded_once(loaded: RunningStack, tmp_
     again = load(loaded, tmp_path / "again.json")
 
     assert (again["files"], again["rows"]) == (0, 0)
+    assert again["targets"]["common.bronze_stock_quotes_raw"]["ends"] == {}
     assert fingerprint() == before
 
     put(store_client("lander"), N_OBJECTS, [line(N_OBJECTS), line(N_OBJECTS + 1)], partition=3)
     more = load(loaded, tmp_path / "more.json")
     assert (more["files"], more["rows"]) == (1, 2)
+    assert more["targets"]["common.bronze_stock_quotes_raw"]["ends"] == {PLACE: N_OBJECTS + 2}
 
 
 def of_the_lander(settings: StoreSettings) -> Iterator[int]:

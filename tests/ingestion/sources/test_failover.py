@@ -6,7 +6,7 @@ import pytest
 
 from ingestion.contracts.records import Message, QuoteMessage
 from ingestion.contracts.topics import BATCH, QUOTES
-from ingestion.errors import LimitsError, SourceError
+from ingestion.errors import LimitsError, SourceAwayError, SourceError
 from ingestion.limits.account import Account
 from ingestion.limits.circuit import BreakerPolicy
 from ingestion.limits.file import LimitsFile
@@ -164,6 +164,26 @@ def test_a_unit_that_nobody_serves_does_not_keep_the_others_and_fails_the_run() 
             made.append(one)
 
     assert sources_of(made) == ["yahoo"] * 2
+
+
+@pytest.mark.parametrize(
+    ("errors", "expected"),
+    [
+        ([ProviderDownError("503")], SourceAwayError),
+        ([RateLimitedError("429")], SourceAwayError),
+        ([NoDataError("unknown"), ProviderDownError("503")], SourceAwayError),
+        ([DeniedError("plan"), NoDataError("unknown")], SourceError),
+    ],
+)
+def test_a_run_is_worth_trying_again_where_some_unit_may_be_served_then(
+    errors: list[ProviderError], expected: type[SourceError]
+) -> None:
+    units = [AAPL, MSFT][: len(errors)]
+
+    with pytest.raises(SourceError) as told:
+        list(source(FakeFetcher("yahoo", *errors), units=units).messages())
+
+    assert type(told.value) is expected
 
 
 def test_a_unit_that_is_served_when_asked_again_does_not_fail_the_run() -> None:

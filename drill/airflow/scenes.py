@@ -1,0 +1,238 @@
+"""What is done to a running Airflow, in order; a scene returns its proofs, or raises."""
+
+import os
+import signal
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Final, NamedTuple
+
+from drill.airflow.client import Run
+from drill.airflow.world import World
+from infra.local.supervisor import Supervisor
+from ingestion.errors import BuildError, StackError
+
+BATCH: Final = "stock_market_batch_pipeline"
+SESSIONS: Final = ("2013-02-25", "2013-02-26", "2013-02-27", "2013-02-28", "2013-03-01")
+FIVE: Final[dict[str, Any]] = {
+    "provider": "recorded",
+    "start": SESSIONS[0],
+    "end": SESSIONS[-1],
+}
+# The sixty sessions before: marts with trailing windows have something to show.
+BEFORE: Final[dict[str, Any]] = {
+    "provider": "recorded",
+    "start": "2012-11-26",
+    "end": "2013-02-22",
+}
+BATCH_TOPIC: Final = "stock-market-batch"
+QUOTES_TOPIC: Final = "stock-quotes"
+TRADES_TOPIC: Final = "stock-market-realtime"
+_PAGE: Final = 1_000
+_QUOTES: Final = """
+select
+    (select count(*) from ops.load_ledger where target = 'common.bronze_stock_quotes_raw'),
+    (select count(*) from common.bronze_stock_quotes_raw)
+"""
+PANELS: Final = ("power_bi_stocks", "superset_markets", "market_page", "quant_research")
+_TIMEOUT_S: Final = 1_800.0
+
+
+class Scene(NamedTuple):
+    """A name and what is played."""
+
+    name: str
+    play: Callable[[World], list[str]]
+
+
+def batch(world: World) -> list[str]:
+    """The batch pipeline, task by task, to published gold: the sessions before, then single ones.
+
+    Those are five where they are filled again later, and the last of them otherwise.
+    """
+    days = SESSIONS if world.is_filled_again else SESSIONS[-1:]
+    runs = [ended(world, BATCH, BEFORE, "success")]
+    runs += [ended(world, BATCH, _of(day), "success") for day in days]
+    models = [name for name in runs[-1].tasks if name.startswith("dbt.")]
+    expect(len(models) > 50, f"expected a task for each model, found {len(models)}")
+    [(builds,)] = world.query("select count(*) from ops.builds where status = 'published'")
+    expect(builds == len(runs), f"expected {len(runs)} published builds, found {builds}")
+    [(summaries,)] = world.query("select count(*) from ops.runs where state = 'success'")
+    expect(summaries == len(runs), f"expected {len(runs)} summaries, found {summaries}")
+    world.picture("airflow", runs[-1])
+    return [
+        f"{len(models)} models, each a task; runs of "
+        + ", ".join(f"{run.seconds:.0f}" for run in runs)
+        + " s",
+        world.audit(),
+        *traced(world, BATCH_TOPIC),
+    ]
+
+
+def again(world: World) -> list[str]:
+    """T4: the same run again changes nothing."""
+    before = world.gold()
+    ended(world, BATCH, _of(SESSIONS[-1]), "success")
+    same(before, world.gold())
+    return [f"{len(before)} published tables as before", world.audit()]
+
+
+def backfilled(world: World) -> list[str]:
+    """T13: five past sessions in one go are what the original runs made of them."""
+    before = world.gold()
+    run = ended(world, "backfill", FIVE, "success")
+    same(before, world.gold())
+    return [f"five sessions in {run.seconds:.0f} s, {len(before)} tables as before", world.audit()]
+
+
+def minute(world: World) -> list[str]:
+    """T3: the minute path takes quotes in more objects than a listing's page to gold.
+
+    Then there is nothing new, and it does nothing.
+    """
+    # So slowly that the lander, told to close an object whenever it holds something, closes many.
+    world.run(
+        *("ingestion", "produce", "simulator", "--last-sessions", "1", "--rate", "25"),
+        *("--volume-fraction", "0.0001", "--ledger", str(world.layout.state / "ledger")),
+    )
+    world.run("ingestion", "drain")
+    found = ended(world, "minio_to_snowflake", {}, "success")
+    expect(found.states()["build"] == "success", f"expected a build: {found.states()}")
+    [(objects, quotes)] = world.query(_QUOTES)
+    expect(objects > _PAGE, f"expected more than {_PAGE} objects of quotes, found {objects}")
+    sent = sum(world.log_ends([QUOTES_TOPIC]).values())
+    expect(quotes == sent, f"expected {sent} quotes in the warehouse, found {quotes}")
+    idle = ended(world, "minio_to_snowflake", {}, "success")
+    expect(idle.states()["build"] == "skipped", f"expected no build: {idle.states()}")
+    return [
+        f"{quotes} new quotes in {objects} objects in {found.seconds:.0f} s, "
+        f"nothing new in {idle.seconds:.0f} s",
+        *traced(world, BATCH_TOPIC, QUOTES_TOPIC),
+    ]
+
+
+def streaming(world: World) -> list[str]:
+    """The streaming pipeline brings the trades that wait into the lake and gold."""
+    found = ended(world, "stock_streaming_pipeline", {}, "success")
+    expect(found.states()["build"] == "success", f"expected a build: {found.states()}")
+    return [
+        f"{found.seconds:.0f} s",
+        world.audit(),
+        *traced(world, BATCH_TOPIC, QUOTES_TOPIC, TRADES_TOPIC),
+    ]
+
+
+def failing(world: World) -> list[str]:
+    """T6, T14: a failing test fails its model and the run, and leaves published gold alone.
+
+    The group of models cleared, as the runbook says, the run ends green.
+    """
+    before, marts = world.digest(), world.gold()
+    world.change("insert into gold_candidate.gold_candlestick from gold_candidate.gold_candlestick")
+    found = ended(world, BATCH, _of(SESSIONS[-1]), "failed")
+    states = found.states()
+    broken = sorted(name for name, state in states.items() if state == "failed")
+    expect(len(broken) == 1 and broken[0].startswith("dbt."), f"expected one model: {broken}")
+    expect(found.tasks[broken[0]].tries == 1, "expected a failing test not to be tried again")
+    expect(states["publish"] == "upstream_failed", f"published: {states['publish']}")
+    expect(states["restore"] == "success", f"not restored: {states['restore']}")
+    expect(world.digest() == before, "published gold has changed")
+    world.picture("airflow-failed", found)
+    models = {name for name in states if name.startswith("dbt.")}
+    world.api.clear(BATCH, found.run_id, models)
+    again = world.api.wait(BATCH, found.run_id, _TIMEOUT_S)
+    expect(again.state == "success", f"cleared, and it ended otherwise: {again.states()}")
+    same(marts, world.gold())
+    return [f"{broken[0]} failed, gold byte for byte as before; cleared, the run is green"]
+
+
+def missing_credential(world: World) -> list[str]:
+    """T7: a provider without its key fails the run, and says which variable it is."""
+    found = ended(world, BATCH, {**FIVE, "provider": "alphavantage"}, "failed")
+    fetch = found.tasks["fetch"]
+    expect((fetch.state, fetch.tries) == ("failed", 1), f"expected one failed try: {fetch}")
+    expect(found.states()["publish"] == "upstream_failed", "something was published")
+    return ["a missing key fails the fetch at once, and the run"]
+
+
+def killed(world: World) -> list[str]:
+    """The scheduler killed in mid-run and started again: the run ends right, and so do counts."""
+    before = world.gold()
+    run_id = world.api.trigger(BATCH, _of(SESSIONS[-1]))
+    until = time.monotonic() + _TIMEOUT_S
+    while world.api.tasks(BATCH, run_id)["process"].state != "running":
+        if time.monotonic() > until:
+            raise TimeoutError("the task process did not start")
+        time.sleep(0.5)
+    pid = Supervisor(world.layout).processes()["airflow-scheduler"]["pid"]
+    os.kill(pid, signal.SIGKILL)
+    found = world.api.wait(BATCH, run_id, _TIMEOUT_S)
+    expect(found.state == "success", f"expected success: {found.states()}")
+    same(before, world.gold())
+    tries = found.tasks["process"].tries
+    return [f"success after {found.seconds:.0f} s, `process` in {tries} tries", world.audit()]
+
+
+def maintained(world: World) -> list[str]:
+    """The nightly upkeep leaves gold and the reconciliation as they were."""
+    before = world.gold()
+    found = ended(world, "maintain_lake", {}, "success")
+    same(before, world.gold())
+    return [f"{found.seconds:.0f} s", world.audit()]
+
+
+SCENES: Final = (
+    Scene("batch", batch),
+    Scene("again", again),
+    Scene("backfill", backfilled),
+    Scene("minute", minute),
+    Scene("streaming", streaming),
+    Scene("failing test", failing),
+    Scene("missing credential", missing_credential),
+    Scene("scheduler killed", killed),
+    Scene("maintenance", maintained),
+)
+
+
+def ended(world: World, dag_id: str, conf: Mapping[str, Any], state: str) -> Run:
+    """Trigger a run, wait for its end, and return it.
+
+    Raises:
+        StackError: it has not ended as it should.
+    """
+    found = world.api.wait(dag_id, world.api.trigger(dag_id, conf), _TIMEOUT_S)
+    if found.state != state:
+        bad = {name: s for name, s in found.states().items() if s not in ("success", "skipped")}
+        raise StackError(f"{dag_id}: expected {state}, found {found.state}: {bad}")
+    return found
+
+
+def traced(world: World, *topics: str) -> list[str]:
+    """Follow every panel to offsets; of these topics they must be all that Kafka has.
+
+    Raises:
+        StackError: something on the way is made by no event, or offsets differ.
+    """
+    found: dict[str, int] = {}
+    for panel in PANELS:
+        found |= world.trace(panel)
+    held = {place: end for place, end in found.items() if place.partition("/")[0] in topics}
+    logs = world.log_ends(topics)
+    expect(held == logs, f"expected the panels to be made of offsets {logs}, found {held}")
+    return [f"{len(PANELS)} panels traced to {sum(held.values())} offsets of {', '.join(topics)}"]
+
+
+def _of(session: str) -> dict[str, Any]:
+    return {"provider": "recorded", "start": session, "end": session}
+
+
+def same(before: Mapping[str, object], after: Mapping[str, object]) -> None:
+    """Raise BuildError where published tables differ."""
+    names = before.keys() | after.keys()
+    if others := sorted(name for name in names if before.get(name) != after.get(name)):
+        raise BuildError(f"expected gold as before, these differ: {', '.join(others)}")
+
+
+def expect(is_so: bool, otherwise: str) -> None:
+    """Raise StackError where something is not as expected."""
+    if not is_so:
+        raise StackError(otherwise)

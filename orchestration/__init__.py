@@ -1,0 +1,1 @@
+"""What the DAGs are wired from: operators, timetables, triggers, the dbt task groups, alerts."""

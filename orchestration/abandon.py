@@ -1,0 +1,63 @@
+"""Put the candidate back to published gold after models of a run have failed.
+
+``python -m orchestration.abandon --reason TEXT``. A failing gate command does that by itself; a run
+that builds model by model ends before any gate command, and the next one would go on from rows
+that failed their tests.
+"""
+
+import sys
+import uuid
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dbt_stocks import books, publishing
+from ingestion.cli import write_report
+from ingestion.clock import SystemClock
+from ingestion.errors import TapehouseError
+from ingestion.lock import held
+from ingestion.settings import WarehouseSettings
+
+
+def abandon(reason: str) -> str:
+    """Restore the candidate, and note the failed build in ``ops.builds``; return its id.
+
+    Raises:
+        BuildError: the warehouse cannot be opened or written; nothing was restored.
+        WarehouseLockedError: another process holds the warehouse for too long.
+    """
+    settings, clock = WarehouseSettings.load(), SystemClock()
+    build_id = f"{clock.now():%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:6]}"
+    with (
+        held(settings.lock(), settings.lock_timeout_s, _say),
+        publishing.open_gold(settings.file(), settings.published()) as gold,
+    ):
+        for line in publishing.heal(gold):
+            _say(line)
+        books.begin(gold.db, build_id, clock.now())
+        publishing.settle(gold, build_id, reason, clock.now())
+    return build_id
+
+
+def main(
+    reason: Annotated[str, typer.Option(help="Noted in ops.builds.")],
+    report: Annotated[Path | None, typer.Option(help="Write the build's id here, as JSON.")] = None,
+) -> None:
+    """Put the candidate back to what is published."""
+    try:
+        build_id = abandon(reason)
+    except (TapehouseError, OSError) as error:
+        _say(f"error: {error}")
+        sys.exit(1)
+    if report is not None:
+        write_report(report, {"build_id": build_id, "reason": reason})
+    typer.echo(f"build {build_id} has failed; the candidate is what is published")
+
+
+def _say(line: str) -> None:
+    typer.echo(line, err=True)
+
+
+if __name__ == "__main__":
+    typer.run(main)

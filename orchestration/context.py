@@ -1,0 +1,58 @@
+"""From a run's context to the words of its commands."""
+
+from collections.abc import Mapping
+from datetime import date, datetime, timedelta
+from typing import Any, Final
+
+import pendulum
+from airflow.sdk import Variable
+
+from ingestion import calendar
+from ingestion.settings import ProjectSettings
+from orchestration import words
+from orchestration.timetables import SessionTimetable
+
+# After each session; what providers still correct then comes with the runs after it.
+SCHEDULE: Final = SessionTimetable(delay=timedelta(minutes=30))
+PROVIDER: Final = "tapehouse_provider"
+_RECORDED: Final = "recorded"
+
+
+def fetch(context: Mapping[str, Any]) -> list[str]:
+    """Return the command that fetches what the run is about."""
+    ti, provider = context["ti"], _provider(context["params"])
+    run = words.run_name(ti.dag_id, ti.run_id, ti.try_number)
+    command = words.fetch(
+        provider, _bounds(context, provider), context["params"]["symbols"] or (), run
+    )
+    return [*command, "--ledger", str(ProjectSettings.load().state("ledger"))]
+
+
+def recompute(context: Mapping[str, Any]) -> list[str]:
+    """Return the command that computes the metrics of the run's sessions anew."""
+    return words.recompute(_bounds(context, ""))
+
+
+def _provider(params: Mapping[str, Any]) -> str:
+    if params["provider"] != "configured":
+        return str(params["provider"])
+    return str(Variable.get(PROVIDER, default="bars"))
+
+
+def _bounds(context: Mapping[str, Any], provider: str) -> tuple[date | None, date | None]:
+    # What was recorded ends in 2013: no run's own session is in it.
+    start = None if provider == _RECORDED else _interval_start(context)
+    exchange = calendar.get(ProjectSettings.load().calendar)
+    return words.bounds(context["params"], start, exchange)
+
+
+def _interval_start(context: Mapping[str, Any]) -> datetime:
+    """Return when the run's session began: that of the last due one where nobody has said which.
+
+    A run that is started through the API has no logical date, and no interval.
+    """
+    found: datetime | None = context.get("data_interval_start")
+    if found is not None:
+        return found
+    run_after = pendulum.instance(context["dag_run"].run_after)
+    return SCHEDULE.infer_manual_data_interval(run_after=run_after).start

@@ -1,0 +1,12 @@
+"""What Airflow has to know by name to read our DAGs back from its database."""
+
+from airflow.plugins_manager import AirflowPlugin
+
+from orchestration.timetables import IntradayTimetable, SessionTimetable
+
+
+class TapehousePlugin(AirflowPlugin):
+    """The timetables of the exchange's sessions."""
+
+    name = "tapehouse"
+    timetables = [IntradayTimetable, SessionTimetable]  # noqa: RUF012 - as Airflow declares it

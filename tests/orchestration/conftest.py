@@ -1,0 +1,54 @@
+"""An Airflow for the tests: a home and a metadata database of its own, before Airflow is imported.
+
+Airflow reads its configuration when it is imported, so the environment is set here and not in a
+fixture. Each worker process has its own.
+"""
+
+import atexit
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ingestion.settings import ROOT
+
+HOME = Path(tempfile.mkdtemp(prefix="tapehouse-airflow-"))
+SETTINGS = {
+    "AIRFLOW_HOME": str(HOME),
+    "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"),
+    "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "orchestration" / "plugins"),
+    "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+    "AIRFLOW__COSMOS__ENABLE_TELEMETRY": "False",
+    "AIRFLOW__COSMOS__CACHE_DIR": str(HOME / "cosmos"),
+    "AIRFLOW__COSMOS__ENABLE_HIERARCHICAL_NAMING_FOR_GROUP_NODES_BY_FOLDER": "True",
+    "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
+    "AIRFLOW__LOGGING__LOGGING_LEVEL": "WARNING",
+}
+atexit.register(shutil.rmtree, HOME, ignore_errors=True)
+os.environ.update(SETTINGS)
+
+
+def python(*arguments: str) -> None:
+    """Run a module of ours in this Airflow; its output is shown where it fails."""
+    done = subprocess.run(
+        [sys.executable, "-m", *arguments], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.fixture(scope="session")
+def manifest() -> None:
+    """dbt's manifest in the state folder of these tests."""
+    python("orchestration.manifest")
+
+
+@pytest.fixture(scope="session")
+def airflow_database() -> Iterator[None]:
+    """Airflow's metadata with all that is declared."""
+    python("orchestration.database", str(ROOT / "infra" / "airflow"))
+    yield

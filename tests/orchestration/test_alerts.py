@@ -1,0 +1,198 @@
+"""Alerts to a webhook that listens, refuses, or is not there."""
+
+import asyncio
+import json
+import threading
+from collections.abc import Iterator
+from datetime import timedelta
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from types import SimpleNamespace
+from typing import Any, cast
+from urllib.error import HTTPError
+
+import pytest
+from airflow.sdk import BaseHook, DeadlineAlert
+from airflow.sdk.exceptions import AirflowNotFoundException, AirflowSkipException
+
+from orchestration import alerts
+from orchestration.defaults import DEFAULT_ARGS, deadline
+from orchestration.sensors import ArrivalSensor
+from tests.support import wait_for
+
+TASK = SimpleNamespace(
+    dag_id="stock_market_batch_pipeline",
+    run_id="manual__1",
+    task_id="publish",
+    log_url="http://127.0.0.1:18090/dags/stock_market_batch_pipeline/runs/manual__1/tasks/publish",
+)
+
+
+class Hook(HTTPServer):
+    """A webhook; what came is in ``got``."""
+
+    def __init__(self, status: int = 200) -> None:
+        self.got: list[dict[str, Any]] = []
+        self.status = status
+        super().__init__(("127.0.0.1", 0), _Handler)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}/services/T0/B0/x"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: Hook
+
+    def do_POST(self) -> None:
+        length = int(self.headers["Content-Length"])
+        self.server.got.append(json.loads(self.rfile.read(length)) | {"path": self.path})
+        self.send_response(self.server.status)
+        self.end_headers()
+
+    def log_message(self, *arguments: object) -> None:
+        pass
+
+
+@pytest.fixture
+def hook(request: pytest.FixtureRequest) -> Iterator[Hook]:
+    with Hook(getattr(request, "param", 200)) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+def known(monkeypatch: pytest.MonkeyPatch, url: str | None) -> None:
+    """Make Airflow know the connection, or not."""
+
+    def get(conn_id: str) -> Any:
+        assert conn_id == "tapehouse_alerts"
+        if url is None:
+            raise AirflowNotFoundException(conn_id)
+        return SimpleNamespace(password=url)
+
+    async def aget(conn_id: str) -> Any:
+        return get(conn_id)
+
+    monkeypatch.setattr(BaseHook, "get_connection", staticmethod(get))
+    monkeypatch.setattr(BaseHook, "aget_connection", staticmethod(aget))
+
+
+def test_a_failed_task_is_told_with_run_task_reason_and_link(
+    hook: Hook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known(monkeypatch, hook.url)
+
+    alerts.failed({"ti": TASK, "exception": ValueError("gold_kpi: 3 rows\nabove 5 %")})
+
+    assert hook.got == [
+        {
+            "event": "task_failed",
+            "dag": TASK.dag_id,
+            "run": TASK.run_id,
+            "task": "publish",
+            "reason": "gold_kpi: 3 rows above 5 %",
+            "link": TASK.log_url,
+            "path": "/services/T0/B0/x",
+        }
+    ]
+
+
+def test_a_stale_source_is_told_and_a_fresh_one_is_not(
+    hook: Hook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known(monkeypatch, hook.url)
+
+    alerts.stale({"ti": TASK, "test_names": []})
+    alerts.stale({"ti": TASK, "test_names": ["bars_raw"]})
+
+    [told] = hook.got
+    assert told["event"] == "source_stale"
+    assert told["reason"].startswith("nothing new in bars_raw ")
+
+
+def test_a_build_with_warnings_is_told_and_one_without_is_not(
+    hook: Hook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known(monkeypatch, hook.url)
+
+    for count in (0, 2):
+        report = {"tests_warned": count, "build_id": "b7"}
+        ti = SimpleNamespace(**vars(TASK), xcom_pull=lambda found=report, **_: found)
+        alerts.warned({"ti": ti})
+
+    [told] = hook.got
+    assert told["event"] == "tests_warned"
+    assert told["reason"].startswith("2 tests warned in build b7")
+
+
+def test_a_run_that_was_cut_off_is_told_and_a_failed_one_by_its_tasks(
+    hook: Hook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known(monkeypatch, hook.url)
+    dag = SimpleNamespace(dag_id=TASK.dag_id)
+
+    alerts.cut_off({"dag": dag, "run_id": "r1", "reason": "task_failure"})
+    alerts.cut_off({"dag": dag, "run_id": "r2", "reason": "timed_out"})
+
+    [told] = hook.got
+    assert (told["event"], told["dag"], told["run"]) == ("run_timed_out", TASK.dag_id, "r2")
+
+
+@pytest.mark.parametrize(("kind", "tells"), [("scheduled", True), ("manual", False)])
+def test_a_feed_that_is_silent_in_a_session_is_told(
+    hook: Hook, monkeypatch: pytest.MonkeyPatch, kind: str, tells: bool
+) -> None:
+    known(monkeypatch, hook.url)
+    sensor = ArrivalSensor(
+        task_id="arrived", topic="t", table="silver.trades", patience=timedelta(minutes=1)
+    )
+    context = cast("Any", {"ti": TASK, "dag_run": SimpleNamespace(run_type=kind)})
+
+    with pytest.raises(AirflowSkipException):
+        sensor.arrived(context, {"waiting": 0, "ends": {}})
+
+    assert [told["event"] for told in hook.got] == ["nothing_arrived"] * tells
+
+
+def test_a_missed_deadline_is_told(hook: Hook, monkeypatch: pytest.MonkeyPatch) -> None:
+    known(monkeypatch, hook.url)
+    context = {"dag_run": {"dag_id": TASK.dag_id, "dag_run_id": TASK.run_id}}
+
+    asyncio.run(alerts.late(60.0, context))
+
+    [told] = wait_for(lambda: hook.got)
+    assert told["event"] == "deadline_missed"
+    assert (told["dag"], told["run"]) == (TASK.dag_id, TASK.run_id)
+    assert told["reason"] == "not done 60 minutes after it was queued"
+
+
+def test_without_a_webhook_the_log_is_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    known(monkeypatch, None)
+
+    alerts.failed({"ti": TASK, "exception": None})
+    asyncio.run(alerts.late(5.0, {"dag_run": {"dag_id": "d", "run_id": "r"}}))
+
+    said = capsys.readouterr()
+    assert "task_failed" in said.out + said.err
+    assert "deadline_missed" in said.out + said.err
+
+
+@pytest.mark.parametrize("hook", [500], indirect=True)
+def test_a_webhook_that_refuses_is_no_silence(hook: Hook, monkeypatch: pytest.MonkeyPatch) -> None:
+    known(monkeypatch, hook.url)
+
+    with pytest.raises(HTTPError):
+        alerts.failed({"ti": TASK, "exception": None})
+
+
+def test_every_task_and_every_scheduled_dag_alerts() -> None:
+    alert = deadline(DEFAULT_ARGS["execution_timeout"])
+
+    assert DEFAULT_ARGS["on_failure_callback"] is alerts.failed
+    assert isinstance(alert, DeadlineAlert)
+    assert alert.callback.path == "orchestration.alerts.late"
+    assert alert.callback.kwargs == {"minutes": 30.0}

@@ -1,0 +1,58 @@
+"""Which sessions a run asks for: its form's, its interval's, the last due one's."""
+
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from airflow.sdk import Variable
+
+from orchestration import context
+
+
+def asked(params: dict[str, Any], **given: object) -> str:
+    ti = SimpleNamespace(dag_id="stock_market_batch_pipeline", run_id="r", try_number=1)
+    form = {"provider": "configured", "symbols": [], "start": None, "end": None} | params
+    words = context.fetch({"ti": ti, "params": form, **given})
+    return " ".join(words[: words.index("--run-id")])
+
+
+@pytest.fixture(autouse=True)
+def provider(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Variable, "get", staticmethod(lambda _name, default: default))
+
+
+def test_a_scheduled_run_asks_for_the_sessions_before_its_own_too() -> None:
+    """One whose run failed is fetched by the next one's."""
+    opened = datetime(2026, 11, 25, 14, 30, tzinfo=UTC)
+
+    found = asked({}, data_interval_start=opened)
+
+    assert found == "ingestion produce bars --start 2026-10-15 --end 2026-11-25"
+
+
+@pytest.mark.parametrize(
+    ("moment", "last"),
+    [
+        (datetime(2026, 11, 25, 21, 29, tzinfo=UTC), "2026-11-24"),
+        (datetime(2026, 11, 25, 21, 31, tzinfo=UTC), "2026-11-25"),
+        (datetime(2026, 11, 27, 15, 0, tzinfo=UTC), "2026-11-25"),  # a half day, still open
+        (datetime(2026, 11, 27, 18, 31, tzinfo=UTC), "2026-11-27"),
+    ],
+)
+def test_a_run_of_the_api_asks_up_to_the_last_session_that_is_due(
+    moment: datetime, last: str
+) -> None:
+    found = asked({}, dag_run=SimpleNamespace(run_after=moment))
+
+    assert found.endswith(f"--end {last}")
+
+
+def test_the_form_decides_and_what_was_recorded_has_no_session_of_a_run() -> None:
+    run = SimpleNamespace(run_after=datetime(2026, 11, 25, 22, tzinfo=UTC))
+
+    ranged = asked({"start": "2013-02-25", "end": "2013-03-01"}, dag_run=run)
+    recorded = asked({"provider": "recorded"}, dag_run=run)
+
+    assert ranged == "ingestion produce bars --start 2013-02-25 --end 2013-03-01"
+    assert recorded == "ingestion produce recorded"

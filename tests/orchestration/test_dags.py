@@ -1,0 +1,220 @@
+"""Every DAG: that it is what operators were told, and that no failure stays in its task."""
+
+import ast
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from airflow.sdk import DAG, TriggerRule
+from airflow.serialization.definitions.dag import SerializedDAG
+
+from orchestration import manifest as manifests
+from orchestration.operators import CommandOperator
+from tests.orchestration.support import DAGS, bag_of, dag_files, play, stored
+
+NAMES = [path.stem for path in dag_files()]
+# A model of each layer, and between them what they are made of.
+KEPT = (
+    "bronze_bars",
+    "silver_bars_judged",
+    "quarantine_bars",
+    "silver_bars",
+    "daily_stock_metrics",
+)
+BATCH = "stock_market_batch_pipeline"
+
+
+@pytest.fixture(scope="module")
+def small_manifest(manifest: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The real manifest without most of its models: a run of each failure is played below."""
+    document = json.loads(manifests.path().read_text())
+    nodes = {
+        name: node
+        for name, node in document["nodes"].items()
+        if name.split(".")[0] in ("model", "seed") and node["name"] in KEPT
+    }
+    assert len(nodes) == len(KEPT)
+    path = tmp_path_factory.mktemp("small") / "manifest.json"
+    path.write_text(json.dumps({**document, "nodes": nodes}))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(manifests, "path", lambda: path)
+        yield
+
+
+@pytest.fixture(scope="module")
+def dags(small_manifest: None) -> dict[str, DAG]:
+    found = {}
+    for name in NAMES:
+        bag = bag_of(name)
+        assert not bag.import_errors, bag.import_errors
+        assert set(bag.dags) == {name}, "a file has the one DAG of its name"
+        found[name] = bag.dags[name]
+    return found
+
+
+@pytest.fixture(scope="module")
+def scheduled(dags: dict[str, DAG], airflow_database: None) -> dict[str, SerializedDAG]:
+    return {name: stored(name, bag_of(name)) for name in NAMES}
+
+
+def test_the_names_are_those_that_users_know() -> None:
+    assert set(NAMES) == {
+        *("stock_market_batch_pipeline", "stock_streaming_pipeline", "minio_to_snowflake"),
+        *("maintain_lake", "backfill", "export_gold"),
+    }
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_dag_file_wires_and_computes_nothing(name: str) -> None:
+    tree = ast.parse((DAGS / f"{name}.py").read_text())
+    logic = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef, ast.If, ast.While)
+
+    assert not [node for node in ast.walk(tree) if isinstance(node, logic)]
+    assert ast.get_docstring(tree)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_dag_says_what_it_does_by_itself(dags: dict[str, DAG], name: str) -> None:
+    dag = dags[name]
+
+    assert "tapehouse" in dag.tags
+    assert dag.doc_md
+    assert dag.catchup is False
+    assert dag.max_active_runs == 1
+    assert dag.dagrun_timeout is not None
+    assert dag.deadline
+    assert dag.on_failure_callback
+    for task in dag.tasks:
+        assert task.owner == "tapehouse", task.task_id
+        assert task.retries == 3, task.task_id
+        assert task.retry_exponential_backoff, task.task_id
+        assert task.execution_timeout is not None, task.task_id
+        assert task.on_failure_callback, task.task_id
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_complete_is_the_only_leaf_and_needs_all_that_may_fail(
+    dags: dict[str, DAG], name: str
+) -> None:
+    dag = dags[name]
+
+    assert [leaf.task_id for leaf in dag.leaves] == ["complete"]
+    assert dag.get_task("complete").trigger_rule == TriggerRule.NONE_FAILED
+    regardless = {t.task_id for t in dag.tasks if t.trigger_rule == TriggerRule.ALL_DONE}
+    assert regardless <= dag.get_task("complete").upstream_task_ids
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_run_in_which_nothing_fails_succeeds(
+    scheduled: dict[str, SerializedDAG], name: str
+) -> None:
+    state, tasks = play(scheduled[name], {})
+
+    assert state == "success"
+    assert set(tasks.values()) == {"success"}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_whichever_task_fails_the_run_fails(scheduled: dict[str, SerializedDAG], name: str) -> None:
+    ends = {}
+    for task_id in scheduled[name].task_ids:
+        state, tasks = play(scheduled[name], {task_id: "failed"})
+        ends[task_id] = state
+        if "summary" in tasks and task_id not in ("summary", "complete"):
+            assert tasks["summary"] == "success", f"{task_id} failed, and nothing told of it"
+    assert set(ends.values()) == {"failed"}, ends
+
+
+def test_nothing_is_published_after_a_failure_before_it(
+    scheduled: dict[str, SerializedDAG],
+) -> None:
+    dag = scheduled[BATCH]
+    before = dag.get_task("publish").get_flat_relative_ids(upstream=True)
+
+    assert {"load", "check_lake", "consume"} < before
+    assert {name.rpartition(".")[2] for name in before} >= set(KEPT)
+    for task_id in before:
+        _, tasks = play(dag, {task_id: "failed"})
+        assert tasks["publish"] == "upstream_failed", task_id
+
+
+def test_a_failed_model_leads_to_the_candidate_s_restoration(
+    scheduled: dict[str, SerializedDAG],
+) -> None:
+    [model] = [name for name in scheduled[BATCH].task_ids if name.endswith(".silver_bars")]
+
+    state, tasks = play(scheduled[BATCH], {model: "failed"})
+
+    assert state == "failed"
+    assert tasks["restore"] == "success"
+    [mart] = [end for name, end in tasks.items() if name.endswith(".daily_stock_metrics")]
+    assert mart == "upstream_failed"
+
+
+def test_the_restoration_waits_for_every_model(dags: dict[str, DAG]) -> None:
+    models = {name for name in dags[BATCH].task_ids if name.startswith("dbt.")}
+
+    assert len(models) == len(KEPT)
+    assert models == dags[BATCH].get_task("restore").upstream_task_ids
+
+
+@pytest.mark.parametrize(
+    ("name", "skipped"),
+    [
+        ("minio_to_snowflake", "load"),
+        ("minio_to_snowflake", "news"),
+        ("minio_to_snowflake", "build"),
+        ("stock_streaming_pipeline", "arrived"),
+        (BATCH, "restore"),
+    ],
+)
+def test_where_there_is_nothing_to_do_the_run_is_green(
+    scheduled: dict[str, SerializedDAG], name: str, skipped: str
+) -> None:
+    state, tasks = play(scheduled[name], {skipped: "skipped"})
+
+    assert state == "success"
+    assert tasks["complete"] == "success"
+
+
+def test_whoever_opens_the_warehouse_s_file_takes_the_one_slot(dags: dict[str, DAG]) -> None:
+    opens = {"load", "build", "publish", "restore", "news", "summary", "reconcile"}
+    for dag in dags.values():
+        for task in dag.tasks:
+            if task.task_id in opens or task.task_id.startswith("dbt."):
+                assert task.pool == "duckdb_writer", (dag.dag_id, task.task_id)
+
+
+def test_only_the_batch_pipeline_builds_without_looking_for_others(dags: dict[str, DAG]) -> None:
+    for name in ("minio_to_snowflake", "stock_streaming_pipeline"):
+        for task_id in ("load", "build"):
+            assert dags[name].get_task(task_id).unless_running == (BATCH,)
+            assert dags[name].get_task(task_id).otherwise == "skip"
+    for task_id in ("load", "build"):
+        assert dags["backfill"].get_task(task_id).unless_running == (BATCH,)
+        assert dags["backfill"].get_task(task_id).otherwise == "wait"
+
+
+def test_no_task_masks_its_command_s_exit_code(dags: dict[str, DAG]) -> None:
+    for dag in dags.values():
+        for task in dag.tasks:
+            if isinstance(task, CommandOperator):
+                assert 0 not in task.transient_codes
+                assert not set(task.command) & {"sh", "bash", "-c", "||", "echo"}
+
+
+def test_a_model_runs_with_its_tests_and_without_unit_tests(dags: dict[str, DAG]) -> None:
+    [model] = [t for t in dags[BATCH].tasks if t.task_id.endswith(".daily_stock_metrics")]
+
+    assert model.task_id == "dbt.models.gold.daily_stock_metrics"
+    command = " ".join(model.build_cmd({}, model.add_cmd_flags())[0])
+    assert " build " in command
+    assert "--indirect-selection buildable" in command
+    assert "--exclude resource_type:unit_test" in command
+
+
+def test_every_file_is_looked_at() -> None:
+    assert {path.name for path in Path(DAGS).iterdir() if path.suffix == ".py"} == {
+        f"{name}.py" for name in NAMES
+    }

@@ -1,0 +1,28 @@
+"""The group that Cosmos makes of the whole project."""
+
+import json
+
+import pytest
+from airflow.sdk import DAG, TaskGroup
+
+from orchestration import dbt
+from orchestration import manifest as manifests
+from orchestration.defaults import START
+
+
+@pytest.fixture(scope="module")
+def group(manifest: None) -> TaskGroup:
+    with DAG("project", start_date=START, schedule=None):
+        return dbt.models()
+
+
+def test_every_model_and_seed_is_a_task_and_nothing_else(group: TaskGroup) -> None:
+    nodes = json.loads(manifests.path().read_text())["nodes"].values()
+    wanted = {node["name"] for node in nodes if node["resource_type"] in ("model", "seed")}
+
+    assert {task.task_id.rpartition(".")[2] for task in group.iter_tasks()} == wanted
+
+
+def test_no_group_is_empty(group: TaskGroup) -> None:
+    for one in group.get_task_group_dict().values():
+        assert one.children, one.group_id

@@ -1,0 +1,79 @@
+"""What is old goes, of logs and of a real metadata database; what is not stays."""
+
+import os
+import sqlite3
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from ingestion.errors import StackError
+from orchestration import prune
+from tests.orchestration.conftest import HOME
+
+NOW = datetime.now(UTC)
+RUN = """
+insert into dag_run (
+    dag_id, run_id, run_type, run_after, start_date, end_date, state, queued_at, clear_number,
+    created_at, updated_at
+)
+values ('d', ?, 'manual', ?, ?, ?, 'success', ?, 0, ?, ?)
+"""
+
+
+def test_logs_of_old_runs_and_days_go(tmp_path: Path) -> None:
+    old, new = (tmp_path / f"dag_id=d/run_id={name}/task_id=t" for name in ("old", "new"))
+    days = [tmp_path / "dag_processor" / day for day in ("2020-01-01", "2020-01-02")]
+    for folder in (old, new, *days):
+        folder.mkdir(parents=True)
+        (folder / "a.log").write_text("x")
+    (tmp_path / "dag_processor" / "latest").symlink_to(days[1])
+    for folder in (old, days[0]):
+        _age(folder.parent if folder is old else folder)
+
+    assert prune.remove_logs(tmp_path, NOW - timedelta(days=30)) == 2
+
+    assert not old.parent.exists()
+    assert not days[0].exists()
+    assert (new / "a.log").is_file()
+    assert (days[1] / "a.log").is_file()
+
+
+def _age(folder: Path) -> None:
+    long_ago = (NOW - timedelta(days=60)).timestamp()
+    for path in (*folder.rglob("*"), folder):
+        os.utime(path, (long_ago, long_ago))
+
+
+@pytest.fixture
+def database(airflow_database: None, monkeypatch: pytest.MonkeyPatch) -> Path:
+    path = HOME / "airflow.db"
+    monkeypatch.setenv("AIRFLOW_DATABASE_URL", f"sqlite:///{path}")
+    # As in a task's process.
+    monkeypatch.setenv("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", "airflow-db-not-allowed:///")
+    return path
+
+
+def test_old_runs_leave_the_metadata_and_new_ones_stay(database: Path) -> None:
+    moments = {"old": NOW - timedelta(days=60), "new": NOW, "last": NOW}
+    with closing(sqlite3.connect(database)) as db, db:
+        for name, moment in moments.items():
+            at = moment.strftime("%Y-%m-%d %H:%M:%S.%f")
+            db.execute(RUN, [name, *[at] * 6])
+
+    prune.clean_database(NOW - timedelta(days=30))
+
+    with closing(sqlite3.connect(database)) as db, db:
+        runs = {run for (run,) in db.execute("select run_id from dag_run where dag_id = 'd'")}
+        db.execute("delete from dag_run where dag_id = 'd'")
+    assert runs == {"new", "last"}
+
+
+def test_a_database_that_cannot_be_cleaned_is_an_error(
+    database: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("AIRFLOW_DATABASE_URL", f"sqlite:///{tmp_path}/none/airflow.db")
+
+    with pytest.raises(StackError, match="airflow db clean ended with 1"):
+        prune.clean_database(NOW)

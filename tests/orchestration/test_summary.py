@@ -1,0 +1,100 @@
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from ingestion.settings import WarehouseSettings
+from orchestration.summary import Summary, summarise, write
+
+NOW = datetime(2026, 11, 25, 22, tzinfo=UTC)
+RUN = ("stock_market_batch_pipeline", "scheduled__1", NOW - timedelta(seconds=90))
+REPORTS: dict[str, dict[str, Any]] = {
+    "fetch": {"delivered": 12_249, "seconds": 1.5},
+    "consume": {"stock-market-batch/0": 12_000, "stock-quotes/1": 249},
+    "process": {
+        "jobs": {
+            "compact": {"read": 12_249, "duplicates": 3, "written": {"silver.bars": 12_246}},
+            "daily-metrics": {"written": {"metrics.daily_stock_metrics": 12_154}},
+        },
+        "seconds": 21.0,
+    },
+    "load": {"rows": 24_400, "rejected": 0},
+    "publish": {
+        "build_id": "b1",
+        "status": "published",
+        "as_of": "2026-11-25T21:00:00",
+        "tests_passed": 101,
+        "tests_warned": 1,
+        "rows": {"gold_kpi": 5, "gold_movers": 7},
+        "seconds": {"test": 3.0},
+    },
+    "reconcile": {"verdict": "ok", "checks": [{}, {}], "table": [{"gap": 0}, {"gap": None}]},
+}
+
+
+def test_it_has_counts_tests_reconciliation_and_durations() -> None:
+    summary = summarise(RUN, {"fetch": "success", "load": "success"}, REPORTS, NOW)
+
+    assert summary.state == "success"
+    assert summary.counts == {
+        "records sent": 12_249,
+        "offsets in bronze": 12_249,
+        "records compacted": 12_249,
+        "duplicates set aside": 3,
+        "rows written to the lake": 24_400,
+        "rows loaded": 24_400,
+        "lines rejected": 0,
+        "build": "b1",
+        "build is": "published",
+        "as of": "2026-11-25T21:00:00",
+        "tests passed": 101,
+        "tests warned": 1,
+        "rows in gold": 12,
+        "reconciliation": "ok",
+        "checks": 2,
+        "gap": 0,
+        "tasks done": 2,
+    }
+    assert summary.seconds == {"run": 90.0, "fetch": 1.5, "process": 21.0}
+
+
+def test_a_failed_run_is_told_as_one_with_what_there_is() -> None:
+    states = {"fetch": "success", "dbt.gold_kpi": "failed", "publish": "upstream_failed"}
+
+    summary = summarise(RUN, states, {"fetch": REPORTS["fetch"]}, NOW)
+
+    assert (summary.state, summary.failed) == ("failed", ["dbt.gold_kpi"])
+    assert summary.counts == {"records sent": 12_249, "tasks done": 1}
+    page = summary.markdown()
+    assert "**failed**" in page
+    assert "- failed: `dbt.gold_kpi`" in page
+    assert "| records sent   | 12,249 |" in page
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> WarehouseSettings:
+    return WarehouseSettings(path=tmp_path / "w.duckdb")
+
+
+def test_a_run_is_kept_once_however_often_it_is_told(settings: WarehouseSettings) -> None:
+    duckdb.connect(settings.file()).close()
+    first = summarise(RUN, {"fetch": "failed"}, {}, NOW)
+    second = summarise(RUN, {"fetch": "success"}, REPORTS, NOW + timedelta(minutes=1))
+
+    for summary in (first, second):
+        write(summary, settings)
+
+    with duckdb.connect(settings.file(), read_only=True) as db:
+        [row] = db.execute("select * from ops.runs").fetchall()
+    assert row[:3] == (*RUN[:2], "success")
+    assert row[3] == datetime(2026, 11, 25, 21, 58, 30)  # noqa: DTZ001 - as the engine has it
+    assert json.loads(row[5])["counts"]["records sent"] == 12_249
+
+
+def test_without_a_warehouse_nothing_is_made(settings: WarehouseSettings) -> None:
+    write(Summary("d", "r", "failed", None, NOW), settings)
+
+    assert not settings.file().exists()
