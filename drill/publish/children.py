@@ -18,8 +18,7 @@ def start(act: Callable[[], None]) -> int:
     try:
         act()
         code = 0
-    except Exception:
-        # Raised further, the fork would go on as its parent; its exit code 1 tells.
+    except Exception:  # raised further, the fork would go on as its parent; its exit code 1 tells
         traceback.print_exc()
     finally:
         os._exit(code)
