@@ -45,7 +45,7 @@ def test_it_listens_here_alone_and_tells_nobody(layout: Layout) -> None:
     assert found["usage_data_collection"]["enabled"] == "False"
     assert found["cosmos"]["enable_telemetry"] == "False"
     assert found["core"]["load_examples"] == "False"
-    assert found["core"]["executor"] == "LocalExecutor"
+    assert found["core"]["executor"] == "orchestration.executor.WarmLocalExecutor"
     for name in ("airflow-scheduler", "airflow-triggerer"):
         assert "--skip-serve-logs" in airflow.command(name)
 
