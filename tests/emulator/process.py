@@ -17,6 +17,7 @@ from snowflake.connector import SnowflakeConnection
 
 from infra.local import scratch
 from ingestion.settings import ROOT
+from tests.emulator.copying import BUCKETS
 
 HOST = "127.0.0.1"
 DATABASE = "STOCKS_MDS"
@@ -32,6 +33,8 @@ class Emulator:
     port: int
     key: Path
     log: Path
+    buckets: Path
+    """The folder whose folders are the buckets of external stages."""
 
     @property
     def environment(self) -> dict[str, str]:
@@ -47,7 +50,7 @@ class Emulator:
             "SNOWFLAKE_PROTOCOL": "http",
         }
 
-    def connect(self) -> SnowflakeConnection:
+    def connect(self, database: str = DATABASE) -> SnowflakeConnection:
         return snowflake.connector.connect(
             account="emulator",
             user="TRANSFORMER",
@@ -55,7 +58,7 @@ class Emulator:
             host=HOST,
             port=self.port,
             protocol="http",
-            database=DATABASE,
+            database=database,
             login_timeout=_READY_S,
             network_timeout=_STATEMENT_S,
             session_parameters={"CLIENT_OUT_OF_BAND_TELEMETRY_ENABLED": False},
@@ -67,12 +70,14 @@ def running(home: Path) -> Iterator[Emulator]:
     """Start an emulator whose log and key lie in ``home``, and end it."""
     home.mkdir(parents=True, exist_ok=True)
     [port] = scratch.choose_ports(1)
-    emulator = Emulator(port, home / "key.p8", home / "emulator.log")
+    emulator = Emulator(port, home / "key.p8", home / "emulator.log", home / "buckets")
+    emulator.buckets.mkdir()
     _write_key(emulator.key)
     with emulator.log.open("wb") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "tests.emulator", "--port", str(port)],
-            cwd=ROOT, env=os.environ | {"TZ": "UTC"}, stdin=subprocess.PIPE, stdout=log, stderr=log,
+            cwd=ROOT, env=os.environ | {"TZ": "UTC", BUCKETS: str(emulator.buckets)},
+            stdin=subprocess.PIPE, stdout=log, stderr=log,
         )  # fmt: skip
     try:
         _wait(process, emulator)
