@@ -25,6 +25,7 @@ LATENESS_S: Final = 900.0
 
 KafkaRole = Literal["admin", "producer", "lander", "stream", "auditor", "redriver"]
 StoreRole = Literal["root", "lander", "lake", "loader", "auditor"]
+WarehouseEngine = Literal["duckdb", "snowflake"]
 SnowflakeUser = Literal["admin", "loader", "transformer", "reader"]
 
 
@@ -336,11 +337,11 @@ class LakeSettings(Section):
 
 
 class WarehouseSettings(Section):
-    """Which warehouse is loaded, and where the embedded one lies."""
+    """Which warehouse is loaded unless a command says another, and where the embedded one lies."""
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", env_prefix="warehouse_")
 
-    engine: Literal["duckdb"] = "duckdb"
+    engine: WarehouseEngine = "duckdb"
     path: Path | None = None
     gold_dir: Path | None = None
     lock_timeout_s: float = 600.0
@@ -351,8 +352,8 @@ class WarehouseSettings(Section):
         return ROOT / self.path if self.path else default
 
     def name(self) -> str:
-        """Return what tells this warehouse from others that load from the same lake."""
-        return f"{self.engine}_{hashlib.sha256(str(self.file()).encode()).hexdigest()[:8]}"
+        """Return what tells the DuckDB file from other warehouses that load from the same lake."""
+        return f"duckdb_{_short_hash(str(self.file()))}"
 
     def published(self) -> Path:
         """Return the folder of published gold files and of the symlink ``current``."""
@@ -406,6 +407,14 @@ class SnowflakeSettings(Section):
     def address(self) -> str:
         """Return the host that is asked; the account's own where none is configured."""
         return self.host or f"{self.account_name()}.snowflakecomputing.com"
+
+    def name(self) -> str:
+        """Return what tells this database from other warehouses that load from the same lake."""
+        return f"snowflake_{_short_hash(f'{self.address()}:{self.port}/{self.database}')}"
+
+    def lock(self) -> Path:
+        """Return the lock that every load of this machine into this database takes."""
+        return ProjectSettings.load().state("warehouse", f"{self.name()}.lock")
 
     def role(self, who: SnowflakeUser) -> str:
         """Return the role of a service user."""
@@ -512,6 +521,10 @@ SECTIONS: tuple[type[Section], ...] = (
     YahooSettings,
     AirflowSettings,
 )
+
+
+def _short_hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
 def known() -> frozenset[str]:

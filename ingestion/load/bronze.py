@@ -145,9 +145,7 @@ def described(listed: Listed, metadata: Mapping[str, str], size: int) -> Describ
     if size != listed.size:
         raise LoadError(f"{key}: expected {listed.size} bytes as listed, found {size}: modified")
     partition = int(place["partition"])
-    return Described(
-        listed, place["topic"], place["generation"], partition, int(metadata["count"])
-    )
+    return Described(listed, place["topic"], place["generation"], partition, int(metadata["count"]))
 
 
 def line_file(listed: Listed, metadata: Mapping[str, str], body: bytes) -> LineFile:

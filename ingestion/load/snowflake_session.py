@@ -1,6 +1,6 @@
 """A session at Snowflake that can be begun anew when it is lost."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -8,20 +8,21 @@ from snowflake.connector import Error, SnowflakeConnection
 
 from ingestion.errors import SnowflakeAwayError, SnowflakeError
 from ingestion.load import snowflake_sql as sql
+from ingestion.snowflake import diagnosis
 
-# An object, a name in a statement, or a right that is not there.
+# An object, a column or a right is not there: the load makes none of them.
 _MISSING = frozenset({904, 2003, 2043, 3001})
-_BOOTSTRAP = "`python -m ingestion snowflake bootstrap`"
+_WORDS = 4
 
 
 class Session:
     """One connection at a time, made when it is first needed."""
 
-    def __init__(self, connect: Callable[[], SnowflakeConnection]) -> None:
+    def __init__(self, connect: Callable[[], SnowflakeConnection], tag: str) -> None:
         self._connect = connect
         self._connection: SnowflakeConnection | None = None
         self._transaction: str | None = None
-        self._tag = ""
+        self._tag = self._prefix = tag
 
     def execute(self, statement: str) -> list[tuple[Any, ...]]:
         """Run one statement and return its rows.
@@ -34,21 +35,23 @@ class Session:
             # Rows are tuples: the connection makes no cursors of dictionaries.
             return [tuple(row) for row in cursor.fetchall()]
 
-    def tag(self, text: str) -> None:
-        """Tag all further statements, also those after a new beginning."""
-        self._tag = text
-        self.execute(sql.tag(text))
+    def execute_all(self, statements: Iterable[str]) -> None:
+        """Run statements in turn."""
+        for statement in statements:
+            self.execute(statement)
 
-    def name(self) -> str:
-        """Return account and database, which tell this warehouse from others."""
-        connection = self._opened()
-        return f"{connection.account}/{connection.database}".lower()
+    def tag(self, target: str) -> None:
+        """Tag all further statements with what they are for, also those of a new session."""
+        text = f"{self._prefix}:{target}"
+        if text != self._tag:
+            self._tag = text
+            self.execute(sql.tag(text))
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """Commit what is done within, or nothing of it.
 
-        A lost connection leaves that open: ``begin_anew`` ends the transaction, the ledger knows.
+        With a lost connection that is unknown: ``begin_anew``, and look.
         """
         self.execute("begin")
         [(self._transaction,)] = self.execute("select current_transaction()")
@@ -68,10 +71,10 @@ class Session:
         A transaction that has been committed meanwhile stays so; an open one would hold the
         ledger's lock for hours.
         """
-        lost, self._transaction = self._transaction, None
         self.close()
-        if lost is not None:
-            self.execute(f"select system$abort_transaction({lost})")
+        if self._transaction is not None:
+            self.execute(f"select system$abort_transaction({self._transaction})")
+            self._transaction = None
 
     def close(self) -> None:
         connection, self._connection = self._connection, None
@@ -100,4 +103,7 @@ def _telling(statement: str) -> Iterator[None]:
     try:
         yield
     except Error as error:
-        raise _told(error, " ".join(statement.split()[:4])) from error
+        what = " ".join(statement.split()[:_WORDS])
+        if diagnosis.code(error) in _MISSING:
+            what += " (what is missing `python -m ingestion snowflake bootstrap` makes)"
+        raise diagnosis.of_statement(error, what) from error

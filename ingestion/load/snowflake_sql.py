@@ -1,13 +1,14 @@
-"""The statements of a load into Snowflake; the text alone, sent by ``snowflake_warehouse``.
+"""The statements of a load into Snowflake; the text alone, which others send.
 
-A list is prepared in temporary tables, which no right but USAGE of the schema is needed for, and
-written between BEGIN and COMMIT by inserts alone: any DDL there would commit. COPY goes into
-temporary tables only. They are new for every list, so that what Snowflake remembers of loaded files
-(64 days, by table) never decides anything.
+A list is prepared in temporary tables, for which USAGE of the schema is enough, and written between
+BEGIN and COMMIT by inserts and a MERGE: any DDL there would commit. COPY goes into temporary tables
+alone. They are new for every list, so that what Snowflake remembers of loaded files (64 days, by
+table) decides nothing.
 
-Each statement may be sent twice: the client repeats one whose answer is lost, and writes leave out
-what is there. Names are quoted in capitals, as Snowflake keeps unquoted ones: some are reserved.
+Writes leave out what is there: who does not know what became of a list may send it again. Names are
+quoted in capitals, as Snowflake keeps unquoted ones: some of them are reserved words.
 """
+# ruff: noqa: S608 - statements are what this module makes; every value in one is a ``literal``
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -99,18 +100,22 @@ def literal(value: str | int | None) -> str:
 
 
 def quoted(name: str) -> str:
+    """Return a name as Snowflake keeps it."""
     return f'"{name.upper()}"'
 
 
-def begin_session(tag: str) -> list[str]:
-    """Times of the lake are UTC, and so are the raw tables'. A MERGE wants a current schema."""
-    return [
-        f"alter session set query_tag = {literal(tag)}, timezone = 'UTC'",
-        "use schema common",
-    ]
+def begin_session() -> list[str]:
+    """The lake's times are of UTC, and the raw tables' without a zone."""
+    return ["alter session set timezone = 'UTC'", "use schema common"]
+
+
+def tag(text: str) -> str:
+    """Tag the session's statements, for who looks at their history and cost."""
+    return f"alter session set query_tag = {literal(text)}"
 
 
 def known_files(target: str, files: Iterable[str]) -> str:
+    """Ask which files of a list the ledger has, and of what size."""
     return (
         f'select "FILE", "BYTES" from {LEDGER} where "TARGET" = {literal(target)} '
         f'and "FILE" in ({_literals(files)})'
@@ -118,6 +123,7 @@ def known_files(target: str, files: Iterable[str]) -> str:
 
 
 def all_files(target: str) -> str:
+    """Ask for a target's files and snapshots in the ledger."""
     return (
         f'select "FILE", "SNAPSHOT_ID" from {LEDGER} where "TARGET" = {literal(target)} '
         'order by "FILE"'
@@ -141,6 +147,7 @@ def last_batches(target: str, tables: Sequence[str]) -> str:
 
 
 def columns_of(target: str) -> str:
+    """Ask for a table's columns, with precision and scale of its numbers."""
     schema, _, table = target.upper().partition(".")
     return (
         "select column_name, numeric_precision, numeric_scale from information_schema.columns "
@@ -150,6 +157,7 @@ def columns_of(target: str) -> str:
 
 
 def stage_files(files: Iterable[FileRow]) -> list[str]:
+    """Name the list's files to all that follows."""
     rows = ", ".join(
         f"({', '.join(literal(getattr(file, name)) for name in _FILE_COLUMNS)})" for file in files
     )
@@ -170,6 +178,7 @@ def stage_objects(files: Iterable[str]) -> list[str]:
 
 
 def stage_no_lines() -> str:
+    """Make the table of documents, empty."""
     return _create(_LINES, {"v": "variant", "file": "varchar"})
 
 
@@ -182,18 +191,22 @@ def count_lines() -> str:
 
 
 def forget_lines(files: Iterable[str]) -> str:
+    """Drop what came out of these objects; they are sent line by line."""
     return f'delete from {_LINES} where "FILE" in ({_literals(files)})'
 
 
 def put(path: str, folder: str) -> str:
+    """Send files of this machine into a folder of the internal stage."""
     return f"put 'file://{path}' {INCOMING}/{folder}/ auto_compress = false overwrite = true"
 
 
 def remove(folder: str) -> str:
+    """Empty a folder of the internal stage."""
     return f"remove {INCOMING}/{folder}/"
 
 
 def stage_texts(folder: str, name: str) -> list[str]:
+    """COPY lines that were sent, as texts."""
     return [
         _create(_TEXTS, {"file": "varchar", "line_number": "bigint", "line": "varchar"}),
         _copy_by_name(_TEXTS, f"{INCOMING}/{folder}/", [name]),
@@ -204,11 +217,12 @@ def refused_texts() -> str:
     """Ask which lines Snowflake refuses, and why."""
     return (
         'select "FILE", "LINE_NUMBER", check_json("LINE") '
-        f"from {_TEXTS} where not {_IS_LINE} order by \"FILE\", \"LINE_NUMBER\""
+        f'from {_TEXTS} where not {_IS_LINE} order by "FILE", "LINE_NUMBER"'
     )
 
 
 def parse_texts() -> str:
+    """Add the documents of the texts that Snowflake takes."""
     return (
         f'insert into {_LINES} ("V", "FILE") select try_parse_json("LINE"), "FILE" '
         f"from {_TEXTS} where {_IS_LINE}"
@@ -216,13 +230,16 @@ def parse_texts() -> str:
 
 
 def stage_rejects(folder: str, name: str) -> list[str]:
+    """COPY refused lines that were sent."""
     return [_create(_REJECTS, _REJECTED), _copy_by_name(_REJECTS, f"{INCOMING}/{folder}/", [name])]
 
 
-def stage_rows(target: str, columns: Sequence[str], location: str, files: Sequence[str]) -> list[str]:
+def stage_rows(
+    target: str, columns: Sequence[str], location: str, files: Sequence[str]
+) -> list[str]:
     """COPY data files of the lake as they lie, with the raw table's types."""
     return [
-        f'create or replace temporary table {_ROWS} as select {_names(columns)}, '
+        f"create or replace temporary table {_ROWS} as select {_names(columns)}, "
         f'cast(null as varchar) as "STAGED_AS" from {target} where false',
         _copy_by_name(_ROWS, location, files)
         + ' include_metadata = ("STAGED_AS" = metadata$filename)',
@@ -230,6 +247,7 @@ def stage_rows(target: str, columns: Sequence[str], location: str, files: Sequen
 
 
 def count_rows() -> str:
+    """Ask for each data file's rows."""
     return (
         f'select files."FILE", count(*) from {_ROWS} as staged inner join {_FILES} as files '
         'on staged."STAGED_AS" = files."STAGED_AS" group by files."FILE"'
@@ -237,7 +255,7 @@ def count_rows() -> str:
 
 
 def differing_lines(batch: Batch) -> str:
-    """Ask which files have other rows in the raw table than the object has, with no ledger entry."""
+    """Ask which objects have lines that the raw table lacks while it has others of them."""
     return _differing(
         batch,
         f'select "FILE", to_json("V") as "CONTENT" from {_LINES}',
@@ -246,6 +264,7 @@ def differing_lines(batch: Batch) -> str:
 
 
 def differing_rows(batch: Batch, columns: Sequence[str]) -> str:
+    """Ask which data files have rows that the raw table lacks while it has others of them."""
     names = _names(columns)
     qualified = ", ".join(f"staged.{quoted(name)}" for name in columns)
     return _differing(
@@ -257,6 +276,7 @@ def differing_rows(batch: Batch, columns: Sequence[str]) -> str:
 
 
 def insert_lines(batch: Batch) -> str:
+    """Write documents with the place of their object."""
     return (
         f"insert into {batch.target} ({_names(_QUOTES)}) "
         'select staged."V", files."TOPIC", files."GENERATION", files."PARTITION", '
@@ -267,6 +287,7 @@ def insert_lines(batch: Batch) -> str:
 
 
 def insert_rejects(batch: Batch) -> str:
+    """Write refused lines."""
     table = rejects_of(batch.target)
     return (
         f"insert into {table} ({_names([*_REJECTED, 'loaded_at', 'batch_id'])}) "
@@ -276,6 +297,7 @@ def insert_rejects(batch: Batch) -> str:
 
 
 def insert_rows(batch: Batch, columns: Sequence[str]) -> str:
+    """Write rows with their file and snapshot."""
     qualified = ", ".join(f"staged.{quoted(name)}" for name in columns)
     return (
         f"insert into {batch.target} ({_names([*columns, *LOADS_OWN])}) "
@@ -317,7 +339,13 @@ def count_written(batch: Batch) -> str:
     )
 
 
+def folder_of(target: str) -> str:
+    """Return the folder of a target in the internal stage."""
+    return target.partition(".")[2]
+
+
 def rejects_of(target: str) -> str:
+    """Return the table of a target's refused lines."""
     return f"{target.removesuffix('_raw')}_rejects"
 
 
@@ -327,9 +355,7 @@ _IS_LINE = _IS_DOCUMENT.format(value='try_parse_json("LINE")')
 
 def _not_there(batch: Batch, table: str) -> str:
     """A file's rows are written by one statement: they are there whole, or not at all."""
-    return (
-        f'files."FILE" not in (select "FILE" from {table} where "BATCH_ID" > {batch.after})'
-    )
+    return f'files."FILE" not in (select "FILE" from {table} where "BATCH_ID" > {batch.after})'
 
 
 def _differing(batch: Batch, arriving: str, written: str) -> str:

@@ -139,7 +139,9 @@ def _load(db: DuckDBPyConnection, copy: _Copy, name: str) -> tuple[str, str, int
         if copy.skips_files:
             return name, "LOAD_FAILED", 0, str(error).partition("\n")[0]
         raise ProgrammingError(msg=str(error), errno=100069, sqlstate="22P02") from error
-    db.execute(f"insert into {history} (schema_name, file_name, table_name) values (?, ?, ?)", place)
+    db.execute(
+        f"insert into {history} (schema_name, file_name, table_name) values (?, ?, ?)", place
+    )
     return name, "LOADED", rows, None
 
 
