@@ -16,6 +16,8 @@ grant usage on integration ${database}_STORAGE to role sysadmin;
 use role sysadmin;
 
 create stage if not exists ${database}.common.bronze_objects
-    url = '${bronze_url}' storage_integration = ${database}_STORAGE;
+    url = '${bronze_url}' storage_integration = ${database}_STORAGE
+    file_format = (format_name = ${database}.common.bronze_lines);
 create stage if not exists ${database}.common.lake_files
-    url = '${lake_url}' storage_integration = ${database}_STORAGE;
+    url = '${lake_url}' storage_integration = ${database}_STORAGE
+    file_format = (format_name = ${database}.common.lake_parquet);

@@ -72,6 +72,7 @@ def _open_snowflake(
     settings: SnowflakeSettings, bronze: Bronze, files: pyarrow.fs.FileSystem
 ) -> AbstractContextManager[Warehouse]:
     # Its connector takes as long to import as the rest of this command.
+    import ingestion.snowflake  # noqa: F401 - the first to import it: a warning is kept away there
     from ingestion.load.snowflake_stage import Source
     from ingestion.load.snowflake_warehouse import open_warehouse
     from ingestion.snowflake.connection import connection

@@ -1,13 +1,13 @@
 """Whether an account is as bootstrap makes it: each service user logs in and is looked at."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from snowflake.connector import Error, SnowflakeConnection
 
 from ingestion.errors import SnowflakeError
 from ingestion.settings import SnowflakeSettings, SnowflakeUser
-from ingestion.snowflake import diagnosis
+from ingestion.snowflake import diagnosis, scripts
 from ingestion.snowflake.connection import connection
 from ingestion.snowflake.rights import Right
 
@@ -61,8 +61,8 @@ def differences(
 
 
 def missing(rights: Sequence[Right], held: Sequence[Held], external: bool) -> list[Right]:
-    """Return the rights on single objects that a role should have and has not."""
-    single = [right for right in rights if not right.kind.startswith(("all ", "future "))]
+    """Return the rights on single objects, the load's tables among them, that a role has not."""
+    single = [one for right in rights for one in _single(right)]
     if not external:
         single = [right for right in single if right.place not in _EXTERNAL]
     return [r for r in single if Held(r.privilege, r.kind, r.place) not in held]
@@ -71,6 +71,15 @@ def missing(rights: Sequence[Right], held: Sequence[Held], external: bool) -> li
 def superfluous(rights: Sequence[Right], held: Sequence[Held]) -> list[Held]:
     """Return what a role has beyond its rights; what it has made itself is its own."""
     return [one for one in held if not any(_covers(right, one) for right in rights)]
+
+
+def _single(right: Right) -> Iterator[Right]:
+    if right.kind == "all tables":
+        for table in scripts.tables():
+            if table.startswith(f"{right.place}."):
+                yield replace(right, kind="table", place=table)
+    elif not right.kind.startswith(("all ", "future ")):
+        yield right
 
 
 def _covers(right: Right, held: Held) -> bool:

@@ -1,5 +1,6 @@
 """The SQL of ``infra/snowflake``, filled in with this account's names and values."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Network
@@ -12,6 +13,7 @@ from ingestion.snowflake import keys
 FOLDER = ROOT / "infra" / "snowflake"
 SERVICE_USERS: tuple[SnowflakeUser, ...] = ("loader", "transformer", "reader")
 TEARDOWN = "teardown.sql"
+TABLES = "06_tables.sql"
 # What needs an AWS role that may read both buckets.
 EXTERNAL = frozenset({"05_external_stages.sql", "08_external_grants.sql"})
 SCRATCH = "SCRATCH_"
@@ -40,6 +42,12 @@ def bootstrap(values: Values, external: bool) -> list[Script]:
     """Return the scripts that make everything, in their order; harmless when repeated."""
     names = sorted(path.name for path in FOLDER.glob("[0-9][0-9]_*.sql"))
     return [_script(name, values) for name in names if external or name not in EXTERNAL]
+
+
+def tables() -> list[str]:
+    """Return the tables of the load, as schema and name."""
+    made = r"create table if not exists \$\{database\}\.(\w+\.\w+)"
+    return re.findall(made, (FOLDER / TABLES).read_text())
 
 
 def teardown(settings: SnowflakeSettings) -> Script:
@@ -94,9 +102,16 @@ def _plain(settings: SnowflakeSettings, store: StoreSettings) -> dict[str, str]:
         "database": settings.database,
         "monthly_credits": str(settings.monthly_credits),
         "storage_role_arn": settings.storage_role_arn or "",
-        "bronze_url": f"s3://{store.bronze_bucket}/",
-        "lake_url": f"s3://{store.lake_bucket}/",
+        "bronze_url": f"s3://{_bucket(store, 'bronze_bucket')}/",
+        "lake_url": f"s3://{_bucket(store, 'lake_bucket')}/",
     }
+
+
+def _bucket(store: StoreSettings, field: str) -> str:
+    name: str = getattr(store, field)
+    if not re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", name):
+        raise SettingsError(f"STORE_{field.upper()}: expected a bucket's name, found {name!r}")
+    return name
 
 
 def _addresses(settings: SnowflakeSettings) -> str:

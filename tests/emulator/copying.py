@@ -174,11 +174,9 @@ def _quoted(name: str) -> str:
 
 def _in_bucket(copy: _Copy, path: Path) -> str:
     """Return METADATA$FILENAME: the path in the bucket, or in the internal stage."""
-    buckets = Path(os.environ[BUCKETS])
-    if path.is_relative_to(buckets):
-        return str(path.relative_to(buckets)).partition("/")[2]
-    # <root of all stages>/<database>/<schema>/<stage>/<path>
-    return "/".join(path.relative_to(stage.LOCAL_BUCKET_PATH).parts[3:])
+    if stage.is_internal(str(path)):  # <root of all stages>/<database>/<schema>/<stage>/<path>
+        return "/".join(path.relative_to(stage.LOCAL_BUCKET_PATH).parts[3:])
+    return str(path.relative_to(os.environ[BUCKETS])).partition("/")[2]
 
 
 def _answer(files: Sequence[tuple[str, str, int, str | None]]) -> str:

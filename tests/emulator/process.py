@@ -38,12 +38,13 @@ class Emulator:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What dbt's profile `snowflake` reads: the same key pair as a real account has."""
-        return {
+        """The settings of our commands and of dbt; one key is everybody's: none is checked."""
+        users = ("ADMIN", "LOADER", "TRANSFORMER", "READER")
+        return {f"SNOWFLAKE_{user}_PRIVATE_KEY_PATH": str(self.key) for user in users} | {
             "DBT_TARGET": "snowflake",
             "SNOWFLAKE_ACCOUNT": "emulator",
-            "SNOWFLAKE_USER": "TRANSFORMER",
-            "SNOWFLAKE_PRIVATE_KEY_PATH": str(self.key),
+            "SNOWFLAKE_ADMIN_USER": "ADMIN",
+            "SNOWFLAKE_ALLOWED_IPS": HOST,
             "SNOWFLAKE_DATABASE": DATABASE,
             "SNOWFLAKE_HOST": HOST,
             "SNOWFLAKE_PORT": str(self.port),
@@ -65,14 +66,21 @@ class Emulator:
         )
 
 
+def at(home: Path, port: int) -> Emulator:
+    """Return an emulator on ``port`` whose log and key lie in ``home``."""
+    home = home.resolve()
+    home.mkdir(parents=True, exist_ok=True)
+    emulator = Emulator(port, home / "key.p8", home / "emulator.log", home / "buckets")
+    emulator.buckets.mkdir(exist_ok=True)
+    _write_key(emulator.key)
+    return emulator
+
+
 @contextmanager
 def running(home: Path) -> Iterator[Emulator]:
     """Start an emulator whose log and key lie in ``home``, and end it."""
-    home.mkdir(parents=True, exist_ok=True)
     [port] = scratch.choose_ports(1)
-    emulator = Emulator(port, home / "key.p8", home / "emulator.log", home / "buckets")
-    emulator.buckets.mkdir()
-    _write_key(emulator.key)
+    emulator = at(home, port)
     with emulator.log.open("wb") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "tests.emulator", "--port", str(port)],

@@ -33,7 +33,9 @@ NOT_EXECUTED = [
     # Rights, compute and session parameters: DuckDB has none of them.
     rf"{_BEFORE}(?:grant|revoke)\b",
     rf"{_BEFORE}(?:create|alter|drop)\s+(?:or\s+replace\s+)?(?:warehouse|role|user)\b",
-    rf"{_BEFORE}alter\s+session\b",
+    rf"{_BEFORE}(?:create|alter|drop)\s+"
+    r"(?:resource\s+monitor|network\s+policy|(?:storage\s+)?integration)\b",
+    rf"{_BEFORE}(?:alter\s+session|use\s+role)\b",
 ]
 _MERGE = re.compile(rf"{_BEFORE}merge\b", re.IGNORECASE)
 _ONE_MERGE = threading.Lock()
@@ -60,6 +62,11 @@ def install() -> None:
         Route(_QUERIES, _answer, methods=["POST"]) if route.path == _QUERIES else route
         for route in fakesnow.server.routes
     ]
+
+
+def is_passed_over(sql: str) -> bool:
+    """Return whether a statement is answered and not executed."""
+    return any(re.match(pattern, sql, re.IGNORECASE) for pattern in NOT_EXECUTED)
 
 
 def adapt(expression: Expr) -> Expr:
