@@ -372,7 +372,7 @@ class SnowflakeSettings(Section):
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", env_prefix="snowflake_")
 
-    account: str | None = None
+    account: str | None = Field(default=None, pattern=r"^[\w.-]*$")
     # Unquoted, and in capitals: so Snowflake stores and shows it.
     database: str = Field(default="STOCKS_MDS", pattern=r"^[A-Z][A-Z0-9_]{0,99}$")
     host: str | None = None

@@ -4,7 +4,7 @@
 use role accountadmin;
 
 create storage integration if not exists ${database}_STORAGE
-    type = external_stage storage_provider = 's3' enabled = true
+    type = external_stage storage_provider = 'S3' enabled = true
     storage_aws_role_arn = '${storage_role_arn}'
     storage_allowed_locations = ('${bronze_url}', '${lake_url}');
 alter storage integration ${database}_STORAGE set
@@ -17,7 +17,7 @@ use role sysadmin;
 
 create stage if not exists ${database}.common.bronze_objects
     url = '${bronze_url}' storage_integration = ${database}_STORAGE
-    file_format = (format_name = ${database}.common.bronze_lines);
+    file_format = (format_name = '${database}.common.bronze_lines');
 create stage if not exists ${database}.common.lake_files
     url = '${lake_url}' storage_integration = ${database}_STORAGE
-    file_format = (format_name = ${database}.common.lake_parquet);
+    file_format = (format_name = '${database}.common.lake_parquet');

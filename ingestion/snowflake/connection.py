@@ -30,7 +30,6 @@ def connection(settings: SnowflakeSettings, who: SnowflakeUser, tag: str) -> Sno
             account=settings.account_name(),
             user=settings.user(who),
             private_key=key,
-            host=settings.address(),
             port=settings.port,
             protocol=settings.protocol,
             login_timeout=settings.login_timeout_s,
@@ -41,6 +40,8 @@ def connection(settings: SnowflakeSettings, who: SnowflakeUser, tag: str) -> Sno
                 "QUERY_TAG": f"{settings.query_tag}:{tag}",
                 "CLIENT_OUT_OF_BAND_TELEMETRY_ENABLED": False,
             },
+            # Else it knows itself how an account's host is written.
+            **({"host": settings.host} if settings.host else {}),
             **({} if who == "admin" else _place(settings, who)),
         )
     except snowflake.connector.Error as error:

@@ -51,7 +51,7 @@ class Account:
         key = self.keys.get(data["LOGIN_NAME"])
         try:
             jwt.decode(data["TOKEN"], key or "", algorithms=["RS256"])
-        except (jwt.InvalidTokenError, TypeError):
+        except (jwt.PyJWTError, TypeError):
             return 200, _refused("390144", "JWT token is invalid. [0ce9eb56-821d-4ca9]")
         return 200, {"data": {"token": "t", "parameters": [], "sessionInfo": {}}, "success": True}
 

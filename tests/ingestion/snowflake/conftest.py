@@ -70,7 +70,6 @@ def shell(tmp_path: Path, key_pairs: Keys) -> Shell:
         "SNOWFLAKE_ACCOUNT": "acme-stocks",
         "SNOWFLAKE_HOST": "127.0.0.1",
         "SNOWFLAKE_PROTOCOL": "http",
-        "SNOWFLAKE_LOGIN_TIMEOUT_S": "2",
         "SNOWFLAKE_ADMIN_USER": "ADA",
         "SNOWFLAKE_ALLOWED_IPS": "203.0.113.7",
     }

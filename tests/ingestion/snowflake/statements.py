@@ -17,8 +17,9 @@ from ingestion.snowflake.rights import Right
 logging.getLogger("sqlglot").setLevel(logging.ERROR)  # it warns of each Command
 
 DATABASE = "STOCKS_MDS"
-_NAME = r"[A-Z][A-Z0-9_]*"
-_PLACE = rf"{_NAME}\.[a-z_]+"
+# What is ours begins with the database's name; teardown is of a scratch one.
+_NAME = rf"(?:{DATABASE}|SCRATCH_X)_[A-Z_]+"
+_PLACE = rf"{DATABASE}\.[a-z_]+"
 _TEXT = r"'[^']*'"
 _TEXTS = rf"\({_TEXT}(?:, {_TEXT})*\)"
 _COMMANDS = {

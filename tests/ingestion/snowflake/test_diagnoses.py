@@ -52,10 +52,12 @@ def no_network(shell: Shell, account: Account, key_pairs: Keys) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         shell.variables["SNOWFLAKE_PORT"] = str(probe.getsockname()[1])
+    shell.variables["SNOWFLAKE_LOGIN_TIMEOUT_S"] = "2"
 
 
 def in_trouble(shell: Shell, account: Account, key_pairs: Keys) -> None:
     account.refusal = 503, "", ""
+    shell.variables["SNOWFLAKE_LOGIN_TIMEOUT_S"] = "2"
 
 
 def no_role(shell: Shell, account: Account, key_pairs: Keys) -> None:

@@ -11,6 +11,7 @@ from ingestion.snowflake import scripts
 from ingestion.snowflake.rights import Right
 from tests.ingestion.snowflake.conftest import Shell
 from tests.ingestion.snowflake.statements import UnknownStatementError, read, rights
+from tests.ingestion.snowflake.test_scripts import everything
 
 ARN = "arn:aws:iam::123456789012:role/x"
 README = ROOT / "infra" / "snowflake" / "README.md"
@@ -33,6 +34,16 @@ def derived(env: Shell) -> list[Right]:
 def test_the_table_is_what_the_sql_gives(derived: list[Right]) -> None:
     assert sorted(derived) == rights_file.load()
     assert len(set(derived)) == len(derived)
+
+
+def test_each_user_has_its_own_role_alone(env: Shell) -> None:
+    granted = {sql for sql in everything(env) if sql.startswith("grant role ")}
+
+    assert granted == {
+        f"grant role STOCKS_MDS_{role} to {whom}"
+        for role in ("LOADER", "TRANSFORMER", "READER")
+        for whom in ("role sysadmin", f"user STOCKS_MDS_{role}")
+    }
 
 
 def test_the_reader_sees_published_gold_and_no_more(derived: list[Right]) -> None:
@@ -98,7 +109,8 @@ def test_every_schema_that_dbt_builds_in_is_made_and_may_be_built_in(derived: li
         "grant select on future tables in database STOCKS_MDS to role STOCKS_MDS_READER",
         "grant select on all tables in schema OTHER.gold to role STOCKS_MDS_READER",
         "grant role STOCKS_MDS_LOADER to role PUBLIC",
-        "grant role ACCOUNTADMIN to user STOCKS_MDS_LOADER with grant option",
+        "grant role ACCOUNTADMIN to user STOCKS_MDS_LOADER",
+        "alter user ADA set default_role = STOCKS_MDS_LOADER",
         "grant usage on warehouse STOCKS_MDS_READER_WH to role STOCKS_MDS_READER with grant option",
         "create user if not exists X password = 'x'",
         "alter user STOCKS_MDS_LOADER set password = 'x'",
