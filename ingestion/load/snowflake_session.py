@@ -45,7 +45,8 @@ class Session:
         text = f"{self._prefix}:{target}"
         if text != self._tag:
             self._tag = text
-            self.execute(sql.tag(text))
+            if self._connection is not None:
+                self.execute(sql.tag(text))
 
     @contextmanager
     def transaction(self) -> Iterator[None]:

@@ -22,7 +22,7 @@ BUCKETS = "EMULATOR_S3"
 _REMOVE = re.compile(r"\s*remove\s+@(?P<stage>[\w.]+)/(?P<path>\S*)\s*", re.IGNORECASE)
 _READERS = {
     "JSON": "read_json_objects({}, format = 'newline_delimited')",
-    "PARQUET": "read_parquet({})",
+    "PARQUET": "read_parquet({}, hive_partitioning = false)",
 }
 _HISTORY = "_fs_information_schema._fs_load_history"
 

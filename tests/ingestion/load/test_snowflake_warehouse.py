@@ -87,8 +87,16 @@ HOSTILE = {
 }
 
 
-@both_stages
-@pytest.mark.parametrize("name", HOSTILE)
+@pytest.mark.parametrize(
+    ("stage", "name"),
+    # How deep Snowflake goes where it reads an object itself is its own affair.
+    [
+        (stage, name)
+        for stage in STAGES
+        for name in HOSTILE
+        if (stage, name) != ("external", "too deep")
+    ],
+)
 def test_a_line_that_is_refused_does_not_take_its_file_along(
     account: Account, buckets: Buckets, stage: Stage, name: str
 ) -> None:
