@@ -9,11 +9,12 @@ ARGS ?=
 PROVIDERS ?=
 SEEDS ?= 1000
 HISTORIES ?= 20
+EMULATOR_PORT ?= 19443
 
-.PHONY: help setup ready up down status reset demo stream test doctor simulate lint bench-pipeline audit lock audit-self-test bench-land bench-produce bench-anomalies bench-spark bench-dbt bench-airflow check-sp500 drill drill-publish drill-hour spark-cluster airflow test-cluster test-increments test-sp500 drill-lake drill-stream e2e-airflow screenshots docs
+.PHONY: help setup ready up down status reset demo stream test doctor simulate lint bench-pipeline audit lock audit-self-test bench-land bench-produce bench-anomalies bench-spark bench-dbt bench-airflow check-sp500 drill drill-publish drill-hour spark-cluster airflow test-cluster test-increments test-sp500 drill-lake drill-stream e2e-airflow screenshots docs snowflake-emulator
 
 help: ## List the commands
-	@awk -F ':.*## ' '/^[a-z][a-z0-9-]*:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z][a-z0-9-]*:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 setup: ## Prepare this checkout: Python environment, jars, store, credentials (minutes once, then nothing)
 	@$(PYTHON) infra/local/bootstrap.py
@@ -94,6 +95,9 @@ lint: ready ## Style and types: ruff, mypy, sqlfluff
 	@$(RUN) ruff format --check .
 	@$(RUN) mypy
 	@$(RUN) sqlfluff lint dbt_stocks
+
+snowflake-emulator: ready ## A Snowflake for trying things, in memory; prints the settings to export; Ctrl-C ends it
+	@$(RUN) tests.emulator --port $(EMULATOR_PORT) --home var/snowflake-emulator
 
 # Without a warehouse the columns' types are those of the contracts alone.
 docs: ready ## dbt's documentation, lineage included, as one file: var/docs/dbt/static_index.html

@@ -95,6 +95,16 @@ class LoadError(TapehouseError):
     """A load batch does not match its source; nothing of it was kept."""
 
 
+class SnowflakeError(TapehouseError):
+    """Snowflake refuses a login or a statement for good; the text says which, and what to do."""
+
+
+class SnowflakeAwayError(SnowflakeError):
+    """Snowflake cannot be reached, or is in trouble; the outcome of a statement is unknown."""
+
+    transient = True
+
+
 class BuildError(TapehouseError):
     """dbt failed, or a test did; gold was left as it was."""
 

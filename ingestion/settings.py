@@ -25,6 +25,8 @@ LATENESS_S: Final = 900.0
 
 KafkaRole = Literal["admin", "producer", "lander", "stream", "auditor", "redriver"]
 StoreRole = Literal["root", "lander", "lake", "loader", "auditor"]
+WarehouseEngine = Literal["duckdb", "snowflake"]
+SnowflakeUser = Literal["admin", "loader", "transformer", "reader"]
 
 
 def env_file() -> Path:
@@ -335,11 +337,11 @@ class LakeSettings(Section):
 
 
 class WarehouseSettings(Section):
-    """Which warehouse is loaded, and where the embedded one lies."""
+    """Which warehouse is loaded unless a command says another, and where the embedded one lies."""
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", env_prefix="warehouse_")
 
-    engine: Literal["duckdb"] = "duckdb"
+    engine: WarehouseEngine = "duckdb"
     path: Path | None = None
     gold_dir: Path | None = None
     lock_timeout_s: float = 600.0
@@ -350,8 +352,8 @@ class WarehouseSettings(Section):
         return ROOT / self.path if self.path else default
 
     def name(self) -> str:
-        """Return what tells this warehouse from others that load from the same lake."""
-        return f"{self.engine}_{hashlib.sha256(str(self.file()).encode()).hexdigest()[:8]}"
+        """Return what tells the DuckDB file from other warehouses that load from the same lake."""
+        return f"duckdb_{_short_hash(str(self.file()))}"
 
     def published(self) -> Path:
         """Return the folder of published gold files and of the symlink ``current``."""
@@ -360,6 +362,102 @@ class WarehouseSettings(Section):
     def lock(self) -> Path:
         """Return the lock that every writer of the file and the auditor take."""
         return self.file().with_suffix(".lock")
+
+
+class SnowflakeSettings(Section):
+    """A Snowflake account: where it is, whose keys open it, and what bootstrap makes there.
+
+    Roles, users and warehouses are named after the database, so that a scratch one has its own.
+    """
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_prefix="snowflake_")
+
+    account: str | None = Field(default=None, pattern=r"^[\w.-]*$")
+    # Unquoted, and in capitals: so Snowflake stores and shows it.
+    database: str = Field(default="STOCKS_MDS", pattern=r"^[A-Z][A-Z0-9_]{0,99}$")
+    host: str | None = None
+    port: int = 443
+    protocol: Literal["https", "http"] = "https"
+    query_tag: str = Field(default="tapehouse", pattern=r"^[\w.-]{1,100}$")
+    login_timeout_s: int = Field(default=30, gt=0)
+    network_timeout_s: int = Field(default=300, gt=0)
+    admin_user: str | None = None
+    admin_private_key_path: Path | None = None
+    admin_private_key_passphrase: SecretStr | None = None
+    loader_private_key_path: Path | None = None
+    loader_private_key_passphrase: SecretStr | None = None
+    transformer_private_key_path: Path | None = None
+    transformer_private_key_passphrase: SecretStr | None = None
+    reader_private_key_path: Path | None = None
+    reader_private_key_passphrase: SecretStr | None = None
+    allowed_ips: str | None = None
+    monthly_credits: int = Field(default=10, gt=0)
+    storage_role_arn: str | None = Field(
+        default=None, pattern=r"^(arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]+)?$"
+    )
+
+    def account_name(self) -> str:
+        """Return the account's identifier.
+
+        Raises:
+            SettingsError: it is not set.
+        """
+        return self._set_by_hand("account", "<organisation>-<account>")
+
+    def address(self) -> str:
+        """Return the host that is asked; the account's own where none is configured."""
+        return self.host or f"{self.account_name()}.snowflakecomputing.com"
+
+    def name(self) -> str:
+        """Return what tells this database from other warehouses that load from the same lake."""
+        return f"snowflake_{_short_hash(f'{self.address()}:{self.port}/{self.database}')}"
+
+    def lock(self) -> Path:
+        """Return the lock that every load of this machine into this database takes."""
+        return ProjectSettings.load().state("warehouse", f"{self.name()}.lock")
+
+    def role(self, who: SnowflakeUser) -> str:
+        """Return the role of a service user."""
+        return f"{self.database}_{who.upper()}"
+
+    def warehouse(self, who: SnowflakeUser) -> str:
+        """Return the warehouse of a service user."""
+        return f"{self.role(who)}_WH"
+
+    def user(self, who: SnowflakeUser) -> str:
+        """Return a user's name: a service user is named like its role.
+
+        Raises:
+            SettingsError: the administrator's is not set; only you know yours.
+        """
+        if who == "admin":
+            return self._set_by_hand("admin_user", "a user who may use ACCOUNTADMIN")
+        return self.role(who)
+
+    def key(self, who: SnowflakeUser) -> tuple[Path, bytes | None]:
+        """Return where a user's private key is, and its passphrase if it has one.
+
+        Raises:
+            SettingsError: no path is set.
+        """
+        path = self._set_by_hand(f"{who}_private_key_path", "a private key's file (PEM, PKCS#8)")
+        passphrase: SecretStr | None = getattr(self, f"{who}_private_key_passphrase")
+        text = passphrase.get_secret_value() if passphrase else ""
+        return ROOT / Path(path).expanduser(), text.encode() or None
+
+    def variable(self, field: str) -> str:
+        """Return the environment variable that sets ``field``."""
+        return self._variable(field)
+
+    def _set_by_hand(self, field: str, what: str) -> str:
+        value = getattr(self, field)
+        # A line `NAME=` of the settings file: Path("") is ".".
+        if value is None or str(value) in ("", "."):
+            name = self._variable(field)
+            raise SettingsError(
+                f"{name} is not set: expected {what} in the environment or in {env_file()}"
+            )
+        return str(value)
 
 
 class YahooSettings(Section):
@@ -419,9 +517,14 @@ SECTIONS: tuple[type[Section], ...] = (
     LandSettings,
     LakeSettings,
     WarehouseSettings,
+    SnowflakeSettings,
     YahooSettings,
     AirflowSettings,
 )
+
+
+def _short_hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
 def known() -> frozenset[str]:

@@ -2,8 +2,8 @@
 
 A typing mistake must not silently mean the default. In the file every name has to be one of ours.
 The environment holds other programs' names too: `KAFKA_` and `STORE_` are also used by Kafka's
-scripts and by Kubernetes' service links, a provider's name by whatever else reads it, so an unknown
-one there is a warning, not an error.
+scripts and by Kubernetes' service links, `SNOWFLAKE_` by its own tools, a provider's name by
+whatever else reads it, so an unknown one there is a warning, not an error.
 """
 
 import re
@@ -28,9 +28,13 @@ INTERNAL = frozenset(
     }
 )
 _OURS = ("TAPEHOUSE_", "PRODUCE_", "LIMITS_", "LAND_", "LAKE_", "WAREHOUSE_")
-_SHARED = ("KAFKA_", "STORE_", "YAHOO_", "FINNHUB_", "ALPHAVANTAGE_")
-# What Kafka's own scripts read, and what Kubernetes sets for a service called kafka or store.
-_FOREIGN = re.compile(r"KAFKA_(\w+_)?(OPTS|HOME|DEBUG|LOG_DIR)|\w+_(SERVICE_|PORT_\d)\w*")
+_SHARED = ("KAFKA_", "STORE_", "YAHOO_", "FINNHUB_", "ALPHAVANTAGE_", "SNOWFLAKE_")
+# What Kafka's own scripts and Snowflake's connector read, and what Kubernetes sets for a service
+# called kafka or store.
+_FOREIGN = re.compile(
+    r"KAFKA_(\w+_)?(OPTS|HOME|DEBUG|LOG_DIR)|\w+_(SERVICE_|PORT_\d)\w*"
+    r"|SNOWFLAKE_(HOME|CONNECTIONS|DEFAULT_CONNECTION_NAME)"
+)
 
 
 def check_file(path: Path, known: Collection[str]) -> None:

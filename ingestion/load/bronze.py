@@ -13,7 +13,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from ingestion.errors import LoadError, StoreError, StoreUnavailableError
-from ingestion.load.model import LineFile, Listed
+from ingestion.load.model import Described, LineFile, Listed
 from ingestion.settings import StoreSettings
 
 if TYPE_CHECKING:
@@ -79,6 +79,16 @@ class Bronze:
         with _store_errors(self._bucket), ThreadPoolExecutor(_READERS) as pool:
             return list(pool.map(self._read_one, listed))
 
+    def describe(self, listed: list[Listed]) -> list[Described]:
+        """Ask what the objects' metadata says, without their bytes, in the order given.
+
+        Raises:
+            LoadError: an object is not the one that was listed, or its metadata does not tell.
+            StoreError: the store refuses; StoreUnavailableError: it does not answer.
+        """
+        with _store_errors(self._bucket), ThreadPoolExecutor(_READERS) as pool:
+            return list(pool.map(self._describe_one, listed))
+
     def ends(self, listed: list[Listed]) -> dict[str, int]:
         """Return, by ``topic/generation/partition``, the offset behind the last of these objects.
 
@@ -113,28 +123,45 @@ class Bronze:
             for entry in page.get("Contents", [])
         ]
 
+    def _describe_one(self, listed: Listed) -> Described:
+        found = self._client.head_object(Bucket=self._bucket, Key=listed.file)
+        return described(listed, found["Metadata"], found["ContentLength"])
+
     def _read_one(self, listed: Listed) -> LineFile:
         found = self._client.get_object(Bucket=self._bucket, Key=listed.file)
         return line_file(listed, found["Metadata"], found["Body"].read())
+
+
+def described(listed: Listed, metadata: Mapping[str, str], size: int) -> Described:
+    """Return what a stored object's key and metadata tell; ``size`` is its size in bytes.
+
+    Raises:
+        LoadError: not a bronze key, no count, or another size than was listed.
+    """
+    key = listed.file
+    place = _KEY.fullmatch(key)
+    if place is None or not metadata.get("count", "").isdigit():
+        raise LoadError(f"{key}: expected a bronze object with a count, found {dict(metadata)}")
+    if size != listed.size:
+        raise LoadError(f"{key}: expected {listed.size} bytes as listed, found {size}: modified")
+    partition = int(place["partition"])
+    return Described(listed, place["topic"], place["generation"], partition, int(metadata["count"]))
 
 
 def line_file(listed: Listed, metadata: Mapping[str, str], body: bytes) -> LineFile:
     """Check a stored object against its key and metadata and return its lines.
 
     Raises:
-        LoadError: not a bronze key, no count, or another checksum or number of lines.
+        LoadError: not a bronze key, no count, or another size, checksum or number of lines.
     """
-    key = listed.file
-    place = _KEY.fullmatch(key)
-    if place is None or not metadata.get("count", "").isdigit():
-        raise LoadError(f"{key}: expected a bronze object with a count, found {dict(metadata)}")
+    key, told = listed.file, described(listed, metadata, len(body))
     digest = hashlib.sha256(body).hexdigest()
     if digest != metadata.get("sha256"):
         raise LoadError(f"{key}: expected sha256 {metadata.get('sha256')}, found {digest}")
     lines = _lines(key, body)
-    if len(lines) != int(metadata["count"]):
-        raise LoadError(f"{key}: expected {metadata['count']} lines, found {len(lines)}")
-    return LineFile(listed, place["topic"], place["generation"], int(place["partition"]), lines)
+    if len(lines) != told.records:
+        raise LoadError(f"{key}: expected {told.records} lines, found {len(lines)}")
+    return LineFile(listed, told.topic, told.generation, told.partition, lines)
 
 
 def _lines(key: str, body: bytes) -> list[bytes]:

@@ -2,23 +2,34 @@
 
 import functools
 import json
+from contextlib import AbstractContextManager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
+import pyarrow.fs
 import typer
 
 from ingestion import lock
 from ingestion.clock import SystemClock
-from ingestion.load import lake
+from ingestion.load import duckdb_warehouse, lake
 from ingestion.load.bronze import Bronze, store_client
-from ingestion.load.duckdb_warehouse import open_warehouse
+from ingestion.load.model import Warehouse
 from ingestion.load.run import TargetResult, load_lake, load_quotes
 from ingestion.pins import Pins
-from ingestion.settings import LakeSettings, StoreSettings, WarehouseSettings
+from ingestion.settings import (
+    LakeSettings,
+    SnowflakeSettings,
+    StoreSettings,
+    WarehouseEngine,
+    WarehouseSettings,
+)
 
 
 def load(
+    warehouse: Annotated[
+        WarehouseEngine | None, typer.Option(help="Which; WAREHOUSE_ENGINE by default.")
+    ] = None,
     report: Annotated[
         Path | None, typer.Option(help="Also write the counts to this file as JSON.")
     ] = None,
@@ -27,24 +38,55 @@ def load(
 
     Each batch is one transaction of rows and ledger entries; running it again loads what is new.
     """
-    warehouse = WarehouseSettings.load()
-    with lock.held(warehouse.lock(), warehouse.lock_timeout_s, _say):
-        results = _load_all(warehouse)
+    settings = WarehouseSettings.load()
+    engine = warehouse or settings.engine
+    place = SnowflakeSettings.load() if engine == "snowflake" else settings
+    with lock.held(place.lock(), settings.lock_timeout_s, _say):
+        results = _load_all(place)
     if report is not None:
         report.parent.mkdir(parents=True, exist_ok=True)
         report.write_text(json.dumps(_summary(results), indent=2) + "\n")
 
 
-def _load_all(settings: WarehouseSettings) -> list[TargetResult]:
+def _load_all(place: WarehouseSettings | SnowflakeSettings) -> list[TargetResult]:
     store, lakes = StoreSettings.load(), LakeSettings.load()
     catalog = lake.open_catalog(lakes, store)
-    pins = Pins(lakes.pins(), settings.name())
+    pins = Pins(lakes.pins(), place.name())
     bronze = Bronze(store_client(store), store.bronze_bucket)
-    read_rows = functools.partial(lake.read, lake.filesystem(store))
-    with open_warehouse(settings.file(), bronze.read, read_rows, SystemClock()) as warehouse:
+    with _open_warehouse(place, bronze, lake.filesystem(store)) as warehouse:
         quotes = load_quotes(warehouse, bronze)
         _print(quotes)
         return [quotes, *load_lake(warehouse, catalog, pins, _print)]
+
+
+def _open_warehouse(
+    place: WarehouseSettings | SnowflakeSettings, bronze: Bronze, files: pyarrow.fs.FileSystem
+) -> AbstractContextManager[Warehouse]:
+    if isinstance(place, SnowflakeSettings):
+        return _open_snowflake(place, bronze, files)
+    read_rows = functools.partial(lake.read, files)
+    return duckdb_warehouse.open_warehouse(place.file(), bronze.read, read_rows, SystemClock())
+
+
+def _open_snowflake(
+    settings: SnowflakeSettings, bronze: Bronze, files: pyarrow.fs.FileSystem
+) -> AbstractContextManager[Warehouse]:
+    # Its connector takes as long to import as the rest of this command.
+    import ingestion.snowflake  # noqa: F401 - the first to import it: a warning is kept away there
+    from ingestion.load.snowflake_stage import Source
+    from ingestion.load.snowflake_warehouse import open_warehouse
+    from ingestion.snowflake.connection import connection
+    from ingestion.snowflake.scripts import has_external
+
+    tag = "load"
+    source = Source(
+        "external" if has_external(settings) else "internal",
+        bronze.describe,
+        bronze.read,
+        functools.partial(lake.open_file, files),
+    )
+    connect = functools.partial(connection, settings, "loader", tag)
+    return open_warehouse(connect, source, SystemClock(), f"{settings.query_tag}:{tag}")
 
 
 def _print(result: TargetResult) -> None:

@@ -127,6 +127,21 @@ def read(files: pyarrow.fs.FileSystem, added: Added) -> TableFile:
     return TableFile(added, _naive_utc(rows))
 
 
+def open_file(files: pyarrow.fs.FileSystem, added: Added) -> pa.NativeFile:
+    """Open a data file for its bytes.
+
+    Raises:
+        LoadError: it is not of the size that the lake's metadata says.
+    """
+    found = files.open_input_file(added.file.partition("://")[2])
+    if found.size() != added.size:
+        raise LoadError(
+            f"{added.file}: expected {added.size} bytes as in the lake's metadata, found "
+            f"{found.size()}: modified"
+        )
+    return found
+
+
 def _unseen(table: Table, head: Snapshot, ledger: Ledger) -> list[Snapshot]:
     unseen: list[Snapshot] = []
     current: Snapshot | None = head

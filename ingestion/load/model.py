@@ -37,6 +37,17 @@ class Added:
 
 
 @dataclass(frozen=True)
+class Described:
+    """A bronze object as its key and metadata tell of it; ``records`` is what its maker counted."""
+
+    listed: Listed
+    topic: str
+    generation: str
+    partition: int
+    records: int
+
+
+@dataclass(frozen=True)
 class LineFile:
     """A bronze object's lines; their number has been checked against its metadata."""
 

@@ -17,6 +17,7 @@ from snowflake.connector import SnowflakeConnection
 
 from infra.local import scratch
 from ingestion.settings import ROOT
+from tests.emulator.copying import BUCKETS
 
 HOST = "127.0.0.1"
 DATABASE = "STOCKS_MDS"
@@ -32,22 +33,25 @@ class Emulator:
     port: int
     key: Path
     log: Path
+    buckets: Path
+    """The folder whose folders are the buckets of external stages."""
 
     @property
     def environment(self) -> dict[str, str]:
-        """What dbt's profile `snowflake` reads: the same key pair as a real account has."""
-        return {
+        """The settings of our commands and of dbt; one key is everybody's: none is checked."""
+        users = ("ADMIN", "LOADER", "TRANSFORMER", "READER")
+        return {f"SNOWFLAKE_{user}_PRIVATE_KEY_PATH": str(self.key) for user in users} | {
             "DBT_TARGET": "snowflake",
             "SNOWFLAKE_ACCOUNT": "emulator",
-            "SNOWFLAKE_USER": "TRANSFORMER",
-            "SNOWFLAKE_PRIVATE_KEY_PATH": str(self.key),
+            "SNOWFLAKE_ADMIN_USER": "ADMIN",
+            "SNOWFLAKE_ALLOWED_IPS": HOST,
             "SNOWFLAKE_DATABASE": DATABASE,
             "SNOWFLAKE_HOST": HOST,
             "SNOWFLAKE_PORT": str(self.port),
             "SNOWFLAKE_PROTOCOL": "http",
         }
 
-    def connect(self) -> SnowflakeConnection:
+    def connect(self, database: str = DATABASE) -> SnowflakeConnection:
         return snowflake.connector.connect(
             account="emulator",
             user="TRANSFORMER",
@@ -55,24 +59,33 @@ class Emulator:
             host=HOST,
             port=self.port,
             protocol="http",
-            database=DATABASE,
+            database=database,
             login_timeout=_READY_S,
             network_timeout=_STATEMENT_S,
             session_parameters={"CLIENT_OUT_OF_BAND_TELEMETRY_ENABLED": False},
         )
 
 
+def at(home: Path, port: int) -> Emulator:
+    """Return an emulator on ``port`` whose log and key lie in ``home``."""
+    home = home.resolve()
+    home.mkdir(parents=True, exist_ok=True)
+    emulator = Emulator(port, home / "key.p8", home / "emulator.log", home / "buckets")
+    emulator.buckets.mkdir(exist_ok=True)
+    _write_key(emulator.key)
+    return emulator
+
+
 @contextmanager
 def running(home: Path) -> Iterator[Emulator]:
     """Start an emulator whose log and key lie in ``home``, and end it."""
-    home.mkdir(parents=True, exist_ok=True)
     [port] = scratch.choose_ports(1)
-    emulator = Emulator(port, home / "key.p8", home / "emulator.log")
-    _write_key(emulator.key)
+    emulator = at(home, port)
     with emulator.log.open("wb") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "tests.emulator", "--port", str(port)],
-            cwd=ROOT, env=os.environ | {"TZ": "UTC"}, stdin=subprocess.PIPE, stdout=log, stderr=log,
+            cwd=ROOT, env=os.environ | {"TZ": "UTC", BUCKETS: str(emulator.buckets)},
+            stdin=subprocess.PIPE, stdout=log, stderr=log,
         )  # fmt: skip
     try:
         _wait(process, emulator)

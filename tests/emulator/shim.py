@@ -23,6 +23,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
+from tests.emulator import copying
+
 # Answered with success and not executed. Comments may stand in front: dbt sends some.
 _BEFORE = r"(?:\s|--[^\n]*\n|/\*[\s\S]*?\*/)*"
 NOT_EXECUTED = [
@@ -31,7 +33,9 @@ NOT_EXECUTED = [
     # Rights, compute and session parameters: DuckDB has none of them.
     rf"{_BEFORE}(?:grant|revoke)\b",
     rf"{_BEFORE}(?:create|alter|drop)\s+(?:or\s+replace\s+)?(?:warehouse|role|user)\b",
-    rf"{_BEFORE}alter\s+session\b",
+    rf"{_BEFORE}(?:create|alter|drop)\s+"
+    r"(?:resource\s+monitor|network\s+policy|(?:storage\s+)?integration)\b",
+    rf"{_BEFORE}(?:alter\s+session|use\s+role)\b",
 ]
 _MERGE = re.compile(rf"{_BEFORE}merge\b", re.IGNORECASE)
 _ONE_MERGE = threading.Lock()
@@ -51,11 +55,18 @@ def install() -> None:
     # Sums stay exact: the emulator makes doubles of them, since Snowflake sums texts too.
     fakesnow.transforms.numeric_agg_implicit_cast = lambda expression: expression
     fakesnow.cursor.parse_one = _adapting(fakesnow.cursor.parse_one)
+    fakesnow.cursor.copy_into = copying.copying(fakesnow.cursor.copy_into)
+    fakesnow.server.gcs_stage_info = copying.upload_place
     FakeSnowflakeCursor.execute = _refusing(FakeSnowflakeCursor.execute)
     fakesnow.server.app.router.routes[:] = [
         Route(_QUERIES, _answer, methods=["POST"]) if route.path == _QUERIES else route
         for route in fakesnow.server.routes
     ]
+
+
+def is_passed_over(sql: str) -> bool:
+    """Return whether a statement is answered and not executed."""
+    return any(re.match(pattern, sql, re.IGNORECASE) for pattern in NOT_EXECUTED)
 
 
 def adapt(expression: Expr) -> Expr:
@@ -114,12 +125,24 @@ def _try_timestamp(cast: exp.TryCast) -> None:
         cast.set("to", exp.DataType(this=exp.DataType.Type.DATETIME))
 
 
+def _check_json(check: exp.CheckJson) -> None:
+    """Say what keeps a text from being JSON; Snowflake says it in more words."""
+    valid = exp.func("json_valid", check.this.copy())
+    check.replace(exp.Case().when(valid, exp.Null()).else_(exp.Literal.string("no JSON")))
+
+
+def _no_transaction(function: exp.CurrentTransaction) -> None:
+    function.replace(exp.Null())
+
+
 _RULES: dict[type[Expr], Callable[[Any], None]] = {
     exp.Create: _keep_temporary_table,
     exp.Merge: _qualify_inserted_values,
     exp.Typeof: _name_type,
     exp.Trim: _trim_characters,
     exp.TryCast: _try_timestamp,
+    exp.CheckJson: _check_json,
+    exp.CurrentTransaction: _no_transaction,
 }
 
 
@@ -145,6 +168,8 @@ def _refusing(execute: Callable[..., Any]) -> Callable[..., Any]:
 
     def refusing(self: FakeSnowflakeCursor, command: str, *args: Any, **kwargs: Any) -> Any:
         try:
+            if copying.remove(command, self._conn.database):
+                command = "select 'removed' as result"
             with _turn(command):
                 return execute(self, command, *args, **kwargs)
         except Error:

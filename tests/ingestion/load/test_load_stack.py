@@ -21,6 +21,8 @@ from ingestion.land.store import BronzeStore, connect
 from ingestion.settings import LakeSettings, StoreRole, StoreSettings, WarehouseSettings
 from spark_jobs.bronze import S3Bronze
 from tests.conftest import RunningStack, StackFactory, in_force
+from tests.emulator.process import DATABASE, Emulator
+from tests.ingestion.load.account import bootstrap
 from tests.ingestion.load.lake import bars, bars_table
 from tests.ingestion.load.objects import GENERATION, key, line, stored
 
@@ -206,3 +208,40 @@ def test_a_store_that_is_away_is_one_readable_line(
     assert failed.returncode == 1
     assert "the store does not answer" in failed.stderr
     assert "Traceback" not in failed.stderr
+
+
+def test_the_same_store_and_lake_are_loaded_into_snowflake(
+    loaded: RunningStack, tmp_path: Path, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable, value in emulator.environment.items():
+        monkeypatch.setenv(variable, value)
+    load(loaded, tmp_path / "duckdb.json")
+    report = tmp_path / "snowflake.json"
+    into_snowflake = ("load", "--warehouse", "snowflake", "--report", str(report))
+
+    with emulator.connect() as looking, looking.cursor() as cursor:
+        for statement in bootstrap(DATABASE):
+            cursor.execute(statement)
+        first = loaded.run("ingestion", *into_snowflake)
+        assert (first.returncode, first.stderr) == (0, ""), first.stderr
+        again = loaded.run("ingestion", *into_snowflake)
+        assert again.returncode == 0, again.stderr
+
+        assert json.loads(report.read_text())["rows"] == 0
+        for table in (
+            "common.bronze_stock_quotes_raw",
+            "common.bars_raw",
+            "ops.load_ledger",
+        ):
+            count = f"select count(*), count(distinct file) from {table}"
+            assert cursor.execute(count).fetchall() == query(count), table
+    names = {path.stem.partition("_")[0] for path in LakeSettings.load().pins().glob("*.json")}
+    assert names == {"duckdb", "snowflake"}
+
+
+def test_a_missing_key_for_snowflake_is_one_readable_line(loaded: RunningStack) -> None:
+    failed = loaded.run("ingestion", "load", "--warehouse", "snowflake")
+
+    assert failed.returncode == 1
+    assert "SNOWFLAKE_" in failed.stderr and "is not set" in failed.stderr
+    assert failed.stderr.count("\n") == 1

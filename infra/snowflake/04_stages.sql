@@ -1,0 +1,13 @@
+-- Where files lie for COPY. Formats are named, so that a change of one is a change here.
+use role sysadmin;
+
+-- A bronze object: one JSON document a line.
+create file format if not exists ${database}.common.bronze_lines
+    type = json compression = zstd strip_outer_array = false;
+-- A data file of the lake: logical types, or a timestamp arrives as a number.
+create file format if not exists ${database}.common.lake_parquet
+    type = parquet use_logical_type = true binary_as_text = false;
+
+-- For a store that Snowflake cannot reach: the load PUTs its files here, and removes them after the
+-- ledger has them.
+create stage if not exists ${database}.common.incoming;

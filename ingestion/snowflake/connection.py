@@ -1,0 +1,64 @@
+"""A session at Snowflake: key pair, query tag, time-outs."""
+
+import logging
+from typing import Any
+
+import snowflake.connector
+import structlog
+from snowflake.connector import SnowflakeConnection
+
+from ingestion.settings import SnowflakeSettings, SnowflakeUser
+from ingestion.snowflake import diagnosis, keys
+
+
+def connection(settings: SnowflakeSettings, who: SnowflakeUser, tag: str) -> SnowflakeConnection:
+    """Log in as a user, with its role, warehouse and database; ``tag`` names the part of ours.
+
+    The connector repeats a login, and a request that got no answer, until its time is over: 5xx,
+    429 and broken connections, never a refusal. A repeated request has the id of the first, so that
+    Snowflake runs a statement once. What is still unanswered then is a ``SnowflakeAwayError``, and
+    the outcome of a statement unknown: ask what it was to change, with a new connection.
+
+    Raises:
+        SettingsError: account or key are not set, or the key cannot be read.
+        SnowflakeError: the login is refused; SnowflakeAwayError: nobody answers.
+    """
+    key = keys.read(settings, who)
+    _be_quiet()
+    try:
+        return snowflake.connector.connect(
+            account=settings.account_name(),
+            user=settings.user(who),
+            private_key=key,
+            port=settings.port,
+            protocol=settings.protocol,
+            login_timeout=settings.login_timeout_s,
+            network_timeout=settings.network_timeout_s,
+            # It would ask the metadata services of three clouds where it runs.
+            platform_detection_timeout_seconds=0.0,
+            session_parameters={
+                "QUERY_TAG": f"{settings.query_tag}:{tag}",
+                "CLIENT_OUT_OF_BAND_TELEMETRY_ENABLED": False,
+            },
+            # Else it knows itself how an account's host is written.
+            **({"host": settings.host} if settings.host else {}),
+            **({} if who == "admin" else _place(settings, who)),
+        )
+    except snowflake.connector.Error as error:
+        raise diagnosis.of_login(error, settings, who) from error
+
+
+def _place(settings: SnowflakeSettings, who: SnowflakeUser) -> dict[str, Any]:
+    return {
+        "role": settings.role(who),
+        "warehouse": settings.warehouse(who),
+        "database": settings.database,
+        # Else Snowflake logs in without a database that is not there, and every statement fails.
+        "validate_default_parameters": True,
+    }
+
+
+def _be_quiet() -> None:
+    """Keep the connector's tracebacks off standard error: what it raises is told by us."""
+    if not structlog.get_logger().is_enabled_for(logging.DEBUG):
+        logging.getLogger("snowflake.connector").setLevel(logging.CRITICAL)
