@@ -23,7 +23,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from tests.emulator import copying
+from tests.emulator import copying, schemas
 
 # Answered with success and not executed. Comments may stand in front: dbt sends some.
 _BEFORE = r"(?:\s|--[^\n]*\n|/\*[\s\S]*?\*/)*"
@@ -170,6 +170,8 @@ def _refusing(execute: Callable[..., Any]) -> Callable[..., Any]:
         try:
             if copying.remove(command, self._conn.database):
                 command = "select 'removed' as result"
+            elif schemas.run(command, self._duck_conn, self._conn.database):
+                command = "select 'Statement executed successfully.' as status"
             with _turn(command):
                 return execute(self, command, *args, **kwargs)
         except Error:
