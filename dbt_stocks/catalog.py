@@ -78,6 +78,15 @@ def row_counts(db: Session, schema: str) -> dict[str, int]:
     return counts
 
 
+def last_batch(db: Session) -> int:
+    """Return the newest load batch that a raw table holds; 0 where nothing was loaded."""
+    newest = 0
+    for table in tables(db, "common"):
+        [(batch,)] = db.execute(f"select max(batch_id) from common.{table}").fetchall()  # noqa: S608
+        newest = max(newest, batch or 0)
+    return newest
+
+
 def stamped(schema: str, mart: str, build_id: str) -> str:
     """Return SQL of a mart's rows as a build shows them.
 

@@ -199,7 +199,7 @@ class _Gate:
             report.as_of = _as_of(gold.db)
             report.rows = catalog.row_counts(gold.db, engine.CANDIDATE)
             # Views of raw rows, the clock among them, have seen what was loaded since.
-            batch = covered if covered == _last_batch(gold.db) else None
+            batch = covered if covered == catalog.last_batch(gold.db) else None
             outcome = Outcome(self._clock.now(), report.as_of, batch, report.accepted)
             gold.publish(request.build_id, outcome)
 
@@ -255,15 +255,6 @@ def _as_of(db: catalog.Session) -> datetime | None:
     [(now,)] = db.execute("select now_at from silver.silver_build_clock").fetchall()
     found: datetime | None = now
     return found
-
-
-def _last_batch(db: catalog.Session) -> int:
-    """Return the newest load batch there is: the lock has kept every load out since the start."""
-    newest = 0
-    for table in catalog.tables(db, "common"):
-        [(batch,)] = db.execute(f"select max(batch_id) from common.{table}").fetchall()  # noqa: S608
-        newest = max(newest, batch or 0)
-    return newest
 
 
 @contextmanager
