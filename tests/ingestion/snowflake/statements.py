@@ -44,8 +44,8 @@ _COMMANDS = {
     "create user": rf"create user if not exists {_NAME} type = service comment = {_TEXT}",
     "alter user": rf"alter user {_NAME} set default_role = {_NAME} default_secondary_roles = \(\) "
     rf"default_warehouse = {_NAME} default_namespace = {_PLACE} "
-    rf"(?:statement_timeout_in_seconds = \d+ abort_detached_query = true )?rsa_public_key = {_TEXT} "
-    rf"network_policy = {_NAME}",
+    r"(?:statement_timeout_in_seconds = \d+ abort_detached_query = true )?"
+    rf"rsa_public_key = {_TEXT} network_policy = {_NAME}",
     "grant ownership": _OWNER.pattern,
     "drop user": rf"drop user if exists {_NAME}",
     "drop network policy": rf"drop network policy if exists {_NAME}",
