@@ -70,7 +70,7 @@ class Account:
             login = self.logins[-1]
             names = {"user": "LOGIN_NAME", "role": "roleName", "warehouse": "warehouse"}
             names["database"] = "databaseName"
-            row = tuple(self.session.get(name, login[key]) for name, key in names.items())
+            row = tuple(str(self.session.get(name, login[key])) for name, key in names.items())
             return 200, _result(tuple(names), [row])
         return 200, _result(("status",), [("done",)])
 
