@@ -108,6 +108,19 @@ def test_a_refused_statement_is_named_and_ends_it(shell: Shell, account: Account
     assert "create warehouse" in account.statements[-1]
 
 
+def test_a_statement_without_an_answer_is_one_line_too(shell: Shell, account: Account) -> None:
+    """In a process of its own, whose standard error has what the connector logs too."""
+    account.is_in_trouble = True
+    shell.variables["SNOWFLAKE_NETWORK_TIMEOUT_S"] = "2"
+
+    found = shell.start("bootstrap")
+
+    assert (found.returncode, found.stdout) == (1, "")
+    [line] = found.stderr.splitlines()
+    assert line.startswith("error: 01_roles.sql: use role securityadmin: ") and "503" in line
+    assert set(account.statements) == {"use role securityadmin"}
+
+
 def test_a_scratch_database_is_torn_down(shell: Shell, account: Account) -> None:
     shell.variables["SNOWFLAKE_DATABASE"] = "SCRATCH_ADA"
 
