@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import logging
 import sys
 import threading
 from contextlib import suppress
@@ -21,6 +22,8 @@ def main() -> None:
     )
     arguments = parser.parse_args()
     shim.install()
+    # It warns of each statement that it cannot read, also of those that are passed over.
+    logging.getLogger("sqlglot").setLevel(logging.ERROR)
     with server(port=arguments.port), suppress(KeyboardInterrupt):
         if arguments.home is None:
             # Ends with whoever started it, however that one ended.
