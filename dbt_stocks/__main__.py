@@ -13,11 +13,11 @@ import typer
 
 from ingestion.cli import write_report
 from ingestion.clock import Clock, SystemClock
-from ingestion.errors import TapehouseError
-from ingestion.settings import ProjectSettings, WarehouseSettings
+from ingestion.errors import BuildError, TapehouseError
+from ingestion.settings import ProjectSettings, WarehouseEngine, WarehouseSettings
 
 if TYPE_CHECKING:
-    from dbt_stocks import gate
+    from dbt_stocks import gate, place
 
 # The coloured traceback of an unexpected error prints local variables, secrets among them.
 app = typer.Typer(
@@ -37,6 +37,9 @@ ReportFile = Annotated[
 Accept = Annotated[
     list[str] | None,
     typer.Option(help="A mart whose change against the published build is wanted; repeatable."),
+]
+Warehouse = Annotated[
+    WarehouseEngine | None, typer.Option(help="Which; WAREHOUSE_ENGINE by default.")
 ]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 
@@ -59,33 +62,35 @@ def build(
     ] = False,
     now: Now = None,
     accept: Accept = None,
+    warehouse: Warehouse = None,
     report_file: ReportFile = None,
     debug: Debug = False,
 ) -> None:
     """Build silver and the candidate, test the whole project, publish when every test passed."""
-    from dbt_stocks import gate  # dbt takes two seconds to import, --help should not
+    from dbt_stocks import gate, place  # dbt takes two seconds to import, --help should not
 
-    name, accepted = build_id or gate.new_build_id(SystemClock()), tuple(accept or ())
+    name, accepted = build_id or place.new_build_id(SystemClock()), tuple(accept or ())
     if only_new and (select or full_refresh):
         raise typer.BadParameter("expected no --select and no --full-refresh beside --only-new")
     request = gate.Request(
         name, select, only_new, full_refresh=full_refresh, now=now, accepted=accepted
     )
-    _run(gate.build, request, report_file, debug)
+    _run(gate.build, request, warehouse, report_file, debug)
 
 
 @app.command()
 def publish(
     build_id: BuildId = None,
     accept: Accept = None,
+    warehouse: Warehouse = None,
     report_file: ReportFile = None,
     debug: Debug = False,
 ) -> None:
     """Test the whole project as it stands, publish the candidate when every test passed."""
-    from dbt_stocks import gate
+    from dbt_stocks import gate, place
 
-    name, accepted = build_id or gate.new_build_id(SystemClock()), tuple(accept or ())
-    _run(gate.publish, gate.Request(name, accepted=accepted), report_file, debug)
+    name, accepted = build_id or place.new_build_id(SystemClock()), tuple(accept or ())
+    _run(gate.publish, gate.Request(name, accepted=accepted), warehouse, report_file, debug)
 
 
 @app.command()
@@ -94,13 +99,15 @@ def rollback(
         str | None, typer.Option(help="The build to show; the one before by default.")
     ] = None,
     why: Annotated[str, typer.Option(help="Noted in ops.builds with what is withdrawn.")] = "",
+    warehouse: Warehouse = None,
     debug: Debug = False,
 ) -> None:
     """Show an earlier build again, at once for all readers; the next build goes on from it."""
-    from dbt_stocks import gate
+    from dbt_stocks import gate, place
 
     with _errors(debug):
-        before, now = gate.rollback(to, why or "no reason given", SystemClock(), _say)
+        here = place.Place.load(warehouse)
+        before, now = gate.rollback(to, why or "no reason given", SystemClock(), _say, here)
     typer.echo(f"build {now} is shown, {before} is withdrawn")
 
 
@@ -118,14 +125,15 @@ def as_of(
     debug: Debug = False,
 ) -> None:
     """Build gold as it stood in a folder of its own; the project's warehouse stays as it is."""
-    from dbt_stocks import asof, gate
+    from dbt_stocks import asof, gate, place
 
     if (build_id is None) == (time is None):
         raise typer.BadParameter("give one of --build and --time")
-    name = build_id or gate.new_build_id(SystemClock())
+    name = build_id or place.new_build_id(SystemClock())
     folder = into or ProjectSettings.load().state("as-of", name)
     report = gate.Report(name)
     with _errors(debug):
+        _require_duckdb("as-of copies the raw rows of a past moment into a DuckDB file")
         if time is not None:
             gold = asof.of_moment(time, folder, report, SystemClock(), _say)
         else:
@@ -147,6 +155,7 @@ def export(
 
     folder = to or ProjectSettings.load().state("export")
     with _errors(debug):
+        _require_duckdb("export writes the published DuckDB file's marts")
         found = files.export(WarehouseSettings.load().published(), folder, _say)
     if report_file is not None:
         write_report(report_file, asdict(found))
@@ -175,17 +184,18 @@ def seeds(
 
 
 def _run(
-    command: "Callable[[gate.Request, gate.Report, Clock, Callable[[str], None]], None]",
+    command: "Callable[[gate.Request, gate.Report, Clock, place.Say, place.Place], None]",
     request: "gate.Request",
+    warehouse: WarehouseEngine | None,
     report_file: Path | None,
     debug: bool,
 ) -> None:
-    from dbt_stocks import gate
+    from dbt_stocks import gate, place
 
     report = gate.Report(request.build_id)
     try:
         with _errors(debug):
-            command(request, report, SystemClock(), _say)
+            command(request, report, SystemClock(), _say, place.Place.load(warehouse))
     finally:
         if report_file is not None:
             report_file.parent.mkdir(parents=True, exist_ok=True)
@@ -203,6 +213,17 @@ def _errors(debug: bool) -> Iterator[None]:
             raise
         typer.echo(f"error: {error}", err=True)
         sys.exit(1)
+
+
+def _require_duckdb(why: str) -> None:
+    """Refuse a command that Snowflake has no counterpart of.
+
+    Raises:
+        BuildError: the project's warehouse is another.
+    """
+    engine = WarehouseSettings.load().engine
+    if engine != "duckdb":
+        raise BuildError(f"{why}: expected WAREHOUSE_ENGINE=duckdb, found {engine}")
 
 
 def _say(line: str) -> None:

@@ -17,7 +17,8 @@ import duckdb
 
 from dbt_stocks import books, catalog, files, gate, publishing
 from dbt_stocks.books import Build
-from dbt_stocks.gate import Report, Request, Say
+from dbt_stocks.gate import Report, Request
+from dbt_stocks.place import Place, Say
 from ingestion import lock
 from ingestion.clock import Clock
 from ingestion.errors import BuildError
@@ -95,7 +96,7 @@ def _copy(db: duckdb.DuckDBPyConnection, into: Path, condition: Condition) -> No
     try:
         db.execute(f"create schema past.{_COMMON}")
         for table in catalog.tables(db, _COMMON):
-            columns = {name for name, _ in catalog.columns(db, _COMMON, table)}
+            columns = {name for name, *_ in catalog.columns(db, _COMMON, table)}
             db.execute(
                 f"create table past.{_COMMON}.{table} as "
                 f"from {_COMMON}.{table} where {condition(columns)}"
@@ -109,7 +110,8 @@ def _copy(db: duckdb.DuckDBPyConnection, into: Path, condition: Condition) -> No
 def _build(request: Request, into: Path, report: Report, clock: Clock, say: Say) -> Path:
     paths = {"path": _warehouse(into), "gold_dir": into.absolute() / "gold"}
     settings = WarehouseSettings.load().model_copy(update=paths)
-    gate.build(request, report, clock, say, gate.Place(settings, into.absolute() / "dbt"))
+    warehouse = publishing.DuckDBWarehouse(settings)
+    gate.build(request, report, clock, say, Place(warehouse, into.absolute() / "dbt"))
     return settings.published()
 
 

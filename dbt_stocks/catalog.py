@@ -1,54 +1,91 @@
-"""What the warehouse's catalog says of marts; schemas are ours, tables those of the catalog."""
+"""What the warehouse's catalog says of marts, in SQL that both engines understand.
 
-from collections.abc import Iterator
+Names are in lower case, as we write them: Snowflake keeps them in capitals.
+"""
+
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, Protocol
 
-import duckdb
-
+# In gold of Snowflake: which build it is (snowflake_publishing.py).
+RECORD: Final = "published_build"
 # dbt names what it is about to put in a model's place so; a killed run leaves them behind.
-_LEFT_BEHIND: Final = ("__dbt_tmp", "__dbt_backup")
+_NO_MARTS: Final = ("__dbt_tmp", "__dbt_backup", RECORD)
 
 
-def tables(db: duckdb.DuckDBPyConnection, schema: str, database: str | None = None) -> list[str]:
-    """Return the tables of a schema; of another database when one is named."""
+class Answer(Protocol):
+    """The rows of a statement."""
+
+    def fetchall(self) -> list[Any]:
+        """Return them."""
+
+
+class Session(Protocol):
+    """An open warehouse; in a statement ``?`` stands for a parameter."""
+
+    def execute(self, statement: str, parameters: Sequence[object] = ..., /) -> Answer:
+        """Run one statement."""
+
+
+def relations(db: Session, schema: str, database: str | None = None) -> list[tuple[str, str]]:
+    """Return kind (table, view) and name of all there is in a schema, of another database too."""
+    place = "lower(table_schema) = ? and table_catalog = coalesce(?, current_database())"
     rows = db.execute(
-        "select table_name from duckdb_tables() where schema_name = ? "
-        "and database_name = coalesce(?, current_database()) order by table_name",
+        "select 'table' as kind, lower(table_name) from information_schema.tables "  # noqa: S608 - texts of ours
+        f"where {place} and table_type = 'BASE TABLE' union all "
+        f"select 'view' as kind, lower(table_name) from information_schema.views where {place} "
+        "order by 1 desc, 2",
+        [schema, database, schema, database],
+    ).fetchall()
+    return [(kind, name) for kind, name in rows]
+
+
+def tables(db: Session, schema: str, database: str | None = None) -> list[str]:
+    """Return the marts of a schema that are tables; of another database when one is named."""
+    found = relations(db, schema, database)
+    return [name for kind, name in found if kind == "table" and not name.endswith(_NO_MARTS)]
+
+
+def views(db: Session, schema: str, database: str | None = None) -> list[tuple[str, str]]:
+    """Return the marts of a schema that are views, and the statements that made them."""
+    rows = db.execute(
+        "select lower(table_name), view_definition from information_schema.views "
+        "where lower(table_schema) = ? and table_catalog = coalesce(?, current_database()) "
+        "order by 1",
         [schema, database],
     ).fetchall()
-    return [row[0] for row in rows if not row[0].endswith(_LEFT_BEHIND)]
+    return [(name, sql) for name, sql in rows if not name.endswith(_NO_MARTS)]
 
 
-def views(
-    db: duckdb.DuckDBPyConnection, schema: str, database: str | None = None
-) -> list[tuple[str, str]]:
-    """Return the views of a schema and the statements that made them."""
+def columns(db: Session, schema: str, table: str) -> list[tuple[str, str, int | None, int | None]]:
+    """Return the columns of a table in order: name, type, and its precision and scale."""
     rows = db.execute(
-        "select view_name, sql from duckdb_views() where schema_name = ? "
-        "and database_name = coalesce(?, current_database()) order by view_name",
-        [schema, database],
-    ).fetchall()
-    return [(name, sql) for name, sql in rows if not name.endswith(_LEFT_BEHIND)]
-
-
-def columns(db: duckdb.DuckDBPyConnection, schema: str, table: str) -> list[tuple[str, str]]:
-    """Return the names and types of a table's columns, in order."""
-    return db.execute(
-        "select column_name, data_type from duckdb_columns() where schema_name = ? "
-        "and table_name = ? and database_name = current_database() order by column_index",
+        "select lower(column_name), data_type, numeric_precision, numeric_scale "
+        "from information_schema.columns where lower(table_schema) = ? "
+        "and lower(table_name) = ? and table_catalog = current_database() "
+        "order by ordinal_position",
         [schema, table],
     ).fetchall()
+    return [tuple(row) for row in rows]
 
 
-def row_counts(db: duckdb.DuckDBPyConnection, schema: str) -> dict[str, int]:
+def row_counts(db: Session, schema: str) -> dict[str, int]:
     """Return the rows of every table of a schema."""
     counts = {}
     for table in tables(db, schema):
         [(rows,)] = db.execute(f"select count(*) from {schema}.{table}").fetchall()  # noqa: S608
         counts[table] = int(rows)
     return counts
+
+
+def last_batch(db: Session) -> int:
+    """Return the newest load batch that a raw table holds; 0 where nothing was loaded."""
+    newest = 0
+    for table in tables(db, "common"):
+        [(batch,)] = db.execute(f"select max(batch_id) from common.{table}").fetchall()  # noqa: S608
+        newest = max(newest, batch or 0)
+    return newest
 
 
 def stamped(schema: str, mart: str, build_id: str) -> str:
@@ -65,7 +102,7 @@ def quoted(path: Path) -> str:
 
 
 @contextmanager
-def transaction(db: duckdb.DuckDBPyConnection) -> Iterator[None]:
+def transaction(db: Session) -> Iterator[None]:
     """Do everything inside in one transaction, or nothing of it."""
     db.execute("begin")
     try:

@@ -9,12 +9,12 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple, Self
 
-import duckdb
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
 from dbt_stocks import catalog
-from dbt_stocks.publishing import CANDIDATE, GOLD
+from dbt_stocks.catalog import Session
+from dbt_stocks.engine import CANDIDATE, GOLD
 from ingestion.errors import BuildError
 
 _BANDS = Path(__file__).with_name("row_bands.yml")
@@ -96,7 +96,7 @@ def bands() -> Bands:
     return Bands.read()
 
 
-def accept(db: duckdb.DuckDBPyConnection, limits: Bands, accepted: Collection[str]) -> list[str]:
+def accept(db: Session, limits: Bands, accepted: Collection[str]) -> list[str]:
     """Compare the candidate with gold, and return what was found and accepted, one line each.
 
     Raises:
@@ -134,7 +134,7 @@ def rows_changed(limits: Bands, before: dict[str, int], after: dict[str, int]) -
     return found
 
 
-def feeds_gone_back(db: duckdb.DuckDBPyConnection) -> list[Finding]:
+def feeds_gone_back(db: Session) -> list[Finding]:
     """Return the feeds whose newest event is older than in published gold, or missing.
 
     Where real records have taken the place of simulated ones nothing can be compared.
@@ -143,13 +143,13 @@ def feeds_gone_back(db: duckdb.DuckDBPyConnection) -> list[Finding]:
         return []
     rows = db.execute(
         f"""
-        select was.source || ' ' || was.feed, was.last_event_at, now.last_event_at
-        from {GOLD}.{_FRESHNESS} as was
-        left join {CANDIDATE}.{_FRESHNESS} as now
-            on was.source = now.source and was.feed = now.feed
-        where now.source is null
-            or (now.last_event_at < was.last_event_at and now.simulated >= was.simulated)
-        order by all
+        select old.source || ' ' || old.feed, old.last_event_at, new.last_event_at
+        from {GOLD}.{_FRESHNESS} as old
+        left join {CANDIDATE}.{_FRESHNESS} as new
+            on old.source = new.source and old.feed = new.feed
+        where new.source is null
+            or (new.last_event_at < old.last_event_at and (new.simulated or not old.simulated))
+        order by 1
         """  # noqa: S608 - names of ours
     ).fetchall()
     return [

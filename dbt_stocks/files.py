@@ -5,11 +5,10 @@ from pathlib import Path
 
 import duckdb
 
-from dbt_stocks import catalog, views
+from dbt_stocks import books, catalog, views
 from dbt_stocks.books import Build
 from ingestion.errors import BuildError
 
-KEEP = 5
 CURRENT = "current"
 
 
@@ -61,7 +60,7 @@ def prune(folder: Path, published: list[str]) -> None:
 
     Files of withdrawn builds and of builds that were never committed go with them.
     """
-    kept = {path_of(folder, build_id) for build_id in published[:KEEP]}
+    kept = {path_of(folder, build_id) for build_id in published[: books.KEEP]}
     for path in folder.glob("gold-*.duckdb"):
         if path not in kept:
             path.unlink()
@@ -80,7 +79,9 @@ def check_whole(path: Path, build_id: str) -> None:
         BuildError: there is no such file, or it is not that build's.
     """
     if not path.is_file():
-        raise BuildError(f"expected the build's file {path}, found none: only {KEEP} are kept")
+        raise BuildError(
+            f"expected the build's file {path}, found none: only {books.KEEP} are kept"
+        )
     with duckdb.connect(path, read_only=True) as db:
         found = db.execute("select build_id from ops.builds").fetchall()
     if found != [(build_id,)]:
@@ -109,7 +110,6 @@ def _fill(db: duckdb.DuckDBPyConnection, path: Path, schema: str, build: Build) 
         for mart in catalog.tables(db, schema):
             stamped = catalog.stamped(schema, mart, build.build_id)
             db.execute(f"create table published.gold.{mart} as {stamped}")
-        db.execute("create table published.ops.builds as from ops.builds limit 0")
         build.record_in(db, "published.ops.builds")
         views.create(db, views.texts(db, schema), "published.gold")
         # Detaching would do it, and would not say when it fails: rows would stay in a log that no

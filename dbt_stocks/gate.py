@@ -1,26 +1,19 @@
 """Write, audit, publish: marts are built beside gold, tested with the whole project, then shown."""
 
 import time
-import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
-from typing import Self
 
-import duckdb
-
-from dbt_stocks import books, catalog, comparison, publishing, runner, scorecard, state
+from dbt_stocks import books, catalog, comparison, engine, runner, scorecard, state
 from dbt_stocks.books import Outcome
-from dbt_stocks.publishing import Gold
+from dbt_stocks.engine import Gold
+from dbt_stocks.place import Place, Say
 from dbt_stocks.runner import Dbt, Invocation, NodeResult
-from ingestion import lock
 from ingestion.clock import Clock
 from ingestion.errors import BuildError, TapehouseError
-from ingestion.settings import ProjectSettings, WarehouseSettings
 
-Say = Callable[[str], None]
 # Unit tests judge the models' logic on fixtures; they belong to the tests, not to every build.
 _NO_UNIT_TESTS = ("--exclude-resource-type", "unit_test")
 # Built again once the tests have run, so that it holds the build's own results.
@@ -61,24 +54,6 @@ class Report:
     seconds: dict[str, float] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Place:
-    """Where a gate command works: the warehouse with its gold, and dbt's own folder."""
-
-    warehouse: WarehouseSettings
-    dbt: Path
-
-    @classmethod
-    def load(cls) -> Self:
-        """Return the project's own."""
-        return cls(WarehouseSettings.load(), ProjectSettings.load().state("dbt"))
-
-
-def new_build_id(clock: Clock) -> str:
-    """Return an id that sorts by time and that no other build has."""
-    return f"{clock.now():%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:6]}"
-
-
 def build(
     request: Request,
     report: Report,
@@ -100,32 +75,33 @@ def build(
     _Gate(request, report, clock, say, place or Place.load()).run(steps)
 
 
-def publish(request: Request, report: Report, clock: Clock, say: Say) -> None:
+def publish(
+    request: Request, report: Report, clock: Clock, say: Say, place: Place | None = None
+) -> None:
     """Test the whole project as it stands, and publish the candidate when every test passed.
 
     Raises:
         BuildError: a test failed; gold is what it was and ``report`` says what.
     """
     steps = [("test", list(_NO_UNIT_TESTS))]
-    _Gate(request, report, clock, say, Place.load()).run(steps)
+    _Gate(request, report, clock, say, place or Place.load()).run(steps)
 
 
-def rollback(to: str | None, why: str, clock: Clock, say: Say) -> tuple[str, str]:
+def rollback(
+    to: str | None, why: str, clock: Clock, say: Say, place: Place | None = None
+) -> tuple[str, str]:
     """Show the build before the one that is shown, or another that was published.
 
     Returns: the build shown before, and the one shown now.
 
     Raises:
-        BuildError: there is no such build or no file of it; gold is what it was.
+        BuildError: there is no such build, or it is not kept; gold is what it was.
     """
-    settings = WarehouseSettings.load()
-    with (
-        lock.held(settings.lock(), settings.lock_timeout_s, say),
-        publishing.open_gold(settings.file(), settings.published()) as gold,
-    ):
-        for line in publishing.heal(gold):
+    place = place or Place.load()
+    with place.held(say), place.warehouse.opened() as gold:
+        for line in gold.heal():
             say(line)
-        return publishing.rollback(gold, to, clock.now(), why)
+        return gold.rollback(to, clock.now(), why)
 
 
 class _Gate:
@@ -135,10 +111,10 @@ class _Gate:
         self, request: Request, report: Report, clock: Clock, say: Say, place: Place
     ) -> None:
         self._request, self._report, self._clock, self._say = request, report, clock, say
-        self._settings = place.warehouse
+        self._place = place
         self._results: list[NodeResult] = []
         variables = {
-            "WAREHOUSE_PATH": str(place.warehouse.file()),
+            **place.warehouse.dbt_environment(),
             "TAPEHOUSE_BUILD_ID": request.build_id,
             "TAPEHOUSE_NOW": request.now or "",
             "DBT_MODULE_PATH": str(runner.PROJECT),
@@ -147,10 +123,10 @@ class _Gate:
 
     def run(self, steps: Sequence[tuple[str, list[str]]]) -> None:
         """Take dbt's steps, judge what they made, and publish it or leave gold as it is."""
-        request, report, settings = self._request, self._report, self._settings
-        with lock.held(settings.lock(), settings.lock_timeout_s, self._say):
+        request, report = self._request, self._report
+        with self._place.held(self._say):
             with _timed(report, "start"), self._opened() as gold:
-                for line in publishing.heal(gold):
+                for line in gold.heal():
                     self._say(line)
                 books.begin(gold.db, request.build_id, self._clock.now())
             try:
@@ -213,32 +189,32 @@ class _Gate:
 
     def _publish(self, covered: int | None) -> None:
         report, request = self._report, self._request
-        marts = self._dbt.relations(publishing.CANDIDATE)
+        marts = self._dbt.relations(engine.CANDIDATE)
         with _timed(report, "publish"), self._opened() as gold:
-            for name in publishing.drop_strangers(gold, marts):
-                self._say(f"{publishing.CANDIDATE}.{name} is no mart of the project: dropped")
+            for name in engine.drop_strangers(gold.db, marts):
+                self._say(f"{engine.CANDIDATE}.{name} is no mart of the project: dropped")
             report.accepted = comparison.accept(gold.db, comparison.bands(), request.accepted)
             for line in report.accepted:
                 self._say(line)
             report.as_of = _as_of(gold.db)
-            report.rows = catalog.row_counts(gold.db, publishing.CANDIDATE)
+            report.rows = catalog.row_counts(gold.db, engine.CANDIDATE)
             # Views of raw rows, the clock among them, have seen what was loaded since.
-            batch = covered if covered == _last_batch(gold.db) else None
+            batch = covered if covered == catalog.last_batch(gold.db) else None
             outcome = Outcome(self._clock.now(), report.as_of, batch, report.accepted)
-            publishing.publish(gold, request.build_id, outcome)
+            gold.publish(request.build_id, outcome)
 
     def _is_published_all_the_same(self, reason: str) -> bool:
         """Put things in order after a failure, which may have come after the commit.
 
         Raises:
-            BuildError: even that failed (a full disk, say); the next command does it.
+            BuildError: even that failed (a full disk, no network); the next command does it.
         """
         try:
             with self._opened() as gold:
                 now = self._clock.now()
-                is_published = publishing.settle(gold, self._request.build_id, reason, now)
+                is_published = gold.settle(self._request.build_id, reason, now)
                 self._record(gold)
-        except (BuildError, OSError) as error:
+        except (TapehouseError, OSError) as error:
             left = f"{reason}; the next command has to restore the candidate, since {error}"
             raise BuildError(left) from error
         return is_published
@@ -248,7 +224,7 @@ class _Gate:
         scorecard.record(gold.db, build_id, _as_of(gold.db), self._results, now)
 
     def _opened(self) -> AbstractContextManager[Gold]:
-        return publishing.open_gold(self._settings.file(), self._settings.published())
+        return self._place.warehouse.opened()
 
 
 def _audit(found: Invocation, report: Report, say: Say) -> None:
@@ -272,23 +248,13 @@ def _reason(causes: list[NodeResult], skipped: int) -> str:
     return f"{len(causes)} of dbt's nodes failed ({names}), {skipped} skipped; gold unchanged"
 
 
-def _as_of(db: duckdb.DuckDBPyConnection) -> datetime | None:
+def _as_of(db: catalog.Session) -> datetime | None:
     """Return the build's now; None where dbt has not got as far as the model that tells it."""
-    views = "select 1 from duckdb_views() where schema_name = 'silver' and view_name = ?"
-    if not db.execute(views, ["silver_build_clock"]).fetchall():
+    if ("view", "silver_build_clock") not in catalog.relations(db, "silver"):
         return None
     [(now,)] = db.execute("select now_at from silver.silver_build_clock").fetchall()
     found: datetime | None = now
     return found
-
-
-def _last_batch(db: duckdb.DuckDBPyConnection) -> int:
-    """Return the newest load batch there is: the lock has kept every load out since the start."""
-    newest = 0
-    for table in catalog.tables(db, "common"):
-        [(batch,)] = db.execute(f"select max(batch_id) from common.{table}").fetchall()  # noqa: S608
-        newest = max(newest, batch or 0)
-    return newest
 
 
 @contextmanager

@@ -23,22 +23,40 @@ import duckdb
 
 from dbt_stocks import books, catalog, files, state, views
 from dbt_stocks.books import Build, Outcome
+from dbt_stocks.engine import CANDIDATE, GOLD, refill_candidate, shown
 from ingestion.errors import BuildError
+from ingestion.settings import WarehouseSettings
 
-CANDIDATE, GOLD = "gold_candidate", "gold"
-_DDL = f"create schema if not exists {GOLD}; create schema if not exists {CANDIDATE};"
+_DDL = (
+    *(*books.DDL, state.DDL, books.MIGRATION),
+    f"create schema if not exists {GOLD}",
+    f"create schema if not exists {CANDIDATE}",
+)
 
 
 @dataclass(frozen=True)
-class Gold:
-    """The two places of gold: an open warehouse and the folder of published files."""
+class DuckDBWarehouse:
+    """The warehouse file and the folder of published files; implements ``Warehouse``."""
 
-    db: duckdb.DuckDBPyConnection
-    folder: Path
+    settings: WarehouseSettings
+
+    def lock(self) -> Path:
+        return self.settings.lock()
+
+    def lock_timeout_s(self) -> float:
+        return self.settings.lock_timeout_s
+
+    def dbt_environment(self) -> dict[str, str]:
+        return {"DBT_TARGET": "duckdb", "WAREHOUSE_PATH": str(self.settings.file())}
+
+    @contextmanager
+    def opened(self) -> Iterator["DuckDBGold"]:
+        with open_gold(self.settings.file(), self.settings.published()) as gold:
+            yield gold
 
 
 @contextmanager
-def open_gold(warehouse: Path, folder: Path) -> Iterator[Gold]:
+def open_gold(warehouse: Path, folder: Path) -> Iterator["DuckDBGold"]:
     """Open the warehouse for a gate command; the caller holds the project lock.
 
     Raises:
@@ -50,153 +68,108 @@ def open_gold(warehouse: Path, folder: Path) -> Iterator[Gold]:
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with duckdb.connect(warehouse, config={"autoinstall_known_extensions": False}) as db:
-            db.execute(books.DDL + state.DDL + _DDL)
-            yield Gold(db, folder)
+            for statement in _DDL:
+                db.execute(statement)
+            yield DuckDBGold(db, folder)
     except duckdb.Error as error:
         raise BuildError(f"{warehouse}: {str(error).partition(chr(10))[0]}") from error
 
 
-def publish(gold: Gold, build_id: str, outcome: Outcome) -> None:
-    """Make the candidate gold, in both places.
+@dataclass(frozen=True)
+class DuckDBGold:
+    """The two places of gold: an open warehouse and the folder of published files.
 
-    Raises:
-        BuildError: the file is not what was written to it.
-        duckdb.Error, OSError: something cannot be written; ``settle`` tells what came of it.
+    Implements ``Gold``. What DuckDB itself raises in the middle becomes a BuildError where the
+    warehouse was opened.
     """
-    build = books.finished(gold.db, build_id, outcome)
-    files.write(gold.db, gold.folder, CANDIDATE, build)
-    commit(gold, build)
-    files.point(gold.folder, build_id)
-    files.prune(gold.folder, books.published(gold.db))
+
+    db: duckdb.DuckDBPyConnection
+    folder: Path
+
+    def publish(self, build_id: str, outcome: Outcome) -> None:
+        build = books.finished(self.db, build_id, outcome)
+        files.write(self.db, self.folder, CANDIDATE, build)
+        self.commit(build)
+        files.point(self.folder, build_id)
+        files.prune(self.folder, books.published(self.db))
+
+    def commit(self, build: Build) -> None:
+        """Copy the candidate into schema gold and mark the build published: one transaction."""
+        with catalog.transaction(self.db):
+            marts = catalog.tables(self.db, CANDIDATE)
+            rows = {mart: catalog.stamped(CANDIDATE, mart, build.build_id) for mart in marts}
+            self._replace(rows, views.texts(self.db, CANDIDATE))
+            build.record(self.db)
+            kept = books.published(self.db)[: books.KEEP]
+            state.keep(self.db, CANDIDATE, build.build_id, kept)
+
+    def settle(self, build_id: str, reason: str, finished_at: datetime) -> bool:
+        files.sweep(self.folder)
+        if books.status(self.db, build_id) == "published":
+            self.heal()
+            return True
+        # In one transaction: a build that has failed in the books is nobody's to heal any more.
+        with catalog.transaction(self.db):
+            books.fail(self.db, build_id, reason, finished_at)
+            self._refill(shown(self.db))
+        return False
+
+    def rollback(self, to: str | None, at: datetime, why: str) -> tuple[str, str]:
+        before, build = books.before(self.db, to)
+        target = build.build_id
+        path = files.path_of(self.folder, target)
+        files.check_whole(path, target)
+        self.db.execute(f"attach '{catalog.quoted(path)}' as earlier (read_only)")
+        try:
+            with catalog.transaction(self.db):
+                marts = catalog.tables(self.db, GOLD, "earlier")
+                rows = {mart: f"from earlier.{GOLD}.{mart}" for mart in marts}
+                self._replace(rows, views.texts(self.db, GOLD, "earlier"))
+                self._refill(target)
+                books.show(self.db, target, books.way(before, target, at, why))
+        finally:
+            self.db.execute("detach earlier")
+        files.point(self.folder, target)
+        return before, target
+
+    def heal(self) -> list[str]:
+        said = []
+        files.sweep(self.folder)
+        # Both in one transaction: a second kill in between would leave a candidate of nobody.
+        with catalog.transaction(self.db):
+            killed = books.running(self.db)
+            if killed:
+                self._refill(shown(self.db))
+                books.interrupt(self.db)
+                said.append(books.healed(killed))
+        newest = shown(self.db)
+        if newest and not files.is_shown(self.folder, newest):
+            said.append(f"build {newest} was committed and not shown: current points to it now")
+            self._show(newest)
+        return said
+
+    def _show(self, build_id: str) -> None:
+        if not files.path_of(self.folder, build_id).is_file():
+            files.write(self.db, self.folder, GOLD, books.find(self.db, build_id))
+        files.point(self.folder, build_id)
+
+    def _replace(self, rows: dict[str, str], texts: dict[str, str]) -> None:
+        """Put these tables and views in the place of all that schema gold has."""
+        # Before the tables: one of them may have been a view.
+        views.drop(self.db, GOLD)
+        for gone in set(catalog.tables(self.db, GOLD)) - set(rows):
+            self.db.execute(f"drop table {GOLD}.{gone}")
+        for mart, select in rows.items():
+            self.db.execute(f"create or replace table {GOLD}.{mart} as {select}")
+        views.create(self.db, texts, GOLD)
+
+    def _refill(self, build_id: str | None) -> None:
+        refill_candidate(self.db, build_id, _refill)
 
 
-def commit(gold: Gold, build: Build) -> None:
-    """Copy the candidate into schema gold and mark the build published: one transaction."""
-    with catalog.transaction(gold.db):
-        marts = catalog.tables(gold.db, CANDIDATE)
-        rows = {mart: catalog.stamped(CANDIDATE, mart, build.build_id) for mart in marts}
-        _replace_gold(gold.db, rows, views.texts(gold.db, CANDIDATE))
-        build.record(gold.db)
-        kept = books.published(gold.db)[: files.KEEP]
-        state.keep(gold.db, CANDIDATE, build.build_id, kept)
-
-
-def drop_strangers(gold: Gold, marts: set[str]) -> list[str]:
-    """Drop from the candidate what is no mart, and so is tested by nobody; return the names."""
-    with catalog.transaction(gold.db):
-        found = [("view", name) for name, _ in catalog.views(gold.db, CANDIDATE)]
-        found += [("table", name) for name in catalog.tables(gold.db, CANDIDATE)]
-        strangers = [(kind, name) for kind, name in found if name not in marts]
-        for kind, name in strangers:
-            gold.db.execute(f'drop {kind} {CANDIDATE}."{name}"')
-    return [name for _, name in strangers]
-
-
-def settle(gold: Gold, build_id: str, reason: str, finished_at: datetime) -> bool:
-    """Bring things to order after a build has failed, and return whether it is published.
-
-    It is where only what follows the commit has failed, or where the engine reported a failure of
-    a commit that it had already taken.
-    """
-    files.sweep(gold.folder)
-    if books.status(gold.db, build_id) == "published":
-        heal(gold)
-        return True
-    # In one transaction: a build that has failed in the books is nobody's to heal any more.
-    with catalog.transaction(gold.db):
-        books.fail(gold.db, build_id, reason, finished_at)
-        _refill_candidate(gold.db, _shown(gold.db))
-    return False
-
-
-def rollback(gold: Gold, to: str | None, at: datetime, why: str) -> tuple[str, str]:
-    """Show an earlier build again: the one before, or any whose file is still there.
-
-    The candidate becomes that build too: increments go on from what readers see, and compute again
-    what came in since. A build that was withdrawn may be shown again in the same way, as long as
-    nothing else has been published.
-
-    Returns: the build shown before, and the one shown now.
-
-    Raises:
-        BuildError: there is no such build, no file of it, or it is the one shown.
-    """
-    shown, *earlier = books.published(gold.db) or [""]
-    if not shown or (to is None and not earlier):
-        raise BuildError(f"expected a build before {shown or 'this one'}, found none published")
-    target = books.find(gold.db, to or earlier[0]).build_id
-    if target == shown:
-        raise BuildError(f"expected another build than the one shown, found {target}")
-    path = files.path_of(gold.folder, target)
-    files.check_whole(path, target)
-    gold.db.execute(f"attach '{catalog.quoted(path)}' as earlier (read_only)")
-    try:
-        with catalog.transaction(gold.db):
-            marts = catalog.tables(gold.db, GOLD, "earlier")
-            rows = {mart: f"from earlier.{GOLD}.{mart}" for mart in marts}
-            _replace_gold(gold.db, rows, views.texts(gold.db, GOLD, "earlier"))
-            _refill_candidate(gold.db, target)
-            books.show(gold.db, target, f"went from {shown} to {target} at {at:%F %T}Z: {why}")
-    finally:
-        gold.db.execute("detach earlier")
-    files.point(gold.folder, target)
-    return shown, target
-
-
-def heal(gold: Gold) -> list[str]:
-    """Finish or undo what a killed command left, and say what was done."""
-    said = []
-    files.sweep(gold.folder)
-    # Both in one transaction: a second kill in between would leave a candidate of nobody.
-    with catalog.transaction(gold.db):
-        killed = books.interrupt(gold.db)
-        if killed:
-            _refill_candidate(gold.db, _shown(gold.db))
-            said.append(f"build {', '.join(killed)} was interrupted: candidate restored from gold")
-    published = books.published(gold.db)
-    if published and not files.is_shown(gold.folder, published[0]):
-        said.append(f"build {published[0]} was committed and not shown: current points to it now")
-        _show(gold, published[0])
-    return said
-
-
-def _show(gold: Gold, build_id: str) -> None:
-    if not files.path_of(gold.folder, build_id).is_file():
-        files.write(gold.db, gold.folder, GOLD, books.find(gold.db, build_id))
-    files.point(gold.folder, build_id)
-
-
-def _replace_gold(
-    db: duckdb.DuckDBPyConnection, rows: dict[str, str], texts: dict[str, str]
-) -> None:
-    """Put these tables and views in the place of all that schema gold has."""
-    # Before the tables: one of them may have been a view.
-    views.drop(db, GOLD)
-    for gone in set(catalog.tables(db, GOLD)) - set(rows):
-        db.execute(f"drop table {GOLD}.{gone}")
-    for mart, select in rows.items():
-        db.execute(f"create or replace table {GOLD}.{mart} as {select}")
-    views.create(db, texts, GOLD)
-
-
-def _shown(db: duckdb.DuckDBPyConnection) -> str | None:
-    return next(iter(books.published(db)), None)
-
-
-def _refill_candidate(db: duckdb.DuckDBPyConnection, build_id: str | None) -> None:
-    """Give the candidate gold's rows, which are a build's, and their state.
-
-    A mart that cannot take them is dropped and built anew. A table is emptied and filled, never
-    made: dbt gave it the constraints of its contract. A view of the candidate reads the candidate,
-    and stays.
-    """
-    shown, filled = set(catalog.tables(db, GOLD)), []
-    for mart in catalog.tables(db, CANDIDATE):
-        wanted = catalog.columns(db, CANDIDATE, mart)
-        if mart in shown and catalog.columns(db, GOLD, mart) == wanted:
-            db.execute(f"delete from {CANDIDATE}.{mart}")  # noqa: S608
-            db.execute(f"insert into {CANDIDATE}.{mart} from {GOLD}.{mart}")
-            filled.append(mart)
-        else:
-            db.execute(f"drop table {CANDIDATE}.{mart}")
-    state.restore(db, CANDIDATE, build_id, filled)
+def _refill(mart: str) -> list[str]:
+    # Emptied and filled, never made: dbt gave it the constraints of its contract.
+    return [
+        f"delete from {CANDIDATE}.{mart}",  # noqa: S608 - names of the catalog
+        f"insert into {CANDIDATE}.{mart} from {GOLD}.{mart}",
+    ]

@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-import duckdb
-
 from dbt_stocks import books, catalog
+from dbt_stocks.catalog import Session
 from dbt_stocks.runner import NodeResult
 
 # Enough for a session of builds by the minute; the mart holds what is kept here.
@@ -27,7 +26,7 @@ DIMENSIONS = ("completeness", "uniqueness", "validity", "timeliness", "consisten
 
 
 def record(
-    db: duckdb.DuckDBPyConnection,
+    db: Session,
     build_id: str,
     as_of: datetime | None,
     results: Sequence[NodeResult],
@@ -40,25 +39,26 @@ def record(
     tests = list({one.name: one for one in results if one.kind == "test"}.values())
     if not tests or _RESULTS not in catalog.tables(db, "ops"):
         return
-    columns = {
-        "test_name": [one.name for one in tests],
-        "model_name": [one.model for one in tests],
-        "dimension": [dimension(one) for one in tests],
-        "severity": [one.severity for one in tests],
-        "status": [one.status for one in tests],
-        "failing_rows": [one.failures for one in tests],
-    }
-    unnested = ", ".join(f"unnest(?) as {name}" for name in columns)
+    loaded_at = books.naive(at)
+    rows = [
+        (
+            *(build_id, one.name, one.model, dimension(one), one.severity, one.status),
+            *(one.failures, as_of, loaded_at),
+        )
+        for one in tests
+    ]
+    marks = ", ".join(f"({', '.join('?' for _ in row)})" for row in rows)
     with catalog.transaction(db):
         db.execute("delete from ops.test_results where build_id = ?", [build_id])
         db.execute(
-            f"insert into ops.test_results by name select ? as build_id, {unnested}, "
-            "?::timestamp as as_of, ?::timestamp as loaded_at",
-            [build_id, *columns.values(), as_of, books.naive(at)],
+            "insert into ops.test_results (build_id, test_name, model_name, dimension, severity, "  # noqa: S608 - names and marks of ours
+            f"status, failing_rows, as_of, loaded_at) values {marks}",
+            [value for row in rows for value in row],
         )
         db.execute(
             "delete from ops.test_results where build_id not in (select build_id from "
-            "ops.test_results group by build_id order by max(loaded_at) desc, build_id limit ?)",
+            "ops.test_results group by build_id order by max(loaded_at) desc, build_id "
+            "limit ?)",
             [KEEP_RUNS],
         )
 

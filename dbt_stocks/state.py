@@ -7,13 +7,11 @@ mean). Here it is kept with what is published, put back with it, and judged befo
 from collections.abc import Collection, Mapping
 from typing import Final, NamedTuple
 
-import duckdb
-
+from dbt_stocks.catalog import Session
 from ingestion.errors import BuildError
 
 # As the macro `create_model_state` has it: whoever comes first makes it.
 DDL: Final = """
-create schema if not exists ops;
 create table if not exists ops.model_state (
     schema_name varchar not null,
     model_name varchar not null,
@@ -23,8 +21,11 @@ create table if not exists ops.model_state (
     content_hash varchar,
     build_id varchar not null,
     kept_for varchar not null
-);
+)
 """
+_COLUMNS: Final = (
+    "schema_name, model_name, covered_batch, generation, rebuilt_since, content_hash, build_id"
+)
 _NAMED: Final = 5
 # From a table to the tables that it stands on, views passed through.
 Parents = Mapping[str, Collection[str]]
@@ -35,31 +36,36 @@ class _State(NamedTuple):
     generation: int
 
 
-def keep(db: duckdb.DuckDBPyConnection, schema: str, build_id: str, builds: list[str]) -> None:
-    """Keep a schema's state under the build that shows its rows; forget that of other builds."""
+def keep(db: Session, schema: str, build_id: str, builds: Collection[str]) -> None:
+    """Keep a schema's state under the build that shows its rows; forget that of other builds.
+
+    ``builds``: whose state is kept.
+    """
+    others = [one for one in builds if one != build_id]
     db.execute(
-        "insert into ops.model_state by name select * replace (? as kept_for) "
+        f"delete from ops.model_state where kept_for not in ({_marks(['', *others])})",  # noqa: S608 - names and marks of ours
+        ["", *others],
+    )
+    db.execute(
+        f"insert into ops.model_state ({_COLUMNS}, kept_for) select {_COLUMNS}, ? "  # noqa: S608 - names and marks of ours
         "from ops.model_state where kept_for = '' and schema_name = ?",
         [build_id, schema],
     )
-    db.execute("delete from ops.model_state where kept_for <> '' and kept_for not in ?", [builds])
 
 
-def restore(
-    db: duckdb.DuckDBPyConnection, schema: str, build_id: str | None, tables: Collection[str]
-) -> None:
+def restore(db: Session, schema: str, build_id: str | None, tables: Collection[str]) -> None:
     """Put back the state of tables that have a build's rows again; the schema has no others."""
     db.execute("delete from ops.model_state where kept_for = '' and schema_name = ?", [schema])
-    db.execute(
-        "insert into ops.model_state by name select * replace ('' as kept_for) "
-        "from ops.model_state where kept_for = ? and schema_name = ? and model_name in ?",
-        [build_id, schema, list(tables)],
-    )
+    if tables:
+        db.execute(
+            f"insert into ops.model_state ({_COLUMNS}, kept_for) select {_COLUMNS}, '' "  # noqa: S608 - names and marks of ours
+            "from ops.model_state where kept_for = ? and schema_name = ? "
+            f"and model_name in ({_marks(tables)})",
+            [build_id, schema, *tables],
+        )
 
 
-def require_one(
-    db: duckdb.DuckDBPyConnection, parents: Parents, raw: Mapping[str, Collection[str]]
-) -> int | None:
+def require_one(db: Session, parents: Parents, raw: Mapping[str, Collection[str]]) -> int | None:
     """Return the load batch that all tables cover, None where none of them reads loaded rows.
 
     ``raw``: the raw tables that each table's rows come from; what they hold the table must cover.
@@ -79,7 +85,7 @@ def require_one(
 
 
 def unfinished(
-    db: duckdb.DuckDBPyConnection, parents: Parents, raw: Mapping[str, Collection[str]]
+    db: Session, parents: Parents, raw: Mapping[str, Collection[str]]
 ) -> set[str] | None:
     """Return the built tables that ``require_one`` would refuse; None where some are not built."""
     if parents.keys() - _now(db).keys():
@@ -87,7 +93,7 @@ def unfinished(
     return {name for names in _wrong(db, parents, raw).values() for name in names}
 
 
-def rebuilt(db: duckdb.DuckDBPyConnection, build_id: str) -> list[str]:
+def rebuilt(db: Session, build_id: str) -> list[str]:
     """Return the models that a build has computed anew without being asked to, and why."""
     rows = db.execute(
         "select model_name, rebuilt_since from ops.model_state "
@@ -98,7 +104,7 @@ def rebuilt(db: duckdb.DuckDBPyConnection, build_id: str) -> list[str]:
 
 
 def _wrong(
-    db: duckdb.DuckDBPyConnection, parents: Parents, raw: Mapping[str, Collection[str]]
+    db: Session, parents: Parents, raw: Mapping[str, Collection[str]]
 ) -> dict[str, Collection[str]]:
     found = {name: state for name, state in _now(db).items() if name in parents}
     behind = _behind(found, _loaded(db, raw))
@@ -109,7 +115,7 @@ def _wrong(
     }
 
 
-def _now(db: duckdb.DuckDBPyConnection) -> dict[str, _State]:
+def _now(db: Session) -> dict[str, _State]:
     rows = db.execute(
         "select model_name, covered_batch, generation from ops.model_state "
         "where kept_for = '' order by model_name"
@@ -117,7 +123,7 @@ def _now(db: duckdb.DuckDBPyConnection) -> dict[str, _State]:
     return {name: _State(batch, generation) for name, batch, generation in rows}
 
 
-def _loaded(db: duckdb.DuckDBPyConnection, raw: Mapping[str, Collection[str]]) -> dict[str, int]:
+def _loaded(db: Session, raw: Mapping[str, Collection[str]]) -> dict[str, int]:
     """Return the newest load batch of the raw tables that each table's rows come from."""
     newest = {
         table: db.execute(f"select coalesce(max(batch_id), 0) from {table}").fetchall()[0][0]  # noqa: S608 - names of the manifest
@@ -149,3 +155,7 @@ def _causes(names: Collection[str], parents: Parents) -> str:
     shown = causes[:_NAMED]
     more = len(names) - len(shown)
     return ", ".join(shown) + (f" and {more} more" if more else "")
+
+
+def _marks(values: Collection[str]) -> str:
+    return ", ".join("?" for _ in values)

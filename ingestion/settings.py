@@ -26,6 +26,7 @@ LATENESS_S: Final = 900.0
 KafkaRole = Literal["admin", "producer", "lander", "stream", "auditor", "redriver"]
 StoreRole = Literal["root", "lander", "lake", "loader", "auditor"]
 WarehouseEngine = Literal["duckdb", "snowflake"]
+_NAME_OR_NOTHING: Final = r"^([A-Za-z_][A-Za-z0-9_$]*)?$"
 SnowflakeUser = Literal["admin", "loader", "transformer", "reader"]
 
 
@@ -391,6 +392,9 @@ class SnowflakeSettings(Section):
     reader_private_key_path: Path | None = None
     reader_private_key_passphrase: SecretStr | None = None
     allowed_ips: str | None = None
+    # Larger ones that dbt is to use for these layers; TRANSFORMER must be allowed to.
+    silver_warehouse: str | None = Field(default=None, pattern=_NAME_OR_NOTHING)
+    gold_warehouse: str | None = Field(default=None, pattern=_NAME_OR_NOTHING)
     monthly_credits: int = Field(default=10, gt=0)
     storage_role_arn: str | None = Field(
         default=None, pattern=r"^(arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]+)?$"

@@ -6,18 +6,16 @@ that failed their tests.
 """
 
 import sys
-import uuid
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from dbt_stocks import books, publishing
+from dbt_stocks import books
+from dbt_stocks.place import Place, new_build_id
 from ingestion.cli import write_report
 from ingestion.clock import SystemClock
 from ingestion.errors import TapehouseError
-from ingestion.lock import held
-from ingestion.settings import WarehouseSettings
 
 
 def abandon(reason: str) -> str:
@@ -27,16 +25,13 @@ def abandon(reason: str) -> str:
         BuildError: the warehouse cannot be opened or written; nothing was restored.
         WarehouseLockedError: another process holds the warehouse for too long.
     """
-    settings, clock = WarehouseSettings.load(), SystemClock()
-    build_id = f"{clock.now():%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:6]}"
-    with (
-        held(settings.lock(), settings.lock_timeout_s, _say),
-        publishing.open_gold(settings.file(), settings.published()) as gold,
-    ):
-        for line in publishing.heal(gold):
+    place, clock = Place.load(), SystemClock()
+    build_id = new_build_id(clock)
+    with place.held(_say), place.warehouse.opened() as gold:
+        for line in gold.heal():
             _say(line)
         books.begin(gold.db, build_id, clock.now())
-        publishing.settle(gold, build_id, reason, clock.now())
+        gold.settle(build_id, reason, clock.now())
     return build_id
 
 

@@ -15,11 +15,11 @@ from cosmos import (
 from cosmos.constants import InvocationMode, TestBehavior, TestIndirectSelection
 from cosmos.operators.local import DbtSourceLocalOperator
 
+from ingestion.settings import WarehouseSettings
 from orchestration import alerts, manifest
 from orchestration.defaults import MODEL_TIMEOUT, WRITER
 
 PROFILE: Final = "dbt_stocks"
-TARGET: Final = "duckdb"
 _COMMON: Final[dict[str, Any]] = {
     "pool": WRITER,
     "execution_timeout": MODEL_TIMEOUT,
@@ -92,7 +92,7 @@ def freshness(task_id: str) -> DbtSourceLocalOperator:
 def _profile() -> ProfileConfig:
     return ProfileConfig(
         profile_name=PROFILE,
-        target_name=TARGET,
+        target_name=WarehouseSettings.load().engine,
         profiles_yml_filepath=manifest.PROJECT / "profiles.yml",
     )
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from ingestion.contracts.topics import BATCH, QUOTES, REALTIME, TOPICS
-from ingestion.settings import KafkaSettings, StoreSettings, WarehouseSettings
+from ingestion.settings import KafkaSettings, SnowflakeSettings, StoreSettings, WarehouseSettings
 from orchestration import manifest
 
 if TYPE_CHECKING:
@@ -88,6 +88,9 @@ def lake(table: str) -> Node:
 def warehouse(table: str) -> Node:
     """Return a table of the warehouse, named as ``gold.gold_kpi``."""
     settings = WarehouseSettings.load()
+    if settings.engine == "snowflake":
+        account = SnowflakeSettings.load()
+        return Node(f"snowflake://{account.account_name()}", f"{account.database}.{table}")
     return Node(f"duckdb://{settings.file()}", f"{settings.file().stem}.{table}")
 
 

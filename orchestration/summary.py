@@ -1,7 +1,7 @@
 """The last page of a run: what it moved, tested and reconciled, written to ``ops`` and shown."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -10,12 +10,13 @@ from typing import Any, Final
 import duckdb
 from airflow.sdk import BaseOperator, Context
 
+from dbt_stocks import catalog
+from dbt_stocks.place import Place
 from ingestion.lock import held
 from ingestion.settings import WarehouseSettings
 from orchestration import states
 
 _DDL: Final = """
-create schema if not exists ops;
 create table if not exists ops.runs (
     dag_id varchar not null,
     run_id varchar not null,
@@ -24,7 +25,7 @@ create table if not exists ops.runs (
     finished_at timestamp not null,
     summary varchar not null,
     primary key (dag_id, run_id)
-);
+)
 """
 
 _TITLES: Final = ("what", "value")
@@ -117,7 +118,7 @@ def write(summary: Summary, settings: WarehouseSettings) -> None:
     Raises:
         WarehouseLockedError: another process holds the warehouse for too long.
     """
-    if not settings.file().is_file():
+    if settings.engine == "duckdb" and not settings.file().is_file():
         return
     text = json.dumps(asdict(summary), default=str)
     started_at = summary.started_at.astimezone(UTC) if summary.started_at else None
@@ -126,12 +127,24 @@ def write(summary: Summary, settings: WarehouseSettings) -> None:
         started_at.replace(tzinfo=None) if started_at else None,
         *(summary.finished_at.replace(tzinfo=None), text),
     ]
+    if settings.engine == "snowflake":
+        place = Place.load(settings.engine)
+        with place.held(lambda _: None), place.warehouse.opened() as gold:
+            _keep(gold.db, row)
+        return
     with (
         held(settings.lock(), settings.lock_timeout_s, lambda _: None),
         closing(duckdb.connect(settings.file())) as db,
     ):
-        db.execute(_DDL)
-        db.execute("insert or replace into ops.runs values (?, ?, ?, ?, ?, ?)", row)
+        db.execute("create schema if not exists ops")
+        _keep(db, row)
+
+
+def _keep(db: catalog.Session, row: Sequence[object]) -> None:
+    db.execute(_DDL)
+    with catalog.transaction(db):
+        db.execute("delete from ops.runs where dag_id = ? and run_id = ?", row[:2])
+        db.execute("insert into ops.runs values (?, ?, ?, ?, ?, ?)", row)
 
 
 def _sent(report: Mapping[str, Any]) -> dict[str, Any]:

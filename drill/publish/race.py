@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, Literal
 
-from dbt_stocks import books, publishing
+from dbt_stocks import books, engine
 from drill.publish import children, readers, steps, world
 from drill.publish.readers import Told
 from drill.publish.world import World
@@ -99,10 +99,10 @@ def race(folder: Path, each: int) -> list[str]:
 def _build(place: World, number: int, fate: Fate) -> None:
     """Be one gate command, without dbt: heal, begin, and publish or fail."""
     with lock.held(place.lock, _LOCK_S, lambda _: None), place.opened() as gold:
-        publishing.heal(gold)
+        gold.heal()
         world.prepare(gold, number)
         if fate == "fails a test":
-            publishing.settle(gold, world.build_id(number), "a test failed", datetime.now(UTC))
+            gold.settle(world.build_id(number), "a test failed", datetime.now(UTC))
         elif fate == "killed":
             # Another step each time, over all of a publish's.
             world.publish(steps.stepwise(gold, 1 + number * 7 % 40), number)
@@ -112,9 +112,9 @@ def _build(place: World, number: int, fate: Fate) -> None:
 
 def _go_back(place: World, answer: Path) -> None:
     with place.opened() as gold:
-        publishing.heal(gold)
+        gold.heal()
         kept = [int(name[1:]) for name in books.published(gold.db)]
-        _, shown = publishing.rollback(gold, None, datetime.now(UTC), "drill")
+        _, shown = gold.rollback(None, datetime.now(UTC), "drill")
     answer.write_text(" ".join(map(str, [int(shown[1:]), *kept])))
 
 
@@ -128,7 +128,7 @@ def _write_down(place: World, answer: Path) -> None:
         held = {
             (build, value)
             for schema, _, build, value in world.inside(gold)
-            if schema == publishing.GOLD
+            if schema == engine.GOLD
         }
     numbers = [publication for _, publication in rows]
     if {status for status, _ in rows} != {"published"} or numbers != list(range(1, len(rows) + 1)):

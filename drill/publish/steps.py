@@ -11,7 +11,7 @@ from typing import Any, Final, cast
 
 import duckdb
 
-from dbt_stocks.publishing import Gold
+from dbt_stocks.publishing import DuckDBGold
 
 _NAMES: Final = frozenset({"os.rename", "os.remove", "os.symlink", "os.chmod"})
 
@@ -47,6 +47,8 @@ class _Stepwise:
         return self._db.execute(*arguments)
 
 
-def stepwise(gold: Gold, kill_at: int) -> Gold:
+def stepwise(gold: DuckDBGold, kill_at: int) -> DuckDBGold:
     """Return gold on which this process is killed before one of its steps."""
-    return Gold(cast("duckdb.DuckDBPyConnection", _Stepwise(gold.db, Killer(kill_at))), gold.folder)
+    return DuckDBGold(
+        cast("duckdb.DuckDBPyConnection", _Stepwise(gold.db, Killer(kill_at))), gold.folder
+    )

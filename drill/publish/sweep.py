@@ -11,8 +11,8 @@ from itertools import count
 from pathlib import Path
 from typing import Final
 
-from dbt_stocks import books, files, publishing
-from dbt_stocks.publishing import Gold
+from dbt_stocks import books, engine, files
+from dbt_stocks.publishing import DuckDBGold
 from dbt_stocks.reader import GoldReader
 from drill.publish import children, steps, world
 from drill.publish.world import World
@@ -35,8 +35,8 @@ class Operation:
     """Something that may be cut short; ``shows`` is the build that it makes readers see."""
 
     name: str
-    prepare: Callable[[Gold], None]
-    act: Callable[[Gold], None]
+    prepare: Callable[[DuckDBGold], None]
+    act: Callable[[DuckDBGold], None]
     shows: int
 
 
@@ -60,10 +60,10 @@ def operations() -> list[Operation]:
     """Return what is cut short: a publish, a rollback, a failed build, and healing itself."""
     now = datetime.now(UTC)
 
-    def begun(gold: Gold) -> None:
+    def begun(gold: DuckDBGold) -> None:
         world.prepare(gold, _NEXT)
 
-    def lost(gold: Gold) -> None:
+    def lost(gold: DuckDBGold) -> None:
         """Leave an interrupted build, a link to nothing, and a file that was being written."""
         world.prepare(gold, _NEXT)
         (gold.folder / files.CURRENT).unlink()
@@ -144,7 +144,7 @@ def _act_on_small_disk(state: World, operation: Operation, limit: int) -> None:
     except (BuildError, OSError):
         # As the gate does; on such a disk this may fail too, and is the next command's to do.
         with state.opened() as gold:
-            publishing.settle(gold, world.build_id(_NEXT), "disk full", datetime.now(UTC))
+            gold.settle(world.build_id(_NEXT), "disk full", datetime.now(UTC))
     finally:
         os._exit(code)
 
@@ -175,16 +175,16 @@ def _looked_at(state: World, operation: Operation) -> int:
     allowed = {_SHOWN, operation.shows}
     before = _shown(state) if operation.name != "heal" else _SHOWN
     with state.opened() as gold:
-        publishing.heal(gold)
+        gold.heal()
         truth = books.published(gold.db)[0]
         number = int(truth[1:])
         held = {
-            (schema, rows, value, build if schema == publishing.GOLD else truth)
+            (schema, rows, value, build if schema == engine.GOLD else truth)
             for schema, rows, build, value in world.inside(gold)
         }
-        running = books.interrupt(gold.db)
+        running = books.running(gold.db)
     _require(before in allowed and number in allowed, f"{before} and {number} of {allowed}")
-    whole = {(one, world.ROWS, number, truth) for one in (publishing.GOLD, publishing.CANDIDATE)}
+    whole = {(one, world.ROWS, number, truth) for one in (engine.GOLD, engine.CANDIDATE)}
     _require(held == whole, f"expected {whole} in the warehouse, found {held}")
     _require(not running, f"{running} still running")
     _require(_shown(state) == number, "readers see another build than the books tell of")
@@ -202,16 +202,16 @@ def _shown(state: World) -> int:
         return world.seen(build)
 
 
-def _settled(gold: Gold, now: datetime) -> None:
-    _require(not publishing.settle(gold, world.build_id(_NEXT), "a test failed", now), "published")
+def _settled(gold: DuckDBGold, now: datetime) -> None:
+    _require(not gold.settle(world.build_id(_NEXT), "a test failed", now), "published")
 
 
-def _went_back(gold: Gold, now: datetime) -> None:
-    _require(publishing.rollback(gold, None, now, "drill") == ("b2", "b1"), "another build")
+def _went_back(gold: DuckDBGold, now: datetime) -> None:
+    _require(gold.rollback(None, now, "drill") == ("b2", "b1"), "another build")
 
 
-def _healed(gold: Gold) -> None:
-    _require(bool(publishing.heal(gold)), "nothing to heal")
+def _healed(gold: DuckDBGold) -> None:
+    _require(bool(gold.heal()), "nothing to heal")
 
 
 def _must(act: Callable[[], None]) -> None:

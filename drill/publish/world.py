@@ -9,9 +9,9 @@ from typing import Final
 
 import duckdb
 
-from dbt_stocks import books, catalog, publishing
+from dbt_stocks import books, catalog, engine, publishing
 from dbt_stocks.books import Outcome
-from dbt_stocks.publishing import Gold
+from dbt_stocks.publishing import DuckDBGold
 from dbt_stocks.reader import PinnedBuild
 from ingestion.errors import BuildError
 
@@ -52,7 +52,7 @@ class World:
         duckdb.connect(self.warehouse).close()
 
     @contextmanager
-    def opened(self) -> Iterator[Gold]:
+    def opened(self) -> Iterator[DuckDBGold]:
         """Open both places of gold."""
         with publishing.open_gold(self.warehouse, self.gold) as gold:
             yield gold
@@ -63,7 +63,7 @@ def build_id(number: int) -> str:
     return f"b{number}"
 
 
-def prepare(gold: Gold, number: int) -> None:
+def prepare(gold: DuckDBGold, number: int) -> None:
     """Begin a build and make its candidate, as dbt would."""
     books.begin(gold.db, build_id(number), datetime.now(UTC))
     for mart in MARTS:
@@ -73,9 +73,9 @@ def prepare(gold: Gold, number: int) -> None:
         )
 
 
-def publish(gold: Gold, number: int) -> None:
+def publish(gold: DuckDBGold, number: int) -> None:
     """Publish what was prepared."""
-    publishing.publish(gold, build_id(number), Outcome(datetime.now(UTC)))
+    gold.publish(build_id(number), Outcome(datetime.now(UTC)))
 
 
 def seen(build: PinnedBuild) -> int:
@@ -93,10 +93,10 @@ def seen(build: PinnedBuild) -> int:
     return int(number)
 
 
-def inside(gold: Gold) -> list[tuple[str, int, str, int]]:
+def inside(gold: DuckDBGold) -> list[tuple[str, int, str, int]]:
     """Return schema, rows, build id and number of what the warehouse itself holds."""
     found = []
-    for schema in (publishing.GOLD, publishing.CANDIDATE):
+    for schema in (engine.GOLD, engine.CANDIDATE):
         for mart in catalog.tables(gold.db, schema):
             rows = gold.db.execute(
                 f"select count(*), build_id, value from {schema}.{mart} group by all"  # noqa: S608

@@ -29,14 +29,13 @@ grant usage, create table, create view on schema ${database}.verdicts to role ${
 grant usage, create table, create view on schema ${database}.silver to role ${database}_TRANSFORMER;
 grant usage, create table, create view on schema ${database}.quarantine to role ${database}_TRANSFORMER;
 grant usage, create table, create view on schema ${database}.gold_candidate to role ${database}_TRANSFORMER;
-grant usage, create table, create view on schema ${database}.gold to role ${database}_TRANSFORMER;
+-- Publishing swaps this schema with another one of TRANSFORMER's, which needs both to be its own.
+grant ownership on schema ${database}.gold to role ${database}_TRANSFORMER copy current grants;
 
--- READER sees published gold and nothing else. A table that is cloned into gold gets these rights only
--- where the clone does not say `copy grants`: see README, "Publishing".
+-- READER sees published gold and nothing else. What comes later has the same rights, given by each
+-- publication before readers see it: a future grant would go with the schema that is swapped out.
 grant usage on warehouse ${database}_READER_WH to role ${database}_READER;
 grant usage on database ${database} to role ${database}_READER;
 grant usage on schema ${database}.gold to role ${database}_READER;
 grant select on all tables in schema ${database}.gold to role ${database}_READER;
-grant select on future tables in schema ${database}.gold to role ${database}_READER;
 grant select on all views in schema ${database}.gold to role ${database}_READER;
-grant select on future views in schema ${database}.gold to role ${database}_READER;

@@ -70,7 +70,10 @@ def missing(rights: Sequence[Right], held: Sequence[Held], external: bool) -> li
 
 def superfluous(rights: Sequence[Right], held: Sequence[Held]) -> list[Held]:
     """Return what a role has beyond its rights; what it has made itself is its own."""
-    return [one for one in held if not any(_covers(right, one) for right in rights)]
+    more = [one for one in held if not any(_covers(right, one) for right in rights)]
+    own = {one.place for one in held if one.kind == "schema" and one.privilege == _OWN}
+    own -= {one.place for one in more}
+    return [one for one in more if one.privilege != _OWN or one.place.partition(".")[0] not in own]
 
 
 def _single(right: Right) -> Iterator[Right]:
@@ -84,7 +87,7 @@ def _single(right: Right) -> Iterator[Right]:
 
 def _covers(right: Right, held: Held) -> bool:
     schema = held.place.partition(".")[0]
-    if held.privilege == _OWN:
+    if held.privilege == _OWN != right.privilege:
         makes = _MADE.get(right.privilege) == held.kind
         return makes and right.place in (schema, "")
     if right.privilege != held.privilege:

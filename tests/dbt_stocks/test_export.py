@@ -25,7 +25,7 @@ def publish(project: Project, number: int) -> None:
         )
         moment = NOW + timedelta(minutes=number)
         books.begin(gold.db, f"b{number}", moment)
-        publishing.publish(gold, f"b{number}", Outcome(moment))
+        gold.publish(f"b{number}", Outcome(moment))
 
 
 @pytest.fixture

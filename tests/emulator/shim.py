@@ -23,7 +23,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from tests.emulator import copying
+from tests.emulator import copying, schemas
 
 # Answered with success and not executed. Comments may stand in front: dbt sends some.
 _BEFORE = r"(?:\s|--[^\n]*\n|/\*[\s\S]*?\*/)*"
@@ -54,6 +54,7 @@ def install() -> None:
     fakesnow.arrow.timestamp_to_sf_struct = _with_nulls(fakesnow.arrow.timestamp_to_sf_struct)
     # Sums stay exact: the emulator makes doubles of them, since Snowflake sums texts too.
     fakesnow.transforms.numeric_agg_implicit_cast = lambda expression: expression
+    fakesnow.transforms.create_clone = _replacing(fakesnow.transforms.create_clone)
     fakesnow.cursor.parse_one = _adapting(fakesnow.cursor.parse_one)
     fakesnow.cursor.copy_into = copying.copying(fakesnow.cursor.copy_into)
     fakesnow.server.gcs_stage_info = copying.upload_place
@@ -159,6 +160,18 @@ def _with_nulls(convert: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return converting
 
 
+def _replacing(create_clone: Callable[[Expr], Expr]) -> Callable[[Expr], Expr]:
+    """Keep the `or replace` of a table's clone, which is lost."""
+
+    def cloning(expression: Expr) -> Expr:
+        made = create_clone(expression)
+        if made is not expression:
+            made.set("replace", expression.args.get("replace"))
+        return made
+
+    return cloning
+
+
 def _adapting(parse_one: Callable[[str], Expr]) -> Callable[[str], Expr]:
     return lambda command: adapt(parse_one(command))
 
@@ -170,6 +183,8 @@ def _refusing(execute: Callable[..., Any]) -> Callable[..., Any]:
         try:
             if copying.remove(command, self._conn.database):
                 command = "select 'removed' as result"
+            elif schemas.run(command, self._duck_conn, self._conn.database):
+                command = "select 'Statement executed successfully.' as status"
             with _turn(command):
                 return execute(self, command, *args, **kwargs)
         except Error:

@@ -36,7 +36,8 @@ def load(settings: WarehouseSettings, at: datetime, rows: int = 10) -> None:
 
 def build(settings: WarehouseSettings, at: datetime, status: str) -> None:
     with duckdb.connect(settings.file()) as db:
-        db.execute(books.DDL)
+        for statement in books.DDL:
+            db.execute(statement)
         db.execute(
             "insert into ops.builds by name select ? as build_id, ? as status, ? as started_at",
             [f"{at:%H%M%S}", status, at],

@@ -4,6 +4,7 @@
         incremental_strategy='delete+insert',
         unique_key=['instrument_id', 'candle_interval', 'bar_start_at'],
         on_schema_change='fail',
+        cluster_by=['session_date', 'instrument_id'],
         pre_hook='{{ forget_changed_candles() }}',
     )
 }}

@@ -22,6 +22,10 @@ _NAME = rf"(?:{DATABASE}|SCRATCH_X)_[A-Z_]+"
 _PLACE = rf"{DATABASE}\.[a-z_]+"
 _TEXT = r"'[^']*'"
 _TEXTS = rf"\({_TEXT}(?:, {_TEXT})*\)"
+_OWNER = re.compile(
+    rf"grant ownership on schema {DATABASE}\.(?P<schema>[a-z_]+) to role "
+    rf"{DATABASE}_(?P<role>[A-Z]+) copy current grants"
+)
 _COMMANDS = {
     "create role": rf"create role if not exists {_NAME} comment = {_TEXT}",
     "grant role": rf"grant role {_NAME} to (?:role sysadmin|user {_NAME})",
@@ -39,8 +43,10 @@ _COMMANDS = {
     "alter network policy": rf"alter network policy {_NAME} set allowed_ip_list = {_TEXTS}",
     "create user": rf"create user if not exists {_NAME} type = service comment = {_TEXT}",
     "alter user": rf"alter user {_NAME} set default_role = {_NAME} default_secondary_roles = \(\) "
-    rf"default_warehouse = {_NAME} default_namespace = {_PLACE} rsa_public_key = {_TEXT} "
-    rf"network_policy = {_NAME}",
+    rf"default_warehouse = {_NAME} default_namespace = {_PLACE} "
+    r"(?:statement_timeout_in_seconds = \d+ abort_detached_query = true )?"
+    rf"rsa_public_key = {_TEXT} network_policy = {_NAME}",
+    "grant ownership": _OWNER.pattern,
     "drop user": rf"drop user if exists {_NAME}",
     "drop network policy": rf"drop network policy if exists {_NAME}",
     "drop resource monitor": rf"drop resource monitor if exists {_NAME}",
@@ -96,6 +102,9 @@ def read(sql: str) -> Statement:
 
 def rights(statement: Statement) -> Iterator[Right]:
     """Return the rights that a statement gives to our roles."""
+    if found := _OWNER.fullmatch(statement.sql):
+        yield Right(found["role"], "schema", found["schema"], "ownership")
+        return
     if statement.kind != "grant privileges" or statement.sql == _OF_THE_ACCOUNT:
         return
     if found := _MANY.fullmatch(statement.sql):

@@ -6,6 +6,7 @@
         incremental_strategy='delete+insert',
         unique_key=['instrument_id', 'window_size', 'window_start_at'],
         on_schema_change='fail',
+        cluster_by=['session_date', 'instrument_id'],
         pre_hook='{{ forget_changed_minutes() }}',
     )
 }}

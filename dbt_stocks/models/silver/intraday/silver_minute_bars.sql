@@ -4,6 +4,7 @@
         incremental_strategy='delete+insert',
         unique_key=['instrument_id', 'session_date'],
         on_schema_change='fail',
+        cluster_by=['session_date', 'instrument_id'],
     )
 }}
 
