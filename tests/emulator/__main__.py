@@ -1,8 +1,8 @@
 """Serve the emulator on a port of 127.0.0.1: for a program, or with --home for a person."""
 
 import argparse
-import os
 import logging
+import os
 import sys
 import threading
 from contextlib import suppress
