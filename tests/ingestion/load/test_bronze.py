@@ -50,5 +50,12 @@ def test_a_key_of_another_shape_is_refused() -> None:
 def test_a_cut_body_is_refused() -> None:
     metadata, body = stored([line(0)])
 
-    with pytest.raises(LoadError, match="sha256"):
+    with pytest.raises(LoadError, match=f"expected {len(body)} bytes.*found {len(body) - 1}"):
         line_file(Listed(key(0), len(body)), metadata, body[:-1])
+
+
+def test_a_body_of_the_same_length_and_other_bytes_is_refused() -> None:
+    metadata, body = stored([line(0)])
+
+    with pytest.raises(LoadError, match="sha256"):
+        line_file(Listed(key(0), len(body)), metadata, body[:-1] + bytes([body[-1] ^ 1]))
