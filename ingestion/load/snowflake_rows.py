@@ -99,7 +99,7 @@ def _require_column(target: str, columns: _Columns, field: pa.Field) -> None:
     known = columns[field.name]
     if pa.types.is_decimal(field.type) and known != (field.type.precision, field.type.scale):
         raise LoadError(
-            f"{target}: expected {field.name} as {known}, found {field.type} in the lake"
+            f"{target}: expected {field.name} as decimal{known}, found {field.type} in the lake"
         )
 
 

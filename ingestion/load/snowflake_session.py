@@ -43,10 +43,11 @@ class Session:
     def tag(self, target: str) -> None:
         """Tag all further statements with what they are for, also those of a new session."""
         text = f"{self._prefix}:{target}"
-        if text != self._tag:
-            self._tag = text
-            if self._connection is not None:
-                self.execute(sql.tag(text))
+        is_new, self._tag = text != self._tag, text
+        if self._connection is None:
+            self._opened()
+        elif is_new:
+            self.execute(sql.tag(text))
 
     @contextmanager
     def transaction(self) -> Iterator[None]:

@@ -86,7 +86,7 @@ class Batch:
 
     @property
     def _moment(self) -> str:
-        return literal(f"{self.loaded_at:%Y-%m-%d %H:%M:%S.%f}")
+        return f"cast('{self.loaded_at:%Y-%m-%d %H:%M:%S.%f}' as timestamp_ntz)"
 
 
 def literal(value: str | int | None) -> str:

@@ -15,6 +15,7 @@ from typing import Any
 import duckdb
 from duckdb import DuckDBPyConnection
 from fakesnow.transforms import stage
+from fakesnow.transforms.file_format import lookup_file_format
 from snowflake.connector.errors import ProgrammingError
 from sqlglot import exp
 
@@ -84,7 +85,6 @@ def _parts(
     options: Mapping[str, exp.CopyParameter],
 ) -> _Copy:
     target, source = copy.this.find(exp.Table), copy.args["files"][0]
-    file_type = next(p for p in options["FILE_FORMAT"].expressions if p.name.upper() == "TYPE")
     if isinstance(source, exp.Subquery):
         columns = [column.name for column in copy.this.expressions]
         values = dict(zip(columns, map(_selected, source.this.expressions), strict=True))
@@ -99,11 +99,20 @@ def _parts(
         target.name,
         values,
         "MATCH_BY_COLUMN_NAME" in options,
-        _READERS[file_type.args["value"].name.upper()],
+        _READERS[_type(db, database, schema, options["FILE_FORMAT"])],
         _root(db, database, schema, source.find(exp.Var).name),
         [literal.name for literal in options["FILES"].find_all(exp.Literal)],
         on_error is not None and on_error.expression.name.upper() == "SKIP_FILE",
     )
+
+
+def _type(
+    db: DuckDBPyConnection, database: str, schema: str, file_format: exp.CopyParameter
+) -> str:
+    options = {p.name.upper(): p.args["value"].name for p in file_format.expressions}
+    if name := options.get("FORMAT_NAME"):
+        options = lookup_file_format(db, name, database, schema)
+    return str(options["TYPE"]).upper()
 
 
 def _selected(value: exp.Expression) -> str:

@@ -25,6 +25,9 @@ ANSWERS = {
     "select typeof(parse_json('1'))": "INTEGER",
     "select typeof(parse_json('{}')['a'])": None,
     "select typeof(parse_json('null'))": "NULL_VALUE",
+    "select check_json('{}')": None,
+    "select check_json('{') is null": False,
+    "select current_transaction()": None,
 }  # fmt: skip
 
 

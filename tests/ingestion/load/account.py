@@ -113,6 +113,13 @@ class Account:
         with self.looking.cursor() as cursor:
             return [tuple(row) for row in cursor.execute(statement).fetchall()]
 
+    def empty(self) -> None:
+        """Make it as new; a new database takes ten times as long."""
+        for table in (QUOTES, REJECTS, BARS, LEDGER):
+            self.query(f"delete from {table}")
+        for target in (QUOTES, BARS):
+            self.query(f"remove @common.incoming/{target.partition('.')[2]}/")
+
     def contents(self) -> dict[str, list[tuple[Any, ...]]]:
         """Return what a load has made, but for when: rows, refused lines, ledger, staged files."""
         return {

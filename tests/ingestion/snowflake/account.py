@@ -53,7 +53,9 @@ class Account:
             jwt.decode(data["TOKEN"], key or "", algorithms=["RS256"])
         except (jwt.PyJWTError, TypeError):
             return 200, _refused("390144", "JWT token is invalid. [0ce9eb56-821d-4ca9]")
-        return 200, {"data": {"token": "t", "parameters": [], "sessionInfo": {}}, "success": True}
+        parameters = [{"name": "AUTOCOMMIT", "value": True}]
+        data = {"token": "t", "parameters": parameters, "sessionInfo": {}}
+        return 200, {"data": data, "success": True}
 
     def query(self, sql: str) -> tuple[int, Body]:
         self.statements.append(sql)

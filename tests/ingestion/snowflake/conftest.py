@@ -1,15 +1,19 @@
 """Settings of the test's own, keys, and the account that knows them."""
 
+import io
 import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from ingestion import cli
+from ingestion.__main__ import PROGRAM
 from ingestion.settings import ROOT, SECTIONS
 from ingestion.snowflake import keys
 from tests.ingestion.snowflake.account import Account, serving
@@ -44,11 +48,23 @@ class Shell:
     variables: dict[str, str]
 
     def run(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        """Run a command in this process, as ``python -m ingestion`` does."""
+        self.write()
+        out, err, code = io.StringIO(), io.StringIO(), 0
+        with redirect_stdout(out), redirect_stderr(err):
+            try:
+                cli.run("snowflake", arguments, PROGRAM)
+            except SystemExit as end:
+                code = int(end.code or 0)
+        return subprocess.CompletedProcess(arguments, code, out.getvalue(), err.getvalue())
+
+    def start(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        """Run a command as a process of its own."""
         self.write()
         return subprocess.run(
             [sys.executable, "-m", "ingestion", "snowflake", *arguments],
-            cwd=ROOT, env=_clean() | {"TAPEHOUSE_ENV_FILE": str(self.file), "COLUMNS": "200"},
-            capture_output=True, text=True, timeout=120, check=False,
+            cwd=ROOT, env=os.environ.copy(), capture_output=True, text=True, timeout=120,
+            check=False,
         )  # fmt: skip
 
     def write(self) -> None:
@@ -56,15 +72,15 @@ class Shell:
         self.file.write_text("".join(lines))
 
 
-def _clean() -> dict[str, str]:
-    """The environment without anything of ours: a machine may have an account's settings."""
-    known = {name for section in SECTIONS for name in section.variables()}
-    return {name: value for name, value in os.environ.items() if name not in known}
-
-
 @pytest.fixture
-def shell(tmp_path: Path, key_pairs: Keys) -> Shell:
+def shell(tmp_path: Path, key_pairs: Keys, monkeypatch: pytest.MonkeyPatch) -> Shell:
     """Commands whose settings name an account that is nowhere yet, and everybody's keys."""
+    # This machine may have an account's settings.
+    for section in SECTIONS:
+        for name in section.variables():
+            monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("TAPEHOUSE_ENV_FILE", str(tmp_path / "env"))
+    monkeypatch.setenv("COLUMNS", "200")
     variables = {
         "TAPEHOUSE_STATE_DIR": str(tmp_path / "state"),
         "SNOWFLAKE_ACCOUNT": "acme-stocks",
@@ -88,11 +104,7 @@ def account(shell: Shell, key_pairs: Keys) -> Iterator[Account]:
 
 
 @pytest.fixture
-def env(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> Shell:
-    """The same settings for this process."""
-    for section in SECTIONS:
-        for name in section.variables():
-            monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("TAPEHOUSE_ENV_FILE", str(shell.file))
+def env(shell: Shell) -> Shell:
+    """The same settings for what a test calls itself: written after each change."""
     shell.write()
     return shell
