@@ -16,9 +16,9 @@ create user if not exists ${database}_TRANSFORMER type = service comment = 'Tape
 alter user ${database}_TRANSFORMER set
     default_role = ${database}_TRANSFORMER default_secondary_roles = ()
     default_warehouse = ${database}_TRANSFORMER_WH default_namespace = ${database}.silver
+    rsa_public_key = '${transformer_public_key}' network_policy = ${database}_POLICY
     -- Whichever warehouse a layer is given; and what a killed build has begun shall not end later.
-    statement_timeout_in_seconds = 3600 abort_detached_query = true
-    rsa_public_key = '${transformer_public_key}' network_policy = ${database}_POLICY;
+    statement_timeout_in_seconds = 3600 abort_detached_query = true;
 grant role ${database}_TRANSFORMER to user ${database}_TRANSFORMER;
 
 create user if not exists ${database}_READER type = service comment = 'Tapehouse';

@@ -1,10 +1,8 @@
 """A session at Snowflake: key pair, query tag, time-outs."""
 
-import logging
 from typing import Any
 
 import snowflake.connector
-import structlog
 from snowflake.connector import SnowflakeConnection
 
 from ingestion.settings import SnowflakeSettings, SnowflakeUser
@@ -16,15 +14,14 @@ def connection(settings: SnowflakeSettings, who: SnowflakeUser, tag: str) -> Sno
 
     The connector repeats a login, and a request that got no answer, until its time is over: 5xx,
     429 and broken connections, never a refusal. A repeated request has the id of the first, so that
-    Snowflake runs a statement once. What is still unanswered then is a ``SnowflakeAwayError``, and
-    the outcome of a statement unknown: ask what it was to change, with a new connection.
+    Snowflake runs a statement once. What a statement raises is told by ``diagnosis.of_statement``;
+    where that is transient its outcome is unknown: ask what it was to change, in a new session.
 
     Raises:
         SettingsError: account or key are not set, or the key cannot be read.
         SnowflakeError: the login is refused; SnowflakeAwayError: nobody answers.
     """
     key = keys.read(settings, who)
-    _be_quiet()
     try:
         return snowflake.connector.connect(
             account=settings.account_name(),
@@ -56,9 +53,3 @@ def _place(settings: SnowflakeSettings, who: SnowflakeUser) -> dict[str, Any]:
         # Else Snowflake logs in without a database that is not there, and every statement fails.
         "validate_default_parameters": True,
     }
-
-
-def _be_quiet() -> None:
-    """Keep the connector's tracebacks off standard error: what it raises is told by us."""
-    if not structlog.get_logger().is_enabled_for(logging.DEBUG):
-        logging.getLogger("snowflake.connector").setLevel(logging.CRITICAL)

@@ -1,6 +1,7 @@
 """Serve the emulator on a port of 127.0.0.1: for a program, or with --home for a person."""
 
 import argparse
+import logging
 import os
 import sys
 import threading
@@ -21,6 +22,8 @@ def main() -> None:
     )
     arguments = parser.parse_args()
     shim.install()
+    # It warns of each statement that it cannot read, also of those that are passed over.
+    logging.getLogger("sqlglot").setLevel(logging.ERROR)
     with server(port=arguments.port), suppress(KeyboardInterrupt):
         if arguments.home is None:
             # Ends with whoever started it, however that one ended.

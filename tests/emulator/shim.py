@@ -30,12 +30,12 @@ _BEFORE = r"(?:\s|--[^\n]*\n|/\*[\s\S]*?\*/)*"
 NOT_EXECUTED = [
     # Transactions: a MERGE inside one fails, since it writes to two DuckDB databases.
     rf"{_BEFORE}(?:begin|commit|rollback)\b",
-    # Rights, compute and session parameters: DuckDB has none of them.
+    # Rights, compute, session parameters: DuckDB has none of them. A database it cannot drop.
     rf"{_BEFORE}(?:grant|revoke)\b",
     rf"{_BEFORE}(?:create|alter|drop)\s+(?:or\s+replace\s+)?(?:warehouse|role|user)\b",
     rf"{_BEFORE}(?:create|alter|drop)\s+"
     r"(?:resource\s+monitor|network\s+policy|(?:storage\s+)?integration)\b",
-    rf"{_BEFORE}(?:alter\s+session|use\s+role)\b",
+    rf"{_BEFORE}(?:alter\s+session|use\s+role|drop\s+database)\b",
 ]
 _SHOWN_WAREHOUSE = re.compile(r"\s*show\s+warehouses\s+like\s+'(\w+)'\s*", re.IGNORECASE)
 _MERGE = re.compile(rf"{_BEFORE}merge\b", re.IGNORECASE)
@@ -55,6 +55,7 @@ def install() -> None:
     fakesnow.arrow.timestamp_to_sf_struct = _with_nulls(fakesnow.arrow.timestamp_to_sf_struct)
     # Sums stay exact: the emulator makes doubles of them, since Snowflake sums texts too.
     fakesnow.transforms.numeric_agg_implicit_cast = lambda expression: expression
+    fakesnow.transforms.create_clone = _replacing(fakesnow.transforms.create_clone)
     fakesnow.cursor.parse_one = _adapting(fakesnow.cursor.parse_one)
     fakesnow.cursor.copy_into = copying.copying(fakesnow.cursor.copy_into)
     fakesnow.server.gcs_stage_info = copying.upload_place
@@ -158,6 +159,18 @@ def _with_nulls(convert: Callable[[Any], Any]) -> Callable[[Any], Any]:
         return pa.StructArray.from_arrays(parts, fields=fields, mask=unknown)
 
     return converting
+
+
+def _replacing(create_clone: Callable[[Expr], Expr]) -> Callable[[Expr], Expr]:
+    """Keep the `or replace` of a table's clone, which is lost."""
+
+    def cloning(expression: Expr) -> Expr:
+        made = create_clone(expression)
+        if made is not expression:
+            made.set("replace", expression.args.get("replace"))
+        return made
+
+    return cloning
 
 
 def _adapting(parse_one: Callable[[str], Expr]) -> Callable[[str], Expr]:

@@ -70,6 +70,34 @@ def test_rows_are_merged_by_bare_names_between_begin_and_commit(
         assert cursor.execute("select a, b from s.t order by a").fetchall() == [(1, 2), (2, 3)]
 
 
+def test_schemas_are_cloned_and_swapped_with_their_views(connection: SnowflakeConnection) -> None:
+    for statement in (
+        "create schema shown",
+        "create table shown.t as select 1 as a",
+        "create table shown.gone as select 1 as a",
+        "create schema made",
+        "create table made.t as select 2 as a",
+        # As in Snowflake, a table without a schema is of the view's own.
+        "create view made.v as select a from t",
+        "create or replace schema next clone made",
+        "create or replace schema next clone made",
+        "update next.t set a = 3",
+        "alter schema shown swap with next",
+        "create or replace transient table made.t clone shown.t",
+    ):
+        with connection.cursor() as cursor:
+            cursor.execute(statement)
+
+    assert answer(connection, "select a from shown.v") == 3
+    assert answer(connection, "select a from next.gone") == 1
+    assert answer(connection, "select a from made.v") == 3, "replaced, and its view sees it"
+    with pytest.raises(ProgrammingError, match="GONE"):
+        answer(connection, "select a from shown.gone")
+    with pytest.raises(ProgrammingError):
+        answer(connection, "alter schema shown swap with nothing")
+    assert answer(connection, "select a from shown.v") == 3
+
+
 def test_sessions_may_merge_at_once(tmp_path: Path) -> None:
     def merge(table: str) -> None:
         with emulator.connect() as session, session.cursor() as cursor:

@@ -97,6 +97,7 @@ def test_a_part_that_was_built_alone_is_not_published(there: There) -> None:
 
 
 @pytest.mark.long
+@pytest.mark.timeout(1200)
 def test_a_project_is_built_published_refused_and_taken_back(there: There) -> None:
     """One account, since a build takes half a minute: what each step leaves is the next one's."""
     report = there.build("--build-id", "first")

@@ -232,9 +232,8 @@ def tables() -> Iterator[dict[str, pa.Schema]]:
             return pa.decimal128(int(precision), int(scale))
         return kinds[kind]
 
+    named = {f"{table.namespace}.{table.name}": table for table in (*COMPACTED, *METRICS)}
     yield {
-        f"{table.namespace}.{table.name}": pa.schema(
-            [(name, arrow(kind)) for name, kind in table.columns.items()]
-        )
-        for table in (*COMPACTED, *METRICS)
+        name: pa.schema([(column, arrow(kind)) for column, kind in named[name].columns.items()])
+        for name in LAKE_TARGETS
     }

@@ -36,6 +36,8 @@ class Account:
     """What differs from what the login asked for: user, role, warehouse, database."""
     refused_statement: tuple[str, int, str] | None = None
     """(words, code, text): the statement with these words fails."""
+    is_in_trouble: bool = False
+    """Statements are answered by 503."""
     logins: list[Body] = field(default_factory=list)
     statements: list[str] = field(default_factory=list)
     port: int = 0
@@ -59,6 +61,8 @@ class Account:
 
     def query(self, sql: str) -> tuple[int, Body]:
         self.statements.append(sql)
+        if self.is_in_trouble:
+            return 503, {}
         if self.refused_statement and self.refused_statement[0] in sql:
             _, code, text = self.refused_statement
             return 200, _refused(f"{code:06d}", text)
@@ -70,7 +74,7 @@ class Account:
             login = self.logins[-1]
             names = {"user": "LOGIN_NAME", "role": "roleName", "warehouse": "warehouse"}
             names["database"] = "databaseName"
-            row = tuple(self.session.get(name, login[key]) for name, key in names.items())
+            row = tuple(str(self.session.get(name, login[key])) for name, key in names.items())
             return 200, _result(tuple(names), [row])
         return 200, _result(("status",), [("done",)])
 

@@ -359,17 +359,16 @@ grant usage, create table, create view on schema STOCKS_MDS.verdicts to role STO
 grant usage, create table, create view on schema STOCKS_MDS.silver to role STOCKS_MDS_TRANSFORMER;
 grant usage, create table, create view on schema STOCKS_MDS.quarantine to role STOCKS_MDS_TRANSFORMER;
 grant usage, create table, create view on schema STOCKS_MDS.gold_candidate to role STOCKS_MDS_TRANSFORMER;
-grant usage, create table, create view on schema STOCKS_MDS.gold to role STOCKS_MDS_TRANSFORMER;
+-- Publishing swaps this schema with another one of TRANSFORMER's, which needs both to be its own.
+grant ownership on schema STOCKS_MDS.gold to role STOCKS_MDS_TRANSFORMER copy current grants;
 
--- READER sees published gold and nothing else. A table that is cloned into gold gets these rights only
--- where the clone does not say `copy grants`: see README, "Publishing".
+-- READER sees published gold and nothing else. What comes later has the same rights, given by each
+-- publication before readers see it: a future grant would go with the schema that is swapped out.
 grant usage on warehouse STOCKS_MDS_READER_WH to role STOCKS_MDS_READER;
 grant usage on database STOCKS_MDS to role STOCKS_MDS_READER;
 grant usage on schema STOCKS_MDS.gold to role STOCKS_MDS_READER;
 grant select on all tables in schema STOCKS_MDS.gold to role STOCKS_MDS_READER;
-grant select on future tables in schema STOCKS_MDS.gold to role STOCKS_MDS_READER;
 grant select on all views in schema STOCKS_MDS.gold to role STOCKS_MDS_READER;
-grant select on future views in schema STOCKS_MDS.gold to role STOCKS_MDS_READER;
 
 -- 08_external_grants.sql
 -- Left out together with 05_external_stages.sql. USAGE of an external stage includes reading; writing
@@ -398,7 +397,9 @@ create user if not exists STOCKS_MDS_TRANSFORMER type = service comment = 'Tapeh
 alter user STOCKS_MDS_TRANSFORMER set
     default_role = STOCKS_MDS_TRANSFORMER default_secondary_roles = ()
     default_warehouse = STOCKS_MDS_TRANSFORMER_WH default_namespace = STOCKS_MDS.silver
-    rsa_public_key = '<public key of SNOWFLAKE_TRANSFORMER_PRIVATE_KEY_PATH>' network_policy = STOCKS_MDS_POLICY;
+    rsa_public_key = '<public key of SNOWFLAKE_TRANSFORMER_PRIVATE_KEY_PATH>' network_policy = STOCKS_MDS_POLICY
+    -- Whichever warehouse a layer is given; and what a killed build has begun shall not end later.
+    statement_timeout_in_seconds = 3600 abort_detached_query = true;
 grant role STOCKS_MDS_TRANSFORMER to user STOCKS_MDS_TRANSFORMER;
 
 create user if not exists STOCKS_MDS_READER type = service comment = 'Tapehouse';

@@ -43,9 +43,9 @@ _COMMANDS = {
     "alter network policy": rf"alter network policy {_NAME} set allowed_ip_list = {_TEXTS}",
     "create user": rf"create user if not exists {_NAME} type = service comment = {_TEXT}",
     "alter user": rf"alter user {_NAME} set default_role = {_NAME} default_secondary_roles = \(\) "
-    rf"default_warehouse = {_NAME} default_namespace = {_PLACE} "
-    rf"(?:statement_timeout_in_seconds = \d+ abort_detached_query = true )?rsa_public_key = {_TEXT} "
-    rf"network_policy = {_NAME}",
+    rf"default_warehouse = {_NAME} default_namespace = {_PLACE} rsa_public_key = {_TEXT} "
+    rf"network_policy = {_NAME}"
+    r"(?: statement_timeout_in_seconds = \d+ abort_detached_query = true)?",
     "grant ownership": _OWNER.pattern,
     "drop user": rf"drop user if exists {_NAME}",
     "drop network policy": rf"drop network policy if exists {_NAME}",

@@ -66,21 +66,13 @@ def test_the_whole_bootstrap_runs_twice_and_the_second_time_changes_nothing(
     assert first.returncode == second.returncode == 0, first.stderr + second.stderr
     assert len(first.stdout.splitlines()) == len(second.stdout.splitlines()) > 80
     assert "STOCKS_MDS is there" in first.stdout.splitlines()[-1]
+    assert {table: [name for name, _ in listed] for table, listed in made.items()} == {
+        table: [RENAMED.get(name, name) for name in names] for table, names in in_duckdb().items()
+    }
     with emulator.connect() as session, session.cursor() as cursor:
         assert columns(session) == made
         cursor.execute(f"select row_count from {DATABASE}.ops.load_ledger")
         assert cursor.fetchall() == [(1,)]
-
-
-def test_the_load_s_tables_are_those_of_duckdb(there: Shell, emulator: Emulator) -> None:
-    """Both writers of the load, and dbt, know one set of tables."""
-    assert there.run("bootstrap").returncode == 0
-    with emulator.connect() as session:
-        found = {table: [name for name, _ in listed] for table, listed in columns(session).items()}
-
-    assert found == {
-        table: [RENAMED.get(name, name) for name in names] for table, names in in_duckdb().items()
-    }
 
 
 def in_duckdb() -> dict[tuple[str, str], list[str]]:
@@ -116,6 +108,19 @@ def test_a_refused_statement_is_named_and_ends_it(shell: Shell, account: Account
     assert "create warehouse" in account.statements[-1]
 
 
+def test_a_statement_without_an_answer_is_one_line_too(shell: Shell, account: Account) -> None:
+    """In a process of its own, whose standard error has what the connector logs too."""
+    account.is_in_trouble = True
+    shell.variables["SNOWFLAKE_NETWORK_TIMEOUT_S"] = "2"
+
+    found = shell.start("bootstrap")
+
+    assert (found.returncode, found.stdout) == (1, "")
+    [line] = found.stderr.splitlines()
+    assert line.startswith("error: 01_roles.sql: use role securityadmin: ") and "503" in line
+    assert set(account.statements) == {"use role securityadmin"}
+
+
 def test_a_scratch_database_is_torn_down(shell: Shell, account: Account) -> None:
     shell.variables["SNOWFLAKE_DATABASE"] = "SCRATCH_ADA"
 
@@ -124,25 +129,6 @@ def test_a_scratch_database_is_torn_down(shell: Shell, account: Account) -> None
     assert found.returncode == 0, found.stderr
     assert "drop database if exists SCRATCH_ADA" in account.statements
     assert found.stdout.splitlines()[-1] == "SCRATCH_ADA is gone"
-
-
-def test_what_the_emulator_can_drop_is_gone(there: Shell, emulator: Emulator) -> None:
-    there.variables["SNOWFLAKE_DATABASE"] = "SCRATCH_ADA"
-    assert there.run("bootstrap").returncode == 0
-    with emulator.connect() as session:
-        assert "SCRATCH_ADA" in databases(session)
-
-        found = there.run("teardown")
-
-        assert found.returncode == 0, found.stderr
-        assert "SCRATCH_ADA" not in databases(session)
-
-
-def databases(session: SnowflakeConnection) -> set[str]:
-    with session.cursor() as cursor:
-        cursor.execute("show databases")
-        names = [column.name for column in cursor.description]
-        return {row[names.index("name")] for row in cursor.fetchall()}
 
 
 def test_without_addresses_or_a_key_nothing_is_asked(shell: Shell, account: Account) -> None:

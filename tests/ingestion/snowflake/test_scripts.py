@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 import sqlglot
+from sqlglot import exp
 
 from ingestion.errors import SettingsError
+from ingestion.load import duckdb_warehouse
 from ingestion.settings import SnowflakeSettings, StoreSettings
 from ingestion.snowflake import scripts
 from ingestion.snowflake.scripts import Script
@@ -107,6 +109,28 @@ def test_teardown_drops_all_that_is_made(whole: list[Script]) -> None:
 
 def _teardown() -> Script:
     return scripts.teardown(SnowflakeSettings(database="SCRATCH_X"))
+
+
+def test_a_table_of_the_load_has_the_columns_that_duckdb_has(whole: list[Script]) -> None:
+    """Names, types and NOT NULL: whoever adds a column to one file is told of the other."""
+    theirs = Path(duckdb_warehouse.__file__).with_name("duckdb.sql").read_text()
+    [ours] = [script for script in whole if script.name == scripts.TABLES]
+
+    assert _columns(ours.text, "snowflake") == _columns(theirs, "duckdb")
+    assert len(_columns(theirs, "duckdb")) > 80
+
+
+def _columns(text: str, dialect: str) -> set[str]:
+    """Return `table.column type`, as DuckDB writes types."""
+    found = set()
+    for tree in filter(None, sqlglot.parse(text, dialect=dialect)):
+        for column in tree.find_all(exp.ColumnDef):
+            table = tree.find(exp.Table) or exp.Table()
+            name = "row_count" if column.name == "rows" else column.name
+            required = bool(column.find(exp.NotNullColumnConstraint))
+            kind = column.kind.sql("duckdb") if column.kind else ""
+            found.add(f"{table.db}.{table.name}.{name} {kind} {required}")
+    return found
 
 
 def test_account_s_highest_role_makes_what_no_other_may_and_no_more(whole: list[Script]) -> None:
