@@ -5,10 +5,11 @@ from typing import Any, Final
 
 from airflow.sdk import Asset, AssetWatcher, Param
 from airflow.sdk.definitions.callback import AsyncCallback
-from airflow.sdk.definitions.deadline import DeadlineAlert, DeadlineReference
+from airflow.sdk.definitions.deadline import DeadlineAlert
 
 from ingestion.contracts.topics import QUOTES
 from orchestration import alerts
+from orchestration.deadlines import Queued
 from orchestration.watch import BronzeWatch
 
 WRITER: Final = "duckdb_writer"
@@ -48,7 +49,7 @@ def deadline(within: timedelta) -> DeadlineAlert:
     """Return the alert on a run that has not ended in time after it was queued."""
     minutes = within.total_seconds() / 60
     return DeadlineAlert(
-        reference=DeadlineReference.DAGRUN_QUEUED_AT,
+        reference=Queued(),
         interval=within,
         callback=AsyncCallback(alerts.late, kwargs={"minutes": minutes}),
     )

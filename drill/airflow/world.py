@@ -42,8 +42,12 @@ class World:
         api: Airflow,
         say: Callable[[str], None],
         album: Album | None = None,
+        *,
+        ready_s: float,
     ) -> None:
         self.layout, self.api, self.say, self.album = layout, api, say, album
+        self.ready_s = ready_s
+        """Seconds that Airflow's start took."""
         self.is_filled_again = False
         """Whether a later scene fills the sessions of the first one again."""
 
@@ -146,13 +150,14 @@ def opened(
     with own_stack(folder, SERVICES, say, settings) as layout:
         began = time.monotonic()
         Stack(layout, report=say).up(AIRFLOW)
-        say(f"Airflow ready after {time.monotonic() - began:.1f} s")
+        ready_s = time.monotonic() - began
+        say(f"Airflow ready after {ready_s:.1f} s")
         api = Airflow(*site(layout), say)
         _wait_for_dags(api)
         if not is_scheduled:
             for name in DAGS:
                 api.switch(name, on=True)
-        yield World(layout, api, say, album)
+        yield World(layout, api, say, album, ready_s=ready_s)
         api.close()
 
 

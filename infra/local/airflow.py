@@ -109,7 +109,7 @@ def _sections(layout: Layout) -> dict[str, dict[str, object]]:
         "core": {
             "dags_folder": ROOT / "dags",
             "plugins_folder": ROOT / "orchestration" / "plugins",
-            "executor": "LocalExecutor",
+            "executor": "orchestration.executor.WarmLocalExecutor",
             "parallelism": settings.parallelism,
             "load_examples": False,
             "fernet_key": settings.secret("fernet_key"),

@@ -14,7 +14,7 @@ from infra.local.supervisor import Supervisor
 from ingestion.errors import StackError, TapehouseError
 from ingestion.settings import ROOT
 
-START_TIMEOUT_S = 90.0
+START_TIMEOUT_S = 180.0
 STOP_TIMEOUT_S = 60.0
 LOCK_TIMEOUT_S = 120.0
 POLL_S = 0.1

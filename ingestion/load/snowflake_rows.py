@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 from urllib.parse import urlsplit
 
 import pyarrow as pa
@@ -90,7 +91,7 @@ class Rows:
             return pq.read_schema(file)
 
 
-def _require_column(target: str, columns: _Columns, field: pa.Field) -> None:
+def _require_column(target: str, columns: _Columns, field: "pa.Field[Any]") -> None:
     if field.name not in columns:
         raise LoadError(
             f"{target}: expected no column of the lake that the table lacks, found {field.name}: "

@@ -345,7 +345,7 @@ def test_the_init_container_makes_all_that_airflow_starts_from(prepared: Path) -
     assert found["api"]["host"] == "0.0.0.0"
     assert found["api"]["base_url"] == "http://127.0.0.1:18090"
     assert found["core"]["execution_api_server_url"] == "http://airflow-api:18090/execution/"
-    assert found["core"]["executor"] == "LocalExecutor"
+    assert found["core"]["executor"] == "orchestration.executor.WarmLocalExecutor"
     assert found["database"]["sql_alchemy_conn"] == f"sqlite:///{state}/airflow/airflow.db"
     for path in found["core"]["dags_folder"], found["core"]["plugins_folder"]:
         assert (prepared / path).is_dir()

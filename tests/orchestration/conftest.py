@@ -29,14 +29,20 @@ SETTINGS = {
     "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
     "AIRFLOW__LOGGING__LOGGING_LEVEL": "WARNING",
 }
+DECLARED = str(ROOT / "infra" / "airflow")
 atexit.register(shutil.rmtree, HOME, ignore_errors=True)
 os.environ.update(SETTINGS)
 
 
-def python(*arguments: str) -> None:
-    """Run a module of ours in this Airflow; its output is shown where it fails."""
+def python(*arguments: str, home: Path = HOME) -> None:
+    """Run a module of ours in the Airflow of ``home``; its output is shown where it fails."""
     done = subprocess.run(
-        [sys.executable, "-m", *arguments], cwd=ROOT, capture_output=True, text=True, check=False
+        [sys.executable, "-m", *arguments],
+        cwd=ROOT,
+        env=os.environ | {"AIRFLOW_HOME": str(home)},
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -50,5 +56,5 @@ def manifest() -> None:
 @pytest.fixture(scope="session")
 def airflow_database() -> Iterator[None]:
     """Airflow's metadata with all that is declared."""
-    python("orchestration.database", str(ROOT / "infra" / "airflow"))
+    python("orchestration.database", DECLARED)
     yield

@@ -2,17 +2,20 @@
 each task that it schedules ends.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
 
 from airflow import settings
 from airflow.dag_processing.dagbag import BundleDagBag, DagBag, sync_bag_to_db
-from airflow.models.dagrun import get_or_create_dagrun
+from airflow.models.dagrun import DagRun
 from airflow.models.serialized_dag import SerializedDagModel
 from airflow.serialization.definitions.dag import SerializedDAG
-from airflow.utils.types import DagRunTriggeredByType
+from airflow.utils.state import DagRunState
+from airflow.utils.types import DagRunTriggeredByType, DagRunType
+from sqlalchemy.orm import Session
 
 from ingestion.settings import ROOT
 
@@ -45,32 +48,52 @@ def play(dag: SerializedDAG, ends: Mapping[str, str]) -> tuple[str, dict[str, st
 
     Those that it does not name succeed.
     """
+    with queued(dag) as (run, session):
+        return advance(run, ends, session)
+
+
+@contextmanager
+def queued(dag: SerializedDAG) -> Iterator[tuple[DagRun, Session]]:
+    """Queue a run as *Trigger* does; it is gone afterwards."""
     moment = datetime(2026, 11, 1, tzinfo=UTC) + timedelta(minutes=next(_MINUTES))
     session = settings.Session()
-    run = get_or_create_dagrun(
-        dag=dag,
+    run = dag.create_dagrun(
         run_id=f"played-{moment.isoformat()}",
         logical_date=moment,
         data_interval=(moment, moment),
         run_after=moment,
         conf=RANGE,
+        run_type=DagRunType.MANUAL,
         triggered_by=DagRunTriggeredByType.TEST,
         triggering_user_name="test",
-        start_date=moment,
+        state=DagRunState.QUEUED,
         session=session,
     )
-    while run.state == "running":
+    session.flush()
+    run.dag = dag
+    try:
+        yield run, session
+        session.delete(run)
+        session.commit()
+    finally:
+        # The session is this thread's: what failed in it would fail the next run too.
+        session.rollback()
+        session.close()
+
+
+def advance(
+    run: DagRun, ends: Mapping[str, str], session: Session
+) -> tuple[str, dict[str, str | None]]:
+    """Start a queued run and let its tasks end as `play` does, until it has ended."""
+    run.state, run.start_date = DagRunState.RUNNING, datetime.now(UTC)
+    while run.state == DagRunState.RUNNING:
         session.expire_all()
         schedulable, _ = run.update_state(session=session, execute_callbacks=False)
         for ti in schedulable:
             ti.state = ends.get(ti.task_id, "success")
         session.commit()
     states = {ti.task_id: str(ti.state) if ti.state else None for ti in run.task_instances}
-    state = str(run.state)
-    session.delete(run)
-    session.commit()
-    session.close()
-    return state, states
+    return str(run.state), states
 
 
 def dag_files() -> list[Path]:

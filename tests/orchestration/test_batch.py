@@ -17,7 +17,7 @@ from orchestration import lineage
 from orchestration import manifest as manifests
 from orchestration.landed import Bronze
 from tests.conftest import RunningStack, StackFactory, in_force
-from tests.orchestration.conftest import SETTINGS, python
+from tests.orchestration.conftest import DECLARED, SETTINGS, python
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(1_200)]
 
@@ -31,7 +31,11 @@ CONF = {
 
 
 class World:
-    """A stack with a lander, and an Airflow home whose runs are by ``dag.test()``."""
+    """A stack with a lander, and an Airflow home of its own whose runs are by ``dag.test()``.
+
+    In one metadata database with the DAGs of ``test_dags.py``, whose manifest is a smaller one,
+    each DAG would have two versions.
+    """
 
     def __init__(self, stack: RunningStack, home: Path) -> None:
         self.stack, self.home = stack, home
@@ -59,6 +63,8 @@ class World:
         events = lineage.folder() / "events.jsonl"
         transport = {"type": "file", "log_file_path": str(events), "append": True}
         return SETTINGS | {
+            "AIRFLOW_HOME": str(self.home),
+            "AIRFLOW__COSMOS__CACHE_DIR": str(self.home / "cosmos"),
             "WAREHOUSE_PATH": str(warehouse),
             "DBT_MODULE_PATH": str(ROOT / "dbt_stocks"),
             "AIRFLOW__LOGGING__LOGGING_LEVEL": "INFO",
@@ -74,14 +80,14 @@ class World:
 
 
 @pytest.fixture(scope="module")
-def world(
-    stack_factory: StackFactory, airflow_database: None, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[World]:
+def world(stack_factory: StackFactory, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     running = stack_factory.make("airflow", SERVICES)
     with pytest.MonkeyPatch.context() as patch:
         in_force(running, patch)
+        home = tmp_path_factory.mktemp("airflow")
         python("orchestration.manifest")
-        yield World(running, tmp_path_factory.mktemp("runs"))
+        python("orchestration.database", DECLARED, home=home)
+        yield World(running, home)
     running.stack.down()
 
 

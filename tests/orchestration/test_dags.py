@@ -6,12 +6,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from airflow.models.deadline import Deadline
+from airflow.models.taskinstance import clear_task_instances
 from airflow.sdk import DAG, TriggerRule
 from airflow.serialization.definitions.dag import SerializedDAG
+from sqlalchemy import select
 
 from orchestration import manifest as manifests
 from orchestration.operators import CommandOperator
-from tests.orchestration.support import DAGS, bag_of, dag_files, play, stored
+from tests.orchestration.support import DAGS, advance, bag_of, dag_files, play, queued, stored
 
 NAMES = [path.stem for path in dag_files()]
 # A model of each layer, and between them what they are made of.
@@ -150,6 +153,37 @@ def test_a_failed_model_leads_to_the_candidate_s_restoration(
     assert tasks["restore"] == "success"
     [mart] = [end for name, end in tasks.items() if name.endswith(".daily_stock_metrics")]
     assert mart == "upstream_failed"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_run_has_a_deadline_from_when_it_was_queued(
+    scheduled: dict[str, SerializedDAG], dags: dict[str, DAG], name: str
+) -> None:
+    [alert] = dags[name].deadline
+    with queued(scheduled[name]) as (run, session):
+        [deadline] = session.scalars(select(Deadline).where(Deadline.dagrun_id == run.id))
+        assert deadline.deadline_time == run.queued_at + alert.interval
+
+
+def test_a_failed_group_is_cleared_and_the_run_ends_green(
+    scheduled: dict[str, SerializedDAG],
+) -> None:
+    """*Clear* of all that the runbook says, as the API does it."""
+    dag = scheduled[BATCH]
+    models = [name for name in dag.task_ids if name.startswith("dbt.")]
+    [model] = [name for name in models if name.endswith(".silver_bars")]
+    with queued(dag) as (run, session):
+        state, _ = advance(run, {model: "failed"}, session)
+        assert state == "failed"
+
+        cleared = set(dag.partial_subset(models, include_downstream=True).task_ids)
+        clear_task_instances([ti for ti in run.task_instances if ti.task_id in cleared], session)
+
+        states = {ti.task_id: ti.state for ti in run.task_instances}
+        assert {states[name] for name in cleared} == {None}
+        assert {states[name] for name in states.keys() - cleared} == {"success"}
+        state, tasks = advance(run, {"restore": "skipped"}, session)
+        assert (state, tasks["publish"]) == ("success", "success")
 
 
 def test_the_restoration_waits_for_every_model(dags: dict[str, DAG]) -> None:

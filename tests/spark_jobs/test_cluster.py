@@ -107,6 +107,7 @@ def there(lake: Lake, tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.mark.long
 def test_a_job_on_a_cluster_finds_code_and_store_there_and_shows_nobody_a_secret(
     cluster: RunningStack, root_session: SparkSession, lake: Lake, there: Path
 ) -> None:

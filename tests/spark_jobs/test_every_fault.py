@@ -83,6 +83,7 @@ def sent(tmp_path_factory: pytest.TempPathFactory) -> Sent:
     return market.sent(1, 3, days, tmp_path_factory.mktemp("market"))
 
 
+@pytest.mark.long
 @pytest.mark.cluster
 def test_batch_stream_and_brute_force_are_the_same(lake: Lake, sent: Sent, tmp_path: Path) -> None:
     assert all(sent.faults[kind] for kind in KINDS)

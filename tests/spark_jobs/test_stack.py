@@ -62,6 +62,8 @@ def run(stack: RunningStack, report: Path, *arguments: str) -> dict[str, Any]:
     return json.loads(report.read_text())
 
 
+# `tests/pipeline` runs the same commands on more records.
+@pytest.mark.long
 def test_the_jobs_run_as_commands_and_running_them_again_changes_nothing(
     lone_stack: RunningStack, tmp_path: Path
 ) -> None:

@@ -1,6 +1,5 @@
 """Metrics are what the status file says, by HTTP."""
 
-import socket
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from infra.local import ports, scratch
 from ingestion.land import metrics
 from ingestion.land.chain import Failure
 from ingestion.land.metrics import MetricsPortError
@@ -73,11 +73,12 @@ def assert_equal(samples: Samples, document: dict[str, Any]) -> None:
     assert sample(samples, "info", lander=document["name"]) == 1
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((ADDRESS, 0))
-        port: int = probe.getsockname()[1]
-        return port
+def free_port(run: int = 1) -> int:
+    """Return the first of so many ports in a row on which nobody listens."""
+    while True:
+        [port] = scratch.choose_ports(1)
+        if all(ports.is_free(port + number) for number in range(run)):
+            return port
 
 
 @pytest.fixture

@@ -88,7 +88,7 @@ class Many:
 
 @pytest.fixture(scope="module")
 def many(bench: Bench) -> Iterator[Many]:
-    made = Many(bench, free_port())
+    made = Many(bench, free_port(len(NAMES)))
     yield made
     made.stop()
 
