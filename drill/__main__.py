@@ -12,6 +12,7 @@ from drill.matrix.lander import lander
 from drill.matrix.load import load
 from drill.publish import command as publish
 from drill.simulation.command import simulate
+from drill.snowflake import command as snowflake
 from drill.stream import command as stream
 from ingestion import cli
 from ingestion.errors import TapehouseError
@@ -24,6 +25,7 @@ app.command("hour")(hour.play)
 app.command("lake")(lake.play)
 app.command("stream")(stream.play)
 app.command("publish")(publish.play)
+app.command("snowflake")(snowflake.play)
 app.command(hidden=True)(lander)
 app.command(hidden=True)(load)
 

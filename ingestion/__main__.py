@@ -18,7 +18,7 @@ COMMANDS = {
     "doctor": "Probe the object store: whether it keeps what landing is built on.",
     "status": "Show the landers: lag, throughput, what they hold, the oldest not in bronze.",
     "load": "Load what is new in bronze and the lake into the warehouse.",
-    "snowflake": "A Snowflake account: bootstrap, check, rights, keys, teardown.",
+    "snowflake": "A Snowflake account: bootstrap, check, verify, rights, keys, teardown.",
 }
 
 app = typer.Typer(

@@ -95,6 +95,10 @@ class LoadError(TapehouseError):
     """A load batch does not match its source; nothing of it was kept."""
 
 
+class VerificationError(TapehouseError):
+    """What was loaded differs from its origin; the text has the first difference."""
+
+
 class SnowflakeError(TapehouseError):
     """Snowflake refuses a login or a statement for good; the text says which, and what to do."""
 

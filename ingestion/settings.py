@@ -7,6 +7,7 @@ is told: see ``ingestion.variables``.
 
 import hashlib
 import os
+from decimal import Decimal
 from functools import cache
 from pathlib import Path
 from typing import Any, Final, Literal, Self
@@ -396,6 +397,7 @@ class SnowflakeSettings(Section):
     silver_warehouse: str | None = Field(default=None, pattern=_NAME_OR_NOTHING)
     gold_warehouse: str | None = Field(default=None, pattern=_NAME_OR_NOTHING)
     monthly_credits: int = Field(default=10, gt=0)
+    credit_price: Decimal | None = Field(default=None, gt=0)
     storage_role_arn: str | None = Field(
         default=None, pattern=r"^(arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]+)?$"
     )

@@ -165,7 +165,14 @@ def _lake(report: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _loaded(report: Mapping[str, Any]) -> dict[str, Any]:
-    return {"rows loaded": report.get("rows"), "lines rejected": report.get("rejected")}
+    told = {"rows loaded": report.get("rows"), "lines rejected": report.get("rejected")}
+    if cost := report.get("cost"):  # of a warehouse that is billed
+        told |= {
+            "files loaded": report.get("files"),
+            "bytes loaded": report.get("bytes"),
+            "credits of the load, estimate": cost.get("credits"),
+        }
+    return told
 
 
 def _built(report: Mapping[str, Any]) -> dict[str, Any]:

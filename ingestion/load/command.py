@@ -16,6 +16,7 @@ from ingestion.load import duckdb_warehouse, lake
 from ingestion.load.bronze import Bronze, store_client
 from ingestion.load.model import Warehouse
 from ingestion.load.run import TargetResult, load_lake, load_quotes
+from ingestion.load.snowflake_cost import Bill, Cost, NoCost
 from ingestion.pins import Pins
 from ingestion.settings import (
     LakeSettings,
@@ -42,13 +43,17 @@ def load(
     engine = warehouse or settings.engine
     place = SnowflakeSettings.load() if engine == "snowflake" else settings
     with lock.held(place.lock(), settings.lock_timeout_s, _say):
-        results = _load_all(place)
+        results, cost = _load_all(place)
+    if cost is not None:
+        typer.echo(cost.line(sum(r.loaded.files for r in results), sum(r.bytes for r in results)))
     if report is not None:
         report.parent.mkdir(parents=True, exist_ok=True)
-        report.write_text(json.dumps(_summary(results), indent=2) + "\n")
+        report.write_text(json.dumps(_summary(results, cost), indent=2) + "\n")
 
 
-def _load_all(place: WarehouseSettings | SnowflakeSettings) -> list[TargetResult]:
+def _load_all(
+    place: WarehouseSettings | SnowflakeSettings,
+) -> tuple[list[TargetResult], Cost | NoCost | None]:
     store, lakes = StoreSettings.load(), LakeSettings.load()
     catalog = lake.open_catalog(lakes, store)
     pins = Pins(lakes.pins(), place.name())
@@ -56,7 +61,8 @@ def _load_all(place: WarehouseSettings | SnowflakeSettings) -> list[TargetResult
     with _open_warehouse(place, bronze, lake.filesystem(store)) as warehouse:
         quotes = load_quotes(warehouse, bronze)
         _print(quotes)
-        return [quotes, *load_lake(warehouse, catalog, pins, _print)]
+        results = [quotes, *load_lake(warehouse, catalog, pins, _print)]
+        return results, warehouse.cost()
 
 
 def _open_warehouse(
@@ -86,7 +92,8 @@ def _open_snowflake(
         functools.partial(lake.open_file, files),
     )
     connect = functools.partial(connection, settings, "loader", tag)
-    return open_warehouse(connect, source, SystemClock(), f"{settings.query_tag}:{tag}")
+    bill = Bill(settings.warehouse("loader"), settings.credit_price)
+    return open_warehouse(connect, source, SystemClock(), f"{settings.query_tag}:{tag}", bill)
 
 
 def _print(result: TargetResult) -> None:
@@ -103,13 +110,16 @@ def _say(text: str) -> None:
     typer.echo(text, err=True)
 
 
-def _summary(results: list[TargetResult]) -> dict[str, object]:
+def _summary(results: list[TargetResult], cost: Cost | NoCost | None) -> dict[str, object]:
     return {
         "targets": {
-            r.target: asdict(r.loaded) | {"seconds": round(r.seconds, 3), "ends": r.ends}
+            r.target: asdict(r.loaded)
+            | {"bytes": r.bytes, "seconds": round(r.seconds, 3), "ends": r.ends}
             for r in results
         },
         "files": sum(r.loaded.files for r in results),
         "rows": sum(r.loaded.rows for r in results),
         "rejected": sum(r.loaded.rejected for r in results),
+        "bytes": sum(r.bytes for r in results),
+        "cost": cost.report() if cost else None,
     }

@@ -6,6 +6,8 @@ from typing import Protocol
 
 import pyarrow as pa
 
+from ingestion.load.snowflake_cost import Cost, NoCost
+
 # Snowflake's COPY takes lists of at most 1,000 files; the embedded engine keeps to the same.
 MAX_FILES = 1000
 # Stored bytes in one batch: bronze is compressed about fivefold, a batch must fit into memory.
@@ -98,6 +100,10 @@ class Warehouse(Protocol):
 
     def ledger(self, target: str) -> Ledger:
         """Return what ``target`` has loaded so far."""
+        ...
+
+    def cost(self) -> Cost | NoCost | None:
+        """Estimate what has been used so far; None where nothing is billed."""
         ...
 
     def load_lines(self, target: str, files: Sequence[Listed]) -> Loaded:

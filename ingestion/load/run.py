@@ -1,7 +1,7 @@
 """Which targets are loaded, in which order, from where."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -30,7 +30,7 @@ LAKE_TARGETS = {
 
 @dataclass(frozen=True)
 class TargetResult:
-    """What one target took: files and rows, and the seconds that it took.
+    """What one target took: files and rows, the files' bytes as stored, and seconds.
 
     ``ends``: of a topic whose objects it took, the offset behind them, by
     ``topic/generation/partition``.
@@ -40,6 +40,7 @@ class TargetResult:
     loaded: Loaded
     seconds: float
     note: str = ""
+    bytes: int = 0
     ends: dict[str, int] = field(default_factory=dict)
 
 
@@ -50,8 +51,10 @@ def load_quotes(warehouse: Warehouse, bronze: Bronze) -> TargetResult:
     loaded = Loaded()
     for batch in batches(listed):
         loaded += warehouse.load_lines(QUOTES_TARGET, batch)
-    ends = bronze.ends(listed)
-    return TargetResult(QUOTES_TARGET, loaded, time.monotonic() - started, ends=ends)
+    seconds = time.monotonic() - started
+    return TargetResult(
+        QUOTES_TARGET, loaded, seconds, bytes=_size(listed), ends=bronze.ends(listed)
+    )
 
 
 def load_lake(
@@ -96,4 +99,9 @@ def _load_table(
         head = found.head if number == len(lists) else None
         loaded += warehouse.load_rows(target, batch, head)
     pins.set(name, found.head)
-    return TargetResult(target, loaded, time.monotonic() - started)
+    seconds = time.monotonic() - started
+    return TargetResult(target, loaded, seconds, bytes=_size(found.files))
+
+
+def _size(files: Sequence[Listed] | Sequence[Added]) -> int:
+    return sum(found.size for found in files)

@@ -1,5 +1,6 @@
 """A session at Snowflake that can be begun anew when it is lost."""
 
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -23,6 +24,8 @@ class Session:
         self._connection: SnowflakeConnection | None = None
         self._transaction: str | None = None
         self._tag = self._prefix = tag
+        self._began_s: float | None = None
+        self._ended_s = 0.0
 
     def execute(self, statement: str) -> list[tuple[Any, ...]]:
         """Run one statement and return its rows.
@@ -30,10 +33,18 @@ class Session:
         Raises:
             SnowflakeError: it is refused; SnowflakeAwayError: its outcome is unknown.
         """
-        with _telling(statement), self._opened().cursor() as cursor:
-            cursor.execute(statement)
-            # Rows are tuples: the connection makes no cursors of dictionaries.
-            return [tuple(row) for row in cursor.fetchall()]
+        _, rows = self._run(statement)
+        return rows
+
+    def show(self, statement: str) -> list[dict[str, Any]]:
+        """Run a SHOW and return its rows by column: Snowflake adds columns as it grows."""
+        names, rows = self._run(statement)
+        return [dict(zip(names, row, strict=True)) for row in rows]
+
+    @property
+    def seconds(self) -> float:
+        """Return the time from the first statement to the end of the last one."""
+        return 0.0 if self._began_s is None else self._ended_s - self._began_s
 
     def execute_all(self, statements: Iterable[str]) -> None:
         """Run statements in turn."""
@@ -89,6 +100,18 @@ class Session:
             for statement in (*sql.begin_session(), sql.tag(self._tag)):
                 self.execute(statement)
         return self._connection
+
+    def _run(self, statement: str) -> tuple[list[str], list[tuple[Any, ...]]]:
+        opened = self._opened()
+        if self._began_s is None:
+            self._began_s = time.monotonic()
+        with _telling(statement), opened.cursor() as cursor:
+            cursor.execute(statement)
+            # Rows are tuples: the connection makes no cursors of dictionaries.
+            rows = [tuple(row) for row in cursor.fetchall()]
+            names = [column.name.lower() for column in cursor.description]
+        self._ended_s = time.monotonic()
+        return names, rows
 
     def _roll_back(self) -> None:
         try:

@@ -114,6 +114,11 @@ def tag(text: str) -> str:
     return f"alter session set query_tag = {literal(text)}"
 
 
+def show_warehouse(name: str) -> str:
+    """Ask for a warehouse's size and when it suspends itself; ``_`` stands for any character."""
+    return f"show warehouses like {literal(name)}"
+
+
 def known_files(target: str, files: Iterable[str]) -> str:
     """Ask which files of a list the ledger has, and of what size."""
     return (

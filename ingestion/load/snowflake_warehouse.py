@@ -7,9 +7,10 @@ from typing import TypeVar
 from snowflake.connector import SnowflakeConnection
 
 from ingestion.clock import Clock
-from ingestion.errors import LoadError, TapehouseError
+from ingestion.errors import LoadError, SnowflakeError, TapehouseError
 from ingestion.load import snowflake_sql as sql
 from ingestion.load.model import Added, Ledger, Listed, Loaded
+from ingestion.load.snowflake_cost import Bill, Cost, NoCost, estimate
 from ingestion.load.snowflake_lines import Lines
 from ingestion.load.snowflake_rows import Rows
 from ingestion.load.snowflake_session import Session
@@ -23,17 +24,21 @@ _WAITS_S = (1.0, 10.0, 60.0)
 
 @contextmanager
 def open_warehouse(
-    connect: Callable[[], SnowflakeConnection], source: Source, clock: Clock, tag: str
+    connect: Callable[[], SnowflakeConnection],
+    source: Source,
+    clock: Clock,
+    tag: str,
+    bill: Bill | None = None,
 ) -> Iterator["SnowflakeWarehouse"]:
     """Log in when it is first needed, and log out at the end.
 
-    Statements are tagged ``tag``, a colon and the target.
+    Statements are tagged ``tag``, a colon and the target; ``bill`` is what ``cost`` is told for.
 
     Raises:
         SnowflakeError: the login is refused; SnowflakeAwayError: nobody answers.
     """
     with closing(Session(connect, tag)) as session:
-        yield SnowflakeWarehouse(session, source, clock)
+        yield SnowflakeWarehouse(session, source, clock, bill)
 
 
 class SnowflakeWarehouse:
@@ -43,13 +48,16 @@ class SnowflakeWarehouse:
     ``SnowflakeAwayError`` that is unknown: the next load asks the ledger.
     """
 
-    def __init__(self, session: Session, source: Source, clock: Clock) -> None:
+    def __init__(
+        self, session: Session, source: Source, clock: Clock, bill: Bill | None = None
+    ) -> None:
         incoming = Incoming(session)
         self._session = session
         self._incoming = incoming
         self._lines = Lines(session, source, incoming)
         self._rows = Rows(session, source, incoming)
         self._clock = clock
+        self._bill = bill
 
     def ledger(self, target: str) -> Ledger:
         rows = self._persist(target, lambda: self._session.execute(sql.all_files(target)))
@@ -81,6 +89,16 @@ class SnowflakeWarehouse:
             )
 
         return self._settle(target, sizes, stage)
+
+    def cost(self) -> Cost | NoCost | None:
+        if self._bill is None:
+            return None
+        seconds = self._session.seconds
+        try:
+            shown = self._session.show(sql.show_warehouse(self._bill.warehouse))
+        except SnowflakeError as error:  # what was loaded is loaded: the estimate says it is none
+            return NoCost(str(error))
+        return estimate(self._bill, shown, seconds)
 
     def _settle(
         self, target: str, sizes: Mapping[str, int], stage: Callable[[set[str]], Staged]

@@ -16,11 +16,14 @@ from ingestion.snowflake import rights as rights_file
 from ingestion.snowflake import scripts
 from ingestion.snowflake.connection import connection
 from ingestion.snowflake.run import run
+from ingestion.verify.command import verify
 
 app = typer.Typer(
     help="A Snowflake account: make what the project needs there, look at it, drop it.",
     no_args_is_help=True,
 )
+
+app.command()(verify)
 
 Plan = Annotated[bool, typer.Option("--plan", help="Print the SQL; nothing is asked or changed.")]
 

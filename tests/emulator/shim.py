@@ -37,6 +37,7 @@ NOT_EXECUTED = [
     r"(?:resource\s+monitor|network\s+policy|(?:storage\s+)?integration)\b",
     rf"{_BEFORE}(?:alter\s+session|use\s+role|drop\s+database)\b",
 ]
+_SHOWN_WAREHOUSE = re.compile(r"\s*show\s+warehouses\s+like\s+'(\w+)'\s*", re.IGNORECASE)
 _MERGE = re.compile(rf"{_BEFORE}merge\b", re.IGNORECASE)
 _ONE_MERGE = threading.Lock()
 _REFUSED = {"errno": 1003, "sqlstate": "42000"}
@@ -185,6 +186,8 @@ def _refusing(execute: Callable[..., Any]) -> Callable[..., Any]:
                 command = "select 'removed' as result"
             elif schemas.run(command, self._duck_conn, self._conn.database):
                 command = "select 'Statement executed successfully.' as status"
+            elif found := _SHOWN_WAREHOUSE.fullmatch(command):
+                command = _warehouse(found[1])
             with _turn(command):
                 return execute(self, command, *args, **kwargs)
         except Error:
@@ -193,6 +196,11 @@ def _refusing(execute: Callable[..., Any]) -> Callable[..., Any]:
             raise ProgrammingError(msg=f"{type(error).__name__}: {error}", **_REFUSED) from error
 
     return refusing
+
+
+def _warehouse(name: str) -> str:
+    """Show a warehouse as bootstrap makes them; the emulator has one of its own alone."""
+    return f'select \'{name}\' as "name", \'X-Small\' as "size", 60 as "auto_suspend"'
 
 
 def _turn(command: str) -> AbstractContextManager[object]:

@@ -6,6 +6,7 @@ from typing import Any
 import duckdb
 import pytest
 
+from ingestion.load.snowflake_cost import Cost, NoCost
 from ingestion.settings import WarehouseSettings
 from orchestration.summary import Summary, summarise, write
 
@@ -59,6 +60,29 @@ def test_it_has_counts_tests_reconciliation_and_durations() -> None:
         "tasks done": 2,
     }
     assert summary.seconds == {"run": 90.0, "fetch": 1.5, "process": 21.0}
+
+
+@pytest.mark.parametrize(
+    ("cost", "credits"),
+    [(Cost("A_LOADER_WH", "X-Small", 300.0, 60), 0.1), (NoCost("no warehouse"), None)],
+)
+def test_a_load_that_is_billed_is_told_with_its_estimate(
+    cost: Cost | NoCost, credits: float | None
+) -> None:
+    report = {"rows": 7, "rejected": 0, "files": 3, "bytes": 4_096, "cost": cost.report()}
+
+    summary = summarise(RUN, {"load": "success"}, {"load": report}, NOW)
+
+    assert summary.counts == {
+        "rows loaded": 7,
+        "lines rejected": 0,
+        "files loaded": 3,
+        "bytes loaded": 4_096,
+        "credits of the load, estimate": credits,
+        "tasks done": 1,
+    }
+    embedded = summarise(RUN, {"load": "success"}, {"load": report | {"cost": None}}, NOW)
+    assert not any("credits" in name or "bytes" in name for name in embedded.counts)
 
 
 def test_a_failed_run_is_told_as_one_with_what_there_is() -> None:

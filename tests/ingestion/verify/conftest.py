@@ -1,0 +1,5 @@
+"""The emulated Snowflake of the load's tests, and what was loaded into a database of it."""
+
+from tests.ingestion.load.conftest import account, buckets, emulator
+
+__all__ = ["account", "buckets", "emulator"]
