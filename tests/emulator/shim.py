@@ -200,7 +200,7 @@ def _refusing(execute: Callable[..., Any]) -> Callable[..., Any]:
 
 def _warehouse(name: str) -> str:
     """Show a warehouse as bootstrap makes them; the emulator has one of its own alone."""
-    return f"select '{name}' as \"name\", 'X-Small' as \"size\", 60 as \"auto_suspend\""
+    return f'select \'{name}\' as "name", \'X-Small\' as "size", 60 as "auto_suspend"'
 
 
 def _turn(command: str) -> AbstractContextManager[object]:

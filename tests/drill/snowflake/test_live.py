@@ -231,5 +231,3 @@ def test_the_acceptance_is_played_on_the_emulator(tmp_path: Path, tools: None) -
     assert expected.count(NOT_EXERCISED) == 2
     for line in BEYOND_THE_EMULATOR:
         assert f"not exercised: {line}" in found.stdout
-
-
