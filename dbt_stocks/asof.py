@@ -95,8 +95,9 @@ def _copy(db: duckdb.DuckDBPyConnection, into: Path, condition: Condition) -> No
     db.execute(f"attach '{catalog.quoted(temporary)}' as past")
     try:
         db.execute(f"create schema past.{_COMMON}")
+        listed = catalog.columns(db, _COMMON)
         for table in catalog.tables(db, _COMMON):
-            columns = {name for name, *_ in catalog.columns(db, _COMMON, table)}
+            columns = {column.name for column in listed[table]}
             db.execute(
                 f"create table past.{_COMMON}.{table} as "
                 f"from {_COMMON}.{table} where {condition(columns)}"

@@ -93,10 +93,10 @@ def refill_candidate(
     its columns have changed, is dropped and built anew. A view of the candidate reads the
     candidate, and stays.
     """
+    there, wanted = catalog.columns(db, GOLD), catalog.columns(db, CANDIDATE)
     shown, filled = set(catalog.tables(db, GOLD)), []
     for mart in catalog.tables(db, CANDIDATE):
-        wanted = catalog.columns(db, CANDIDATE, mart)
-        if mart in shown and catalog.columns(db, GOLD, mart) == wanted:
+        if mart in shown and there[mart] == wanted[mart]:
             for statement in refill(mart):
                 db.execute(statement)
             filled.append(mart)

@@ -7,6 +7,7 @@ mean). Here it is kept with what is published, put back with it, and judged befo
 from collections.abc import Collection, Mapping
 from typing import Final, NamedTuple
 
+from dbt_stocks import catalog
 from dbt_stocks.catalog import Session
 from ingestion.errors import BuildError
 
@@ -125,10 +126,9 @@ def _now(db: Session) -> dict[str, _State]:
 
 def _loaded(db: Session, raw: Mapping[str, Collection[str]]) -> dict[str, int]:
     """Return the newest load batch of the raw tables that each table's rows come from."""
-    newest = {
-        table: db.execute(f"select coalesce(max(batch_id), 0) from {table}").fetchall()[0][0]  # noqa: S608 - names of the manifest
-        for table in {table for tables in raw.values() for table in tables}
-    }
+    listed = sorted({table for tables in raw.values() for table in tables})
+    selects = [f"select '{table}', coalesce(max(batch_id), 0) from {table}" for table in listed]  # noqa: S608 - names of the manifest
+    newest = dict(catalog.ask_all(db, selects))
     return {name: max((newest[t] for t in tables), default=0) for name, tables in raw.items()}
 
 
