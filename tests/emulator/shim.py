@@ -79,6 +79,25 @@ def adapt(expression: Expr) -> Expr:
     return expression
 
 
+def _adapt_create(create: exp.Create) -> None:
+    _keep_temporary_table(create)
+    _drop_order(create)
+
+
+def _drop_order(create: exp.Create) -> None:
+    """Take a clustered table's rows as they come: dbt writes `select * from (…) order by (keys)`.
+
+    With columns declared before it, the emulator asks DuckDB for that star's columns in another
+    dialect than DuckDB's. A table has no order.
+    """
+    query = create.expression and create.expression.unnest()
+    if not isinstance(query, exp.Select) or not query.is_star or not query.args.get("order"):
+        return
+    inner = query.args["from_"].this
+    if isinstance(inner, exp.Subquery) and not inner.alias:
+        create.set("expression", inner.unnest())
+
+
 def _keep_temporary_table(create: exp.Create) -> None:
     """Make a temporary table with a schema a plain one: DuckDB has them in a schema of their own.
 
@@ -138,7 +157,7 @@ def _no_transaction(function: exp.CurrentTransaction) -> None:
 
 
 _RULES: dict[type[Expr], Callable[[Any], None]] = {
-    exp.Create: _keep_temporary_table,
+    exp.Create: _adapt_create,
     exp.Merge: _qualify_inserted_values,
     exp.Typeof: _name_type,
     exp.Trim: _trim_characters,

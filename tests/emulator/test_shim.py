@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -96,6 +96,33 @@ def test_schemas_are_cloned_and_swapped_with_their_views(connection: SnowflakeCo
     with pytest.raises(ProgrammingError):
         answer(connection, "alter schema shown swap with nothing")
     assert answer(connection, "select a from shown.v") == 3
+
+
+def test_a_clustered_table_of_declared_columns_has_its_rows(
+    connection: SnowflakeConnection,
+) -> None:
+    for statement in (
+        "create schema clustered",
+        "create or replace transient table clustered.t (day date, n decimal(18, 6)) as (\n"
+        "    select * from (\n"
+        "        select day, n from (\n"
+        "            with days as (select cast('2013-03-05' as date) as day, 2 as n)\n"
+        "            select cast(date_trunc('week', day) as date) as day, n from days\n"
+        "            union all select dateadd(day, n, day), n from days\n"
+        "        ) as model_subq\n"
+        "    )\n"
+        "    order by (day, n)\n"
+        ")",
+        "alter table clustered.t cluster by (day, n)",
+    ):
+        with connection.cursor() as cursor:
+            cursor.execute(statement)
+
+    with connection.cursor() as cursor:
+        assert cursor.execute("select day, n from clustered.t order by 1").fetchall() == [
+            (date(2013, 3, 4), Decimal(2)),
+            (date(2013, 3, 7), Decimal(2)),
+        ]
 
 
 def test_sessions_may_merge_at_once(tmp_path: Path) -> None:
