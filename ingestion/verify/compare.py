@@ -52,6 +52,7 @@ class _Comparison(Generic[File]):
         self._entries = entries
         self._say = say
         self._found = found
+        self._reached = {entry.snapshot_id for entry in entries.values()} - {None}
         self._shown = sample
         self._samples = Samples(sample)
 
@@ -64,7 +65,8 @@ class _Comparison(Generic[File]):
         self._compare_ledger(inventory, counts)
         self._compare_files(inventory, counts)
         gone = [f for f in self._entries if f not in inventory.files and not _is_marker(f)]
-        self._compare_gone(gone, inventory.merged)
+        unknown = [f for f in inventory.merged if f.file not in counts]  # else told with its rows
+        self._compare_gone(gone, inventory.merged if gone else unknown)
         self._found.samples = self._samples.texts()
 
     def _compare_ledger(self, inventory: Inventory[File], counts: Mapping[str, Counted]) -> None:
@@ -98,13 +100,22 @@ class _Comparison(Generic[File]):
             return
         if entry.bytes != file.size:
             differs(file.file, "bytes as when it was loaded", entry.bytes, file.size)
-        # The files that a first load began with name no snapshot in the ledger.
-        if isinstance(file, Added) and entry.snapshot_id is not None:
-            named = {entry.snapshot_id, counted.first_snapshot, counted.last_snapshot}
-            if counted.rows and named != {file.snapshot_id}:
-                differs(
-                    file.file, "snapshot of its rows", file.snapshot_id, sorted(map(str, named))
-                )
+        if isinstance(file, Added) and counted.rows:
+            self._compare_snapshot(file, entry, counted)
+
+    def _compare_snapshot(self, file: Added, entry: Entry, counted: Counted) -> None:
+        named = {counted.first_snapshot, counted.last_snapshot}
+        if entry.snapshot_id is not None:
+            is_right = named == {entry.snapshot_id} == {file.snapshot_id}
+        else:
+            # Of the files that a first load began with the ledger names none, and their rows the
+            # oldest that there was then; it is reached with the last of them.
+            is_right = len(named) == 1 and (named <= self._reached or not self._reached)
+        if not is_right:
+            of_ledger = entry.snapshot_id or "one of those"
+            expected = f"{file.snapshot_id} of the lake, {of_ledger} in the ledger"
+            found = ", ".join(sorted(map(str, named)))
+            self._found.differs(file.file, "snapshot of its rows", expected, found)
 
     def _compare_contents(self, files: Sequence[File]) -> None:
         found = self._digests([file.file for file in files])
