@@ -192,7 +192,8 @@ def _ask(session: SnowflakeConnection, *statements: str) -> list[tuple[Any, ...]
     for statement in statements:
         try:
             with session.cursor() as cursor:
-                rows = [tuple(row) for row in cursor.execute(statement).fetchall()]
+                cursor.execute(statement)
+                rows = [tuple(row) for row in cursor.fetchall()]
         except Error as error:
             raise of_statement(error, statement) from error
     return rows

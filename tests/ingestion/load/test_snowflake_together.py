@@ -1,6 +1,11 @@
-"""Loads that are at work at once, from machines that share no lock but Snowflake's."""
+"""Loads that are at work at once, from machines that share no lock but Snowflake's.
+
+The emulator's temporary tables are not a session's own, so another load of other files is played by
+what it leaves.
+"""
 
 from collections.abc import Callable
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -9,6 +14,7 @@ import pytest
 from ingestion.errors import LoadError
 from ingestion.load.model import Loaded
 from ingestion.load.snowflake_session import Session
+from ingestion.load.snowflake_stage import Incoming
 from tests.ingestion.load.account import BARS, LEDGER, QUOTES, Account, Buckets, PatientClock
 from tests.ingestion.load.lake import bars
 from tests.ingestion.load.objects import line
@@ -37,9 +43,7 @@ def test_a_batch_has_a_number_after_all_that_were_committed_while_it_was_staged(
     """A build that covers batch 2 never looks for rows of batch 1 again."""
 
     def another() -> None:
-        with account.open(buckets.source("internal")) as other:
-            other.load_lines(QUOTES, [buckets.put(0, [line(0)])])
-            other.load_lines(QUOTES, [buckets.put(1, [line(1)])])
+        account.query(f"insert into {LEDGER} values ('{QUOTES}', 'x', null, 0, 0, 2, sysdate())")
 
     added = buckets.add("bars/a.parquet", bars("AAPL"))
     before("begin", another)
@@ -56,17 +60,22 @@ def test_no_load_reads_or_removes_what_another_one_has_sent(
     """Two files of one name in the stage, with as many rows: the count would not tell."""
     mine = buckets.add("bars/a.parquet", bars("AAPL"))
     theirs = buckets.add("bars/b.parquet", bars("IBM"))
+    source = buckets.source("internal")
+    with closing(Session(account.connect, "other")) as session:
+        other, later = (Incoming(session, load, PatientClock()) for load in ("other", "later"))
 
-    def another() -> None:
-        with account.open(buckets.source("internal")) as other:
-            other.load_rows(BARS, [theirs], None)
+        def another() -> None:
+            for incoming in (other, later):
+                incoming.send_files(BARS, [("00000.parquet", source.open_file(theirs))])
+            other.clear(BARS)
 
-    before("copy into common.loading_rows", another)
-    with account.open(buckets.source("internal")) as warehouse:
-        warehouse.load_rows(BARS, [mine], 1)
+        before("copy into common.loading_rows", another)
+        with account.open(source) as warehouse:
+            warehouse.load_rows(BARS, [mine], 1)
 
-    found = account.query(f"select symbol, file from {BARS} order by symbol")
-    assert found == [("AAPL", mine.file), ("IBM", theirs.file)]
+    assert account.query(f"select symbol, file from {BARS}") == [("AAPL", mine.file)]
+    [(name, *_)] = account.query("list @common.incoming")
+    assert name.endswith("bars_raw/later/00000.parquet")
 
 
 def test_a_list_that_another_load_has_taken_meanwhile_is_left_to_it(
