@@ -13,7 +13,7 @@ _WAIT_MS: Final = 2_000
 # Readers that queued behind an attempt go first.
 _PAUSE_S: Final = 0.5
 _READERS: Final = """
-select distinct a.pid, a.usename, coalesce(nullif(a.application_name, ''), 'no name'), a.state
+select distinct a.pid, a.usename
 from pg_locks as l
 inner join pg_stat_activity as a on l.pid = a.pid
 where l.relation = to_regclass(%s) and l.granted and a.pid <> pg_backend_pid()
@@ -51,7 +51,7 @@ def hold(cursor: Any, tables: Sequence[str], wait_s: float) -> None:  # noqa: AN
 
 def _told(cursor: Any, table: str, wait_s: float) -> str:  # noqa: ANN401 - psycopg2's
     cursor.execute(_READERS, [table])
-    who = [f"{user} ({name}, pid {pid}, {state})" for pid, user, name, state in cursor.fetchall()]
+    who = [f"{user} (pid {pid})" for pid, user in cursor.fetchall()]
     return (
         f"{table}: expected a moment without readers within {wait_s:g} s, "
         f"found transactions of {', '.join(who) or 'others'}; nothing was changed"

@@ -99,7 +99,7 @@ def serve(published: Path, url: str, say: Say, rules: Rules | None = None) -> Se
     """
     started = time.monotonic()
     with GoldReader(published) as reader, reader.pinned() as build, _connected(url) as db:
-        with db:
+        with _transaction(db):
             served = _Copy(build, db.cursor(), say, rules or Rules()).run()
         if served.copied:
             _tidy(db, served)
@@ -272,14 +272,27 @@ def _connected(url: str) -> Iterator[Any]:
         raise ServingAwayError(f"PostgreSQL: {text}") from None
     try:
         yield db
-    except psycopg2.OperationalError as error:  # ended, full, or locked by somebody
-        raise ServingAwayError(f"PostgreSQL: {one_line(str(error))}") from error
     except psycopg2.Error as error:
-        raise ServingError(f"PostgreSQL: {one_line(str(error))}") from error
+        # Operational: the session was ended, the disk is full, somebody else serves for too long.
+        is_away = isinstance(error, psycopg2.OperationalError) or db.closed
+        kind = ServingAwayError if is_away else ServingError
+        raise kind(f"PostgreSQL: {one_line(str(error))}") from error
     except duckdb.Error as error:
         raise BuildError(one_line(str(error))) from error
     finally:
         db.close()
+
+
+@contextmanager
+def _transaction(db: Any) -> Iterator[None]:  # noqa: ANN401 - psycopg2's
+    """Commit what is done inside, or nothing of it; psycopg2's own hides why a session ended."""
+    try:
+        yield
+    except BaseException:
+        if not db.closed:
+            db.rollback()
+        raise
+    db.commit()
 
 
 def _require_url(url: str) -> None:

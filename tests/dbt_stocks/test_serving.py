@@ -316,7 +316,7 @@ def test_a_transaction_that_stays_open_is_named_and_keeps_its_build(
     cursor = db.cursor()
     cursor.execute("select count(*) from gold.gold_kpi")
 
-    with pytest.raises(ServingAwayError, match=r"without readers within 0 s.*bi .*idle in trans"):
+    with pytest.raises(ServingAwayError, match=r"without readers within 0 s, .* of bi \(pid"):
         target.serve(published, SOON)
     cursor.execute("select distinct build_id from gold.dim_session")
     assert cursor.fetchall() == [("b1",)]
