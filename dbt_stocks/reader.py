@@ -35,7 +35,8 @@ class PinnedBuild:
 
     def batches(self, sql: str, rows: int) -> "pa.RecordBatchReader":
         """Run a query and return its rows as Arrow batches of at most ``rows``, made as asked."""
-        return self._cursor.sql(sql).to_arrow_reader(rows)
+        found: pa.RecordBatchReader = self._cursor.sql(sql).to_arrow_reader(rows)
+        return found
 
     def build_id(self) -> str:
         """Return the build's id."""
