@@ -21,6 +21,7 @@ from dashboards.powerbi.finding import Finding
 from dashboards.powerbi.project import VENDOR
 
 _SCHEMAS: Final = Path(__file__).with_name("schemas")
+_LONG: Final = 160
 # By the end of a file's name, the schema that it has to have.
 _FORMS: Final = {
     ".pbip": "pbip",
@@ -75,7 +76,9 @@ def _form(path: str, document: object) -> Iterator[Finding]:
     validator = Draft202012Validator({"$ref": f"tapehouse:{schema}"}, registry=_registry())
     for error in validator.iter_errors(document):
         where = "/".join(map(str, error.absolute_path)) or "file"
-        yield Finding(path, where, error.message)
+        # It begins with the value, which of a specification has two thousand characters.
+        text = error.message
+        yield Finding(path, where, text if len(text) < _LONG else f"{text[:40]} ... {text[-60:]}")
 
 
 def _registry() -> Registry[Any]:

@@ -43,9 +43,9 @@ def _used(visual: Visual) -> dict[str, list[str]]:
         if {relationship.fact, relationship.dimension} <= set(by_table):
             for table in (relationship.fact, relationship.dimension):
                 by_table[table].add(relationship.column)
-    for table in MODEL.tables:
-        if table.where and table.name in by_table:
-            by_table[table.name].add(table.where)
+    for declared in MODEL.tables:
+        if declared.where and declared.name in by_table:
+            by_table[declared.name].add(declared.where)
     return {table: sorted(columns) for table, columns in sorted(by_table.items())}
 
 

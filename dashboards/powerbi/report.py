@@ -178,10 +178,9 @@ def _objects(visual: Visual) -> dict[str, Any]:
 
 
 def _vega() -> dict[str, Any]:
-    compact = {"separators": (",", ":"), "ensure_ascii": False}
     return {
-        "jsonSpec": json.dumps(candle.SPEC, **compact),
-        "jsonConfig": json.dumps(candle.CONFIG, **compact),
+        "jsonSpec": json.dumps(candle.SPEC, separators=(",", ":")),
+        "jsonConfig": json.dumps(candle.CONFIG, separators=(",", ":")),
         "provider": "vegaLite",
         "renderMode": "svg",
         "enableTooltips": True,
