@@ -375,7 +375,13 @@ PAGE: Final = Page(
     width=1280,
     height=720,
     visuals=[
-        Visual("heading", "textbox", Box(16, 12, 180, 52), "Heading", objects={"text": "Stocks"}),
+        Visual(
+            "heading",
+            "textbox",
+            Box(16, 12, 180, 52),
+            "Heading",
+            objects={"heading": {"text": "Stocks"}},
+        ),
         _text_card(
             "published",
             Box(204, 12, 520, 52),

@@ -172,7 +172,7 @@ def _objects(visual: Visual) -> dict[str, Any]:
     if visual.type == DENEB:
         return _formatted({"vega": _vega()})
     if visual.type == "textbox":
-        run = {"value": visual.objects["text"], "textStyle": {"fontSize": "20pt"}}
+        run = {"value": visual.objects["heading"]["text"], "textStyle": {"fontSize": "20pt"}}
         return {"general": [{"properties": {"paragraphs": [{"textRuns": [run]}]}}]}
     return _formatted(visual.objects, _DEFAULT_STATE if visual.type == "cardVisual" else None)
 
