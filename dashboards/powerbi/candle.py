@@ -110,8 +110,10 @@ CONFIG: Final[Mapping[str, Any]] = {
 def standalone(rows: Sequence[Mapping[str, Any]], width: int, height: int) -> dict[str, Any]:
     """Return the specification with its data and a size in pixels, for a renderer without Power BI.
 
-    A row has ``FIELDS``; its start in milliseconds since 1970, which is how a Date arrives in Vega.
+    A row has ``FIELDS``; its start in milliseconds since 1970, and read as the Date that Power BI
+    gives.
     """
     spec = copy.deepcopy(dict(SPEC))
-    sized = {"width": width, "height": height, "config": dict(CONFIG)}
+    data = {"name": "dataset", "format": {"parse": {START: "date"}}}
+    sized = {"data": data, "width": width, "height": height, "config": dict(CONFIG)}
     return spec | sized | {"datasets": {"dataset": list(rows)}}

@@ -209,6 +209,11 @@ MORE: dict[str, tuple[Plant, str, str]] = {
         CANDLES,
         "sum of gold_candlestick[VOLUME_SHARES] needs an IF for one CANDLE_INTERVAL",
     ),
+    "money of several currencies": (
+        replace(TILES, "HASONEVALUE ( gold_treechart[CURRENCY] )", "1 = 1"),
+        TILES,
+        "sum of gold_treechart[SIZE_DOLLAR_VOLUME] needs an IF for one CURRENCY",
+    ),
     "mean of prices over symbols": (
         replace(KPI, "SUM ( gold_kpi[VOLUME_SHARES] )", "AVERAGE ( gold_kpi[CURRENT_PRICE] )"),
         KPI,
