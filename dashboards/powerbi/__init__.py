@@ -1,0 +1,1 @@
+"""Power BI: a project of files (PBIP) that is generated from gold's contract."""
