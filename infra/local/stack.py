@@ -7,7 +7,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from infra.local import airflow, files, kafka, ports, processes, store
+from infra.local import airflow, files, kafka, ports, processes, store, superset
 from infra.local.layout import Layout
 from infra.local.services import AIRFLOW, KNOWN, SERVICES, Service, ServiceName, health, service
 from infra.local.supervisor import Supervisor
@@ -188,6 +188,8 @@ class Stack:
             kafka.format_storage(self.layout)
         if one.name == AIRFLOW[0]:
             airflow.prepare(self.layout)
+        if one.name == "superset":
+            superset.prepare(self.layout)
         self._supervisor.start_program(one.name)
 
     def _wait_until_healthy(self, one: Service, began: float) -> None:
