@@ -58,6 +58,8 @@ class Stack:
 
     def _up(self, wanted: list[Service], names: Sequence[ServiceName]) -> None:
         changed = self._write_files(wanted)
+        if "superset" in names:
+            superset.prepare(self.layout)  # also where it runs: its files may have changed
         self._start_supervisor(wanted)
         self._start([s for s in wanted if s.name != "lander"], changed)
         self.provision(names)
@@ -188,8 +190,6 @@ class Stack:
             kafka.format_storage(self.layout)
         if one.name == AIRFLOW[0]:
             airflow.prepare(self.layout)
-        if one.name == "superset":
-            superset.prepare(self.layout)
         self._supervisor.start_program(one.name)
 
     def _wait_until_healthy(self, one: Service, began: float) -> None:
