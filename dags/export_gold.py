@@ -1,7 +1,9 @@
-"""Published gold as Parquet files, whenever there is a new build: for whoever reads no DuckDB.
+"""Published gold, whenever there is a new build, for whoever reads no DuckDB.
 
-It hangs on the asset `gold_published`, as whatever else follows gold may: a dashboard's cache, a
-copy for a BI tool. Builds that come while it runs are exported once, the newest of them.
+`export` writes it as Parquet files; `serve` copies it to the PostgreSQL that `SERVING_POSTGRES_URL`
+names, and is skipped where none is named. The DAG hangs on the asset `gold_published`, as whatever
+else follows gold may, such as a dashboard's cache. Builds that come while it runs are brought there
+once, the newest of them.
 """
 
 from datetime import timedelta
@@ -12,11 +14,12 @@ from airflow.sdk import DAG, TriggerRule
 from orchestration import alerts
 from orchestration.defaults import DEFAULT_ARGS, GOLD_PUBLISHED, START, deadline
 from orchestration.operators import CommandOperator
+from orchestration.serve import ServeOperator
 
 with DAG(
     "export_gold",
     doc_md=__doc__,
-    description="Every published build as Parquet files",
+    description="Every published build as Parquet files and in PostgreSQL",
     schedule=[GOLD_PUBLISHED],
     start_date=START,
     catchup=False,
@@ -28,6 +31,7 @@ with DAG(
     tags=["tapehouse", "consumer"],
 ):
     export = CommandOperator(task_id="export", command=["dbt_stocks", "export"])
+    serve = ServeOperator(task_id="serve", command=["dbt_stocks", "publish", "--to", "postgres"])
     complete = EmptyOperator(task_id="complete", trigger_rule=TriggerRule.NONE_FAILED)
 
-    export >> complete
+    [export, serve] >> complete

@@ -201,6 +201,7 @@ def test_the_restoration_waits_for_every_model(dags: dict[str, DAG]) -> None:
         ("minio_to_snowflake", "build"),
         ("stock_streaming_pipeline", "arrived"),
         (BATCH, "restore"),
+        ("export_gold", "serve"),
     ],
 )
 def test_where_there_is_nothing_to_do_the_run_is_green(
