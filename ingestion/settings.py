@@ -512,7 +512,6 @@ class AirflowSettings(Section):
         return self._required(name)
 
 
-<<<<<<< HEAD
 class SupersetSettings(Section):
     """Superset: where it listens, what it remembers in, what it reads, its generated secrets."""
 
@@ -533,7 +532,13 @@ class SupersetSettings(Section):
 
     def secret(self, name: Literal["admin_password", "secret_key", "guest_secret"]) -> str:
         """Return one of the generated secrets.
-=======
+
+        Raises:
+            SettingsError: it is not set.
+        """
+        return self._required(name)
+
+
 class ServingSettings(Section):
     """The PostgreSQL that published gold is copied to, for BI tools; none by default."""
 
@@ -550,14 +555,10 @@ class ServingSettings(Section):
 
     def url(self) -> str:
         """Return the database's URL, password included.
->>>>>>> contract
 
         Raises:
             SettingsError: it is not set.
         """
-<<<<<<< HEAD
-        return self._required(name)
-=======
         if self.postgres_url is None or not self.has_postgres:
             raise SettingsError(
                 "SERVING_POSTGRES_URL is not set: expected "
@@ -565,7 +566,6 @@ class ServingSettings(Section):
                 f"{env_file()}"
             )
         return self.postgres_url.get_secret_value()
->>>>>>> contract
 
 
 SECTIONS: tuple[type[Section], ...] = (
@@ -582,11 +582,8 @@ SECTIONS: tuple[type[Section], ...] = (
     SnowflakeSettings,
     YahooSettings,
     AirflowSettings,
-<<<<<<< HEAD
     SupersetSettings,
-=======
     ServingSettings,
->>>>>>> contract
 )
 
 
