@@ -11,7 +11,7 @@ SEEDS ?= 1000
 HISTORIES ?= 20
 EMULATOR_PORT ?= 19443
 
-.PHONY: help setup ready up down status reset demo stream test doctor simulate lint bench-pipeline audit lock audit-self-test bench-land bench-produce bench-anomalies bench-spark bench-dbt bench-airflow check-sp500 drill drill-publish drill-hour spark-cluster airflow test-cluster test-increments test-sp500 drill-lake drill-stream e2e-airflow screenshots docs snowflake-emulator snowflake-live
+.PHONY: help setup ready up down status reset demo stream test doctor simulate lint bench-pipeline audit lock audit-self-test bench-land bench-produce bench-anomalies bench-spark bench-dbt bench-airflow check-sp500 drill drill-publish drill-hour spark-cluster airflow superset test-superset test-cluster test-increments test-sp500 drill-lake drill-stream e2e-airflow screenshots docs snowflake-emulator snowflake-live
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z][a-z0-9-]*:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -30,6 +30,9 @@ spark-cluster: ready ## Start a Spark master and two workers on this machine (AR
 
 airflow: ready ## Start Airflow beside the stack: UI, scheduler, dag-processor, triggerer (ARGS=stop ends it)
 	@$(RUN) infra.local airflow $(ARGS)
+
+superset: ready ## Start Superset with the dashboards of dashboards/superset (ARGS=stop ends it; import, export: files and Superset)
+	@$(RUN) infra.local superset $(ARGS)
 
 down: ready ## Stop the local stack; data stays
 	@$(RUN) infra.local down
@@ -62,6 +65,10 @@ test-sp500: ready ## The daily marts' oracles on 1.74 M real daily bars too (../
 
 test-cluster: ready ## The tests of jobs that a cluster could change, on a Spark cluster of their own
 	@SPARK_TEST_CLUSTER=1 $(RUN) pytest -m cluster tests/spark_jobs $(ARGS)
+
+test-superset: ready ## A real Superset on a gold of its own: import, export, every chart's rows against SQL, two roles
+	@$(RUN) infra.local superset setup
+	@$(RUN) pytest -m superset tests/dashboards/superset $(ARGS)
 
 doctor: ready ## Probe the running object store: create-only races, listings, checksums, rights
 	@$(RUN) ingestion doctor $(ARGS)

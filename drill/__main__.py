@@ -14,6 +14,7 @@ from drill.publish import command as publish
 from drill.simulation.command import simulate
 from drill.snowflake import command as snowflake
 from drill.stream import command as stream
+from drill.superset import command as superset
 from ingestion import cli
 from ingestion.errors import TapehouseError
 
@@ -26,6 +27,7 @@ app.command("lake")(lake.play)
 app.command("stream")(stream.play)
 app.command("publish")(publish.play)
 app.command("snowflake")(snowflake.play)
+app.command("superset")(superset.play)
 app.command(hidden=True)(lander)
 app.command(hidden=True)(load)
 

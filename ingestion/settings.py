@@ -512,6 +512,33 @@ class AirflowSettings(Section):
         return self._required(name)
 
 
+class SupersetSettings(Section):
+    """Superset: where it listens, what it remembers in, what it reads, its generated secrets."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_prefix="superset_")
+
+    port: int = 18088
+    database_url: SecretStr | None = None
+    # Gold in PostgreSQL; without it the published file.
+    gold_url: SecretStr | None = None
+    admin_password: SecretStr | None = None
+    secret_key: SecretStr | None = None
+    guest_secret: SecretStr | None = None
+
+    def database(self) -> str:
+        """Return the metadata database as an SQLAlchemy URL; SQLite by default."""
+        default = f"sqlite:///{ProjectSettings.load().state('superset', 'superset.db')}"
+        return self.database_url.get_secret_value() if self.database_url else default
+
+    def secret(self, name: Literal["admin_password", "secret_key", "guest_secret"]) -> str:
+        """Return one of the generated secrets.
+
+        Raises:
+            SettingsError: it is not set.
+        """
+        return self._required(name)
+
+
 class ServingSettings(Section):
     """The PostgreSQL that published gold is copied to, for BI tools; none by default."""
 
@@ -555,6 +582,7 @@ SECTIONS: tuple[type[Section], ...] = (
     SnowflakeSettings,
     YahooSettings,
     AirflowSettings,
+    SupersetSettings,
     ServingSettings,
 )
 

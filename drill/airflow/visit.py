@@ -24,6 +24,7 @@ class Visit:
         self._troubles: list[str] = []
         self._known: tuple[str, ...] = ()
         page.on("request", self._requested)
+        page.on("requestfailed", self._failed)
         page.on("websocket", lambda socket: self._note_host(socket.url))
 
     def watch(self, known: Sequence[str] = ()) -> None:
@@ -50,6 +51,11 @@ class Visit:
         parts = urlsplit(url)
         if parts.scheme not in _OWN_SCHEMES and parts.netloc != self._host:
             self._strangers.append(url)
+
+    def _failed(self, request: Request) -> None:
+        """Forget a request that the page's own policy refused: it never left the browser."""
+        if "csp" in (request.failure or "").lower() and request.url in self._strangers:
+            self._strangers.remove(request.url)
 
     def _answered(self, response: Response) -> None:
         if response.status >= 400 and urlsplit(response.url).path not in self._known:

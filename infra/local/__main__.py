@@ -12,8 +12,9 @@ import typer
 from rich.table import Table
 
 from infra.local import airflow as orchestrator
+from infra.local import superset as dashboards
 from infra.local.layout import Layout
-from infra.local.services import AIRFLOW, CLUSTER, SERVICES, ServiceName
+from infra.local.services import AIRFLOW, CLUSTER, SERVICES, SUPERSET, ServiceName
 from infra.local.stack import Stack
 from infra.local.status import ServiceStatus, StackStatus, look
 from ingestion.errors import StackError, TapehouseError
@@ -98,6 +99,39 @@ def airflow(change: Annotated[Change, typer.Argument()] = Change.START) -> None:
     stack.up(AIRFLOW)
     user, file = orchestrator.USER, stack.layout.env_file
     typer.echo(f"{orchestrator.url(stack.layout)}, user {user}, AIRFLOW_ADMIN_PASSWORD in {file}")
+
+
+class Assets(StrEnum):
+    """What can be done with Superset and the files of its dashboards."""
+
+    START = "start"
+    STOP = "stop"
+    SETUP = "setup"
+    IMPORT = "import"
+    EXPORT = "export"
+
+
+@app.command(name="superset")
+def superset_(change: Annotated[Assets, typer.Argument()] = Assets.START) -> None:
+    """Start Superset with the dashboards of dashboards/superset, or stop it.
+
+    `setup` only installs it; `import` and `export` bring the files into a Superset that was started
+    once, and what was changed there into the files.
+    """
+    stack = Stack(Layout.load(), report=typer.echo)
+    if change is Assets.STOP:
+        stack.stop(SUPERSET)
+        typer.echo("Superset is down")
+        return
+    dashboards.ensure_installed()
+    if change is Assets.SETUP:
+        return
+    if change is not Assets.START:
+        typer.echo(dashboards.run(stack.layout, change.value))
+        return
+    stack.up(SUPERSET)
+    user, file = dashboards.USER, stack.layout.env_file
+    typer.echo(f"{dashboards.url(stack.layout)}, user {user}, SUPERSET_ADMIN_PASSWORD in {file}")
 
 
 @app.command(name="airflow-prepare")

@@ -19,6 +19,7 @@ from ingestion.settings import (
     ProjectSettings,
     StoreRole,
     StoreSettings,
+    SupersetSettings,
     env_file,
 )
 
@@ -40,6 +41,7 @@ class Layout:
     env_file: Path
     tools: Path = TOOLS
     airflow: AirflowSettings = field(default_factory=AirflowSettings)
+    superset: SupersetSettings = field(default_factory=SupersetSettings)
 
     @classmethod
     def load(cls) -> Self:
@@ -55,6 +57,7 @@ class Layout:
             lake=LakeSettings.load(),
             env_file=env_file(),
             airflow=AirflowSettings.load(),
+            superset=SupersetSettings.load(),
         )
         layout.refuse_default_password()
         return layout

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
-from infra.local import airflow, config, kafka, spark
+from infra.local import airflow, config, kafka, spark, superset
 from infra.local.layout import DECLARATIONS, Layout, java
 from infra.local.ports import HOST
 from ingestion.errors import StackError
@@ -26,6 +26,7 @@ ServiceName = Literal[
     "airflow-scheduler",
     "airflow-processor",
     "airflow-triggerer",
+    "superset",
 ]
 SERVICES: tuple[ServiceName, ...] = ("kafka", "store", "lander")
 CLUSTER: tuple[ServiceName, ...] = ("spark-master", "spark-worker-1", "spark-worker-2")
@@ -35,6 +36,7 @@ AIRFLOW: tuple[ServiceName, ...] = (
     "airflow-processor",
     "airflow-triggerer",
 )
+SUPERSET: tuple[ServiceName, ...] = ("superset",)
 KNOWN: tuple[ServiceName, ...] = get_args(ServiceName)
 
 PROBE_TIMEOUT_S = 2.0
@@ -75,7 +77,7 @@ def service(name: ServiceName, layout: Layout) -> Service:
         return _spark_worker(layout, name)
     if name in AIRFLOW:
         return _airflow(layout, name)
-    builders = {"kafka": _kafka, "store": _store, "lander": _lander}
+    builders = {"kafka": _kafka, "store": _store, "lander": _lander, "superset": _superset}
     return builders[name](layout)
 
 
@@ -220,6 +222,17 @@ def _airflow(layout: Layout, name: ServiceName) -> Service:
         environment=airflow.environment(layout)
         | {"TAPEHOUSE_SETTINGS_SHA256": _settings_digest(layout)},
         stop_wait_s=30,
+    )
+
+
+def _superset(layout: Layout) -> Service:
+    return Service(
+        name="superset",
+        command=superset.command(layout),
+        probe=lambda: superset.probe(layout),
+        files=superset.files(layout),
+        ports={"SUPERSET_PORT": layout.superset.port},
+        environment=superset.environment(layout),
     )
 
 

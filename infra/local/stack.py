@@ -7,7 +7,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from infra.local import airflow, files, kafka, ports, processes, store
+from infra.local import airflow, files, kafka, ports, processes, store, superset
 from infra.local.layout import Layout
 from infra.local.services import AIRFLOW, KNOWN, SERVICES, Service, ServiceName, health, service
 from infra.local.supervisor import Supervisor
@@ -58,6 +58,8 @@ class Stack:
 
     def _up(self, wanted: list[Service], names: Sequence[ServiceName]) -> None:
         changed = self._write_files(wanted)
+        if "superset" in names:
+            superset.prepare(self.layout)  # also where it runs: its files may have changed
         self._start_supervisor(wanted)
         self._start([s for s in wanted if s.name != "lander"], changed)
         self.provision(names)

@@ -17,10 +17,12 @@ PORTS = {
     "LAKE_CLUSTER_PORT": 17077,
     "LAKE_CLUSTER_UI_PORT": 17080,
     "AIRFLOW_PORT": 18090,
+    "SUPERSET_PORT": 18088,
 }
 SPARK_SECRET = "LAKE_CLUSTER_SECRET"  # noqa: S105 - its name
 
 AIRFLOW_SECRETS = ("AIRFLOW_ADMIN_PASSWORD", "AIRFLOW_SECRET_KEY", "AIRFLOW_FERNET_KEY")
+SUPERSET_SECRETS = ("SUPERSET_ADMIN_PASSWORD", "SUPERSET_SECRET_KEY", "SUPERSET_GUEST_SECRET")
 
 HEADER = """\
 # Settings of this checkout, written by `make setup`; not in git, for it holds credentials.
@@ -38,6 +40,7 @@ def credentials() -> dict[str, Callable[[], str]]:
         makers[f"STORE_{identity}_SECRET_KEY"] = _secret
     makers[SPARK_SECRET] = _secret
     makers |= zip(AIRFLOW_SECRETS, (_secret, _long_secret, _fernet_key), strict=True)
+    makers |= zip(SUPERSET_SECRETS, (_secret, _long_secret, _long_secret), strict=True)
     return makers
 
 

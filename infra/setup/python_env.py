@@ -1,4 +1,4 @@
-"""The Python environment: ``.venv`` with exactly the locked packages, checked by hash."""
+"""A Python environment: a folder with exactly the packages of a lock file, checked by hash."""
 
 import hashlib
 import re
@@ -12,15 +12,26 @@ from infra.setup.machine import PYTHONS
 
 
 class PythonEnvironment:
-    """The ``.venv`` of a checkout."""
+    """An environment of a checkout, by default ``.venv`` with the project's own lock.
 
-    def __init__(self, root: Path, console: Console) -> None:
-        self._folder = root / ".venv"
+    ``uv`` is the one to install with, where the lock does not pin one.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        console: Console,
+        name: str = ".venv",
+        lock: str = "requirements.txt",
+        uv: Path | None = None,
+    ) -> None:
+        self._folder = root / name
         self._python = self._folder / "bin" / "python"
         self._stamp = self._folder / "tapehouse.stamp"
-        self._lock = root / "requirements.txt"
-        self._log = root / "var" / "log" / "setup-python.log"
+        self._lock = root / lock
+        self._log = root / "var" / "log" / f"setup-python{name.removeprefix('.venv')}.log"
         self._console = console
+        self._uv = str(uv) if uv else None
 
     def is_ready(self) -> bool:
         """Return whether the environment was made from the lock file as it is now."""
@@ -34,7 +45,7 @@ class PythonEnvironment:
             SetupError: a package cannot be had, or is not what the lock file says.
         """
         self._stamp.unlink(missing_ok=True)
-        uv = _uv()
+        uv = self._uv or _uv()
         if not self._is_usable():
             self._create(uv)
         self._install(uv or self._own_uv())
