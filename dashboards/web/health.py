@@ -1,4 +1,4 @@
-"""What the view "Data health" shows: each source of it may be absent or broken, and then says so."""
+"""What the view "Data health" shows: a source that is absent or broken says so."""
 
 from dataclasses import dataclass
 from datetime import datetime
