@@ -307,7 +307,7 @@ def test_what_a_real_kafka_tells(tmp_path: Path, stack: Any) -> None:
         sent = letter(refused, "finnhub", "run", at("2026-11-20T11:00"))
         producer.produce(DEAD_LETTERS, sent.value, headers=list(sent.headers))
     producer.produce(BATCH, b"{}", b"AAPL", partition=1)
-    assert producer.flush(10) == 0
+    assert producer.flush(60) == 0
     landed_to = Consumer({**settings.client("lander"), "group.id": settings.landers_group})
     place = TopicPartition(BATCH, 1)
     low, end = landed_to.get_watermark_offsets(place, timeout=10)
