@@ -21,8 +21,9 @@ from pyspark.sql.types import DoubleType, StructType
 
 from spark_jobs.schemas import ANOMALIES, COMPUTED_LATER
 from spark_jobs.transforms.daily import daily_metrics
-from spark_jobs.transforms.minutes import EVENT_ORDER, KEYS, MINUTE_US, REGULAR, micros, placed
+from spark_jobs.transforms.minutes import EVENT_ORDER, KEYS, micros, placed
 from spark_jobs.transforms.scores import MEDIAN, SCORE, Trailing
+from spark_jobs.transforms.segments import MINUTE_US, REGULAR
 
 TRADE_PRICE: Final = "trade_price"
 TRADE_RANGE: Final = "trade_range"

@@ -13,12 +13,10 @@ from ingestion.contracts.conditions import CLOSING_AUCTION, OPENING_AUCTION
 from ingestion.contracts.topics import REALTIME
 from spark_jobs.model import Model
 from spark_jobs.transforms import conform, decode, layout
-from spark_jobs.transforms.decode import Judge, Verdict
+from spark_jobs.transforms.decode import Judge
 from spark_jobs.transforms.moments import MILLIONTHS
 from spark_jobs.transforms.packets import COLUMNS, PACKET, SHARES, pack
 
-# What bronze takes for a document: on one line, of at most 1 MiB.
-_MAX_BYTES: Final = 2**20
 _RECORD: Final = ("value", "topic", "partition", "offset", "kafka_ms")
 
 
@@ -68,15 +66,7 @@ def _row(
 ) -> dict[str, Any]:
     place = {"topic": topic, "partition": partition, "offset": offset}
     sent = {"kafka_timestamp": decode.kafka_time(kafka_ms)}
-    return place | sent | judge.fields(_verdict(judge, value, topic))
-
-
-def _verdict(judge: Judge, value: bytes | None, topic: str) -> Verdict:
-    if value is None:
-        return Verdict(None, "not_an_object", "a tombstone: the record has no value")
-    if b"\n" in value or len(value) > _MAX_BYTES:
-        return Verdict(None, "invalid_json", "the value is not one valid JSON document")
-    return judge.value(value, topic)
+    return place | sent | judge.fields(judge.record(value, topic))
 
 
 def _columns() -> list[Column]:

@@ -16,17 +16,8 @@ from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
 from spark_jobs.schemas import COMPUTED_LATER, TRADE_BARS, VOLUME_SUM
-from spark_jobs.transforms.minutes import (
-    CLOSING,
-    KEYS,
-    MINUTE_US,
-    OPENING,
-    POST,
-    PRE,
-    REGULAR,
-    exact_difference,
-    micros,
-)
+from spark_jobs.transforms.minutes import KEYS, exact_difference, micros
+from spark_jobs.transforms.segments import CLOSING, MINUTE_US, OPENING, POST, PRE, REGULAR
 
 INTERVALS: Final = {"1m": 1, "5m": 5, "15m": 15, "1h": 60}
 DAY: Final = "1d"

@@ -11,7 +11,6 @@ from typing import Final, Protocol
 
 import msgspec
 
-from spark_jobs.transforms.minutes import MINUTE_US
 from spark_jobs.transforms.moments import (
     Revision,
     Trade,
@@ -22,6 +21,7 @@ from spark_jobs.transforms.moments import (
     roots_of,
 )
 from spark_jobs.transforms.roots import CORRECTED_WITHIN_DAYS
+from spark_jobs.transforms.segments import MINUTE_US
 from spark_jobs.transforms.sitting import Arrival, Key, News, Place, Session, place
 
 _DAY_US: Final = 24 * 60 * MINUTE_US

@@ -19,6 +19,8 @@ from ingestion.errors import ContractError
 from spark_jobs.model import Field, Model, schema
 from spark_jobs.transforms import layout
 
+# What bronze takes for a document: on one line, of at most 1 MiB.
+_MAX_BYTES: Final = 2**20
 _DETAIL_LENGTH: Final = 500
 _ID_LENGTH: Final = 64
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -106,6 +108,14 @@ class Judge:
         if record.value is UNSET:
             return Verdict(None, "not_an_object", "a tombstone: the record has no value")
         return self.value(bytes(record.value), topic)
+
+    def record(self, value: bytes | None, topic: str) -> Verdict:
+        """Return the message in a Kafka record, judged as its bronze line would be."""
+        if value is None:
+            return Verdict(None, "not_an_object", "a tombstone: the record has no value")
+        if b"\n" in value or len(value) > _MAX_BYTES:
+            return Verdict(None, "invalid_json", "the value is not one valid JSON document")
+        return self.value(value, topic)
 
     def value(self, body: bytes, topic: str) -> Verdict:
         """Return the message that a value is, judged as ``envelope.decode`` judges it."""

@@ -25,8 +25,8 @@ import msgspec
 
 from spark_jobs.transforms import book
 from spark_jobs.transforms.book import Book
-from spark_jobs.transforms.minutes import MINUTE_US
 from spark_jobs.transforms.packets import Reading
+from spark_jobs.transforms.segments import MINUTE_US
 from spark_jobs.transforms.sitting import Arrival, News
 
 _NEVER: Final = -(2**62)

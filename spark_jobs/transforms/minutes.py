@@ -16,19 +16,19 @@ from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
 from ingestion.contracts.conditions import CLOSING_AUCTION, OPENING_AUCTION
 from spark_jobs.schemas import PRICE, VOLUME_SUM, Columns
+from spark_jobs.transforms.segments import (
+    AUCTION_MINUTES,
+    CLOSING,
+    MINUTE_US,
+    OPENING,
+    POST,
+    PRE,
+    REGULAR,
+)
 
 KEYS: Final = ("symbol", "source", "session_date")
 # Trades in the order in which they happened; the rest tells apart what shares time and number.
 EVENT_ORDER: Final = ("event_at", "seq", "topic", "generation", "partition", "offset")
-MINUTE_US: Final = 60_000_000
-
-PRE: Final = "pre"
-OPENING: Final = "opening"
-REGULAR: Final = "regular"
-CLOSING: Final = "closing"
-POST: Final = "post"
-# The closing cross is printed up to this long after the close (48 s in a recorded session of IBM).
-AUCTION_MINUTES: Final = 2
 
 COLUMNS: Final[Columns] = {
     "symbol": "string",

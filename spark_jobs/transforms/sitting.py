@@ -6,7 +6,8 @@ from typing import Final
 
 import msgspec
 
-from spark_jobs.transforms.minutes import (
+from spark_jobs.transforms.moments import Moments, Trade
+from spark_jobs.transforms.segments import (
     AUCTION_MINUTES,
     CLOSING,
     MINUTE_US,
@@ -15,7 +16,6 @@ from spark_jobs.transforms.minutes import (
     PRE,
     REGULAR,
 )
-from spark_jobs.transforms.moments import Moments, Trade
 
 _GRID_US: Final = 5 * MINUTE_US
 

@@ -11,7 +11,8 @@ from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
 from spark_jobs.schemas import PRICE, VOLUME_SUM
 from spark_jobs.transforms import minutes
-from spark_jobs.transforms.minutes import KEYS, REGULAR
+from spark_jobs.transforms.minutes import KEYS
+from spark_jobs.transforms.segments import REGULAR
 from spark_jobs.transforms.sitting import Key, News
 
 LEFT_OUT: Final = ("late", "duplicate", "unmatched", "beheaded")

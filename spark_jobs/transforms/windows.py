@@ -15,14 +15,8 @@ from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
 from spark_jobs.schemas import COMPUTED_LATER, VOLUME_SUM, WINDOW_METRICS
-from spark_jobs.transforms.minutes import (
-    CLOSING,
-    KEYS,
-    MINUTE_US,
-    REGULAR,
-    exact_difference,
-    micros,
-)
+from spark_jobs.transforms.minutes import KEYS, exact_difference, micros
+from spark_jobs.transforms.segments import CLOSING, MINUTE_US, REGULAR
 
 _GRID_MINUTES: Final = 5
 _WIDTHS: Final = {"15m": 15, "1h": 60}

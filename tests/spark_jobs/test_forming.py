@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from spark_jobs.transforms.forming import Share
-from spark_jobs.transforms.minutes import CLOSING, OPENING, POST, PRE, REGULAR
 from spark_jobs.transforms.moments import Trade
 from spark_jobs.transforms.packets import Reading
+from spark_jobs.transforms.segments import CLOSING, OPENING, POST, PRE, REGULAR
 from spark_jobs.transforms.sitting import Arrival, Key, News
 
 OPEN = datetime(2013, 2, 28, 14, 30, tzinfo=UTC)
