@@ -7,8 +7,8 @@ from zoneinfo import ZoneInfo
 from dash import Dash
 
 from dashboards.web import callbacks, theme
+from dashboards.web.callbacks import ReadsHealth
 from dashboards.web.gold import Gold
-from dashboards.web.health import HealthReader
 from dashboards.web.layout import layout
 
 _INDEX: Final = """<!DOCTYPE html>
@@ -32,7 +32,7 @@ document.documentElement.dataset.mantineColorScheme = localStorage.getItem("mant
 </html>"""
 
 
-def create_app(gold: Gold, health: HealthReader, zone: ZoneInfo) -> Dash:
+def create_app(gold: Gold, health: ReadsHealth, zone: ZoneInfo) -> Dash:
     """Return the application; nothing is read before a browser asks."""
     app = Dash(
         "tapehouse",

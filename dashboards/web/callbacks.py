@@ -4,7 +4,7 @@ One callback draws all of the market view from one pinned build, so that no two 
 of different ones. What needs no server (theme, address, legend) is in `assets/page.js`.
 """
 
-from typing import Any, Final, Literal, cast
+from typing import Any, Final, Literal, Protocol, cast
 from zoneinfo import ZoneInfo
 
 from dash import ClientsideFunction, Dash, Input, Output, State, dcc, no_update, set_props
@@ -13,7 +13,7 @@ from dash.development.base_component import Component
 from dashboards.web import chart, gold, views
 from dashboards.web.export import candles_csv
 from dashboards.web.gold import Candles, Gold, Market
-from dashboards.web.health import HealthReader
+from dashboards.web.health import Health
 from dashboards.web.health_view import health as health_panels
 from dashboards.web.layout import chart_height
 from dashboards.web.ranges import DEFAULT, RANGES
@@ -49,7 +49,13 @@ _OUTPUTS: Final = {
 Drawn = dict[str, Any]
 
 
-def register(app: Dash, source: Gold, health: HealthReader, zone: ZoneInfo) -> None:
+class ReadsHealth(Protocol):
+    """What knows the health of the data: `dashboards.web.health.HealthReader` does."""
+
+    def read(self) -> Health: ...
+
+
+def register(app: Dash, source: Gold, health: ReadsHealth, zone: ZoneInfo) -> None:
     """Add every callback to an application."""
     _register_browser(app)
 
@@ -68,7 +74,7 @@ def register(app: Dash, source: Gold, health: HealthReader, zone: ZoneInfo) -> N
         prevent_initial_call=True,
     )
     def draw(
-        link: object,
+        link: dict[str, str | None] | None,
         symbol: str | None,
         wanted: str,
         style: str,
@@ -78,11 +84,13 @@ def register(app: Dash, source: Gold, health: HealthReader, zone: ZoneInfo) -> N
     ) -> Drawn:
         if link is None or scheme is None:
             return _unchanged()  # the address is not read yet
+        # The picker drops a symbol that it does not have; the reader is to be told of it.
+        asked = symbol or link["symbol"]
         try:
-            market = gold.market(source, symbol, _range(wanted), zone)
+            market = gold.market(source, asked, _range(wanted), zone)
         except TapehouseError as error:
             return _unchanged() | {"problem": problem(str(error))}
-        return screen(market, symbol, _range(wanted), style, studies, _scheme(scheme), zone)
+        return screen(market, asked, _range(wanted), style, studies, _scheme(scheme), zone)
 
     @app.callback(
         Output("csv-file", "data"),
@@ -175,7 +183,7 @@ def screen(
              else one.symbol}
             for one in market.instruments
         ],
-        "symbol": no_update if shown is None or shown.symbol == asked else shown.symbol,
+        "symbol": no_update if shown is None or asked is not None else shown.symbol,
         "tiles": views.treemap(overview.tiles),
         "tiles_of": views.session_of(overview.tiles),
         "breadth": views.breadth(overview.breadth),
@@ -231,7 +239,7 @@ def _chart(
 
 def _no_chart(why: str) -> Drawn:
     drawn: Drawn = {"title": [], "legend": views.note("No candles", why) if why else ""}
-    drawn |= {"studies": "", "frame": "chart", "height": {"height": "400px"}, "series": []}
+    drawn |= {"studies": "", "frame": "chart", "height": chart_height(2), "series": []}
     return drawn | {"panes": [], "options": no_update, "fit": no_update}
 
 

@@ -57,8 +57,8 @@ def props(
     series = [drawn.prices(style), drawn.volume()]
     if "ma" in wanted:
         colours = (palette.accent, palette.second, palette.third)
-        for (name, label), colour in zip(averages(candles).items(), colours, strict=False):
-            series.append(drawn.line(name, colour, pane=0, title=label))
+        for name, colour in zip(averages(candles), colours, strict=False):
+            series.append(drawn.line(name, colour, pane=0))
     if "bollinger" in wanted:
         for name in ("bollinger_upper", "bollinger_lower"):
             series.append(drawn.line(name, palette.muted, pane=0, lineStyle=2))
@@ -96,6 +96,7 @@ def options(palette: Palette, is_intraday: bool) -> dict[str, Any]:
             "timeVisible": is_intraday,
             "secondsVisible": False,
             "minBarSpacing": 0.3,
+            "rightOffset": 2,
         },
         "crosshair": {"mode": 0},
         "localization": {"locale": "en-US", "dateFormat": "yyyy-MM-dd"},
@@ -193,5 +194,5 @@ class _Drawing:
             return []
         return [
             {"time": self._times[-1], "position": "aboveBar", "shape": "circle",
-             "color": self._palette.third, "text": "forming", "size": 0.6}
+             "color": self._palette.accent, "size": 0.8}
         ]  # fmt: skip

@@ -201,7 +201,7 @@ def _movers() -> Component:
         defaultColDef={"resizable": False, "sortable": True, "suppressMovable": True,
                        "cellClass": "figure", "headerClass": "figure"},
         dashGridOptions={"rowHeight": 28, "headerHeight": 30, "suppressCellFocus": False,
-                         "overlayNoRowsTemplate": "No mover yet: it takes two sessions"},
+                         "localeText": {"noRowsToShow": "No mover yet: it takes two sessions"}},
         className="movers",
         style={"height": "100%", "width": "100%"},
         getRowId="params.data.symbol",
@@ -214,4 +214,4 @@ def _health() -> Component:
 
 def chart_height(panes: int) -> dict[str, Any]:
     """Return the frame's style: each study adds a pane below."""
-    return {"height": f"{400 + 90 * max(panes - 2, 0)}px"}
+    return {"height": f"{380 + 90 * max(panes - 2, 0)}px"}

@@ -14,10 +14,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dashboards.web import feed as live
 from dashboards.web.app import create_app
+from dashboards.web.callbacks import ReadsHealth
 from dashboards.web.feed import Feed
 from dashboards.web.freshness_route import Freshness
 from dashboards.web.gold import Gold
-from dashboards.web.health import HealthReader
 from ingestion.calendar import Calendar
 from ingestion.clock import Clock
 from ingestion.errors import TapehouseError
@@ -54,7 +54,7 @@ class _Guarded:
 
 
 def create_server(
-    gold: Gold, health: HealthReader, feed: Feed, calendar: Calendar, clock: Clock
+    gold: Gold, health: ReadsHealth, feed: Feed, calendar: Calendar, clock: Clock
 ) -> ASGIApp:
     """Return the whole as one ASGI application; its lifespan starts and stops the feed."""
 

@@ -42,13 +42,18 @@ PALETTES: Final[dict[Scheme, Palette]] = {
         canvas="#0f131a", surface="#171c25", raised="#1d2430", line="#2b3442",
         text="#e6eaf0", muted="#98a3b3", up="#58a6f2", down="#f0914a", tile="#252d3a",
         accent="#b79cf0", second="#4fc4b8", third="#d9bd4f",
-        ok="#5cc48c", warn="#e6ab45", bad="#f07a7a", hatch="rgba(255, 214, 102, .045)",
+        ok="#5cc48c", warn="#e6ab45", bad="#f07a7a", hatch="rgba(255, 214, 102, .03)",
     ),
 }  # fmt: skip
 
 MANTINE: Final[dict[str, Any]] = {
     "primaryColor": "blue",
     "defaultRadius": "md",
+    # Mantine's own greys are warm; these go with the palette: text first, the deepest ground last.
+    "colors": {
+        "dark": ["#e6eaf0", "#c3cad4", "#98a3b3", "#6d7889", "#3a4454",
+                 "#2b3442", "#222a36", "#1d2430", "#171c25", "#0f131a"],
+    },
     "fontFamily": "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', sans-serif",
 }
 

@@ -21,7 +21,7 @@
     const range = (asked.get("range") || "").toUpperCase();
     const view = asked.get("view");
     return [
-      search || "?",
+      { symbol: symbol === null ? null : symbol.toUpperCase() },
       symbol === null ? same() : symbol.toUpperCase(),
       RANGES.includes(range) ? range : same(),
       view === "health" || view === "market" ? view : same(),
