@@ -46,6 +46,7 @@ KNOWN = frozenset(
         *(f"LAKE_{name}" for name in _LAKE.split()),
         *(f"AIRFLOW_{name}" for name in _AIRFLOW.split()),
         *("WAREHOUSE_ENGINE", "WAREHOUSE_PATH", "WAREHOUSE_GOLD_DIR", "WAREHOUSE_LOCK_TIMEOUT_S"),
+        *("SERVING_POSTGRES_URL", "SERVING_READERS_WAIT_S"),
         *(
             "SNOWFLAKE_ACCOUNT",
             "SNOWFLAKE_ADMIN_PRIVATE_KEY_PASSPHRASE",
@@ -78,7 +79,7 @@ INTERNAL = frozenset(
     f"TAPEHOUSE_{name}"
     for name in ("BUILD_ID", "ENV_FILE", "FAILPOINT", "NOW", "SETTINGS_SHA256", "STACK", "TEST_RUN")
 )
-_OURS = ("TAPEHOUSE_", "PRODUCE_", "LIMITS_", "LAND_", "LAKE_", "WAREHOUSE_")
+_OURS = ("TAPEHOUSE_", "PRODUCE_", "LIMITS_", "LAND_", "LAKE_", "WAREHOUSE_", "SERVING_")
 _SHARED = ("KAFKA_", "STORE_", "YAHOO_", "FINNHUB_", "ALPHAVANTAGE_")
 # Read by Kafka's own scripts, or set by Kubernetes for a service called kafka or store.
 _FOREIGN = re.compile(r"KAFKA_(\w+_)?(OPTS|HOME|DEBUG|LOG_DIR)|\w+_(SERVICE_|PORT_\d)\w*")

@@ -90,7 +90,7 @@ class Column:
     ``unit``: a name of ``Contract.units``; None where a value is no number. ``unit_column``: the
     column that holds the unit of each row, where it differs. ``time_zone``: ``UTC`` of a timestamp,
     ``exchange`` of a date, which is the exchange's day. ``over``: the aggregations that give a true
-    number, by the axis that they go over: of each axis that the table has, and of a text or flag none.
+    number, by axis; of each that the table has, and empty for what is a text or a flag.
     """
 
     name: str

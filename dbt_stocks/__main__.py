@@ -7,14 +7,14 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from ingestion.cli import write_report
 from ingestion.clock import Clock, SystemClock
 from ingestion.errors import BuildError, TapehouseError
-from ingestion.settings import ProjectSettings, WarehouseEngine, WarehouseSettings
+from ingestion.settings import ProjectSettings, ServingSettings, WarehouseEngine, WarehouseSettings
 
 if TYPE_CHECKING:
     from dbt_stocks import gate, place
@@ -83,10 +83,23 @@ def publish(
     build_id: BuildId = None,
     accept: Accept = None,
     warehouse: Warehouse = None,
+    to: Annotated[
+        Literal["postgres"] | None,
+        typer.Option(help="Test nothing; copy the published build to SERVING_POSTGRES_URL."),
+    ] = None,
+    older: Annotated[
+        bool, typer.Option("--older", help="With --to: also in the place of a newer build.")
+    ] = False,
     report_file: ReportFile = None,
     debug: Debug = False,
 ) -> None:
     """Test the whole project as it stands, publish the candidate when every test passed."""
+    if to is not None:
+        if build_id or accept or warehouse:
+            raise typer.BadParameter(f"expected only --older and --report beside --to {to}")
+        return _serve(older, report_file, debug)
+    if older:
+        raise typer.BadParameter("expected --to beside --older")
     from dbt_stocks import gate, place
 
     name, accepted = build_id or place.new_build_id(SystemClock()), tuple(accept or ())
@@ -201,6 +214,31 @@ def _run(
             report_file.parent.mkdir(parents=True, exist_ok=True)
             report_file.write_text(json.dumps(asdict(report), indent=2, default=str) + "\n")
     _show(report)
+
+
+def _serve(older: bool, report_file: Path | None, debug: bool) -> None:
+    from dbt_stocks import serving
+
+    with _errors(debug):
+        _require_duckdb("publish --to postgres copies the published DuckDB file's marts")
+        settings = ServingSettings.load()
+        rules = serving.Rules(older, _is_withdrawn, settings.readers_wait_s)
+        published = WarehouseSettings.load().published()
+        served = serving.serve(published, settings.url(), _say, rules)
+    if report_file is not None:
+        write_report(report_file, asdict(served))
+    what = f"copied, {served.before or 'nothing'} before" if served.copied else "was there"
+    typer.echo(
+        f"PostgreSQL has build {served.build_id} ({what}): {len(served.rows)} marts, "
+        f"{sum(served.rows.values())} rows, {served.seconds:.1f} s"
+    )
+
+
+def _is_withdrawn(build_id: str) -> bool:
+    """Tell whether the warehouse's books say that a rollback has passed over a build."""
+    from dbt_stocks import gate, place
+
+    return gate.is_withdrawn(build_id, _say, place.Place.load("duckdb"))
 
 
 @contextmanager

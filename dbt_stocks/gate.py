@@ -104,6 +104,17 @@ def rollback(
         return gold.rollback(to, clock.now(), why)
 
 
+def is_withdrawn(build_id: str, say: Say, place: Place | None = None) -> bool:
+    """Tell whether a rollback has passed over a build.
+
+    Raises:
+        BuildError: there is no warehouse.
+    """
+    place = place or Place.load()
+    with place.held(say), place.warehouse.opened() as gold:
+        return books.status(gold.db, build_id) == "withdrawn"
+
+
 class _Gate:
     """One way through the gate, under the project lock."""
 

@@ -6,12 +6,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import duckdb
 
 from dbt_stocks.files import CURRENT
 from ingestion.errors import BuildError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 # A build may be replaced and its file removed between reading the link and opening what it names.
 _TRIES = 10
@@ -29,6 +32,10 @@ class PinnedBuild:
         self._cursor.execute(sql, list(parameters))
         names = [column[0] for column in self._cursor.description or []]
         return [dict(zip(names, row, strict=True)) for row in self._cursor.fetchall()]
+
+    def batches(self, sql: str, rows: int) -> "pa.RecordBatchReader":
+        """Run a query and return its rows as Arrow batches of at most ``rows``, made as asked."""
+        return self._cursor.sql(sql).to_arrow_reader(rows)
 
     def build_id(self) -> str:
         """Return the build's id."""

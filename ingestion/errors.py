@@ -113,6 +113,16 @@ class BuildError(TapehouseError):
     """dbt failed, or a test did; gold was left as it was."""
 
 
+class ServingError(TapehouseError):
+    """Gold could not be copied to PostgreSQL; its readers see the build that they saw before."""
+
+
+class ServingAwayError(ServingError):
+    """PostgreSQL cannot be reached or has ended the session, or its readers leave no moment."""
+
+    transient = True
+
+
 class StackError(TapehouseError):
     """A part of the local stack could not be started, stopped or found."""
 

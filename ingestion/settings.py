@@ -512,6 +512,35 @@ class AirflowSettings(Section):
         return self._required(name)
 
 
+class ServingSettings(Section):
+    """The PostgreSQL that published gold is copied to, for BI tools; none by default."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_prefix="serving_")
+
+    postgres_url: SecretStr | None = None
+    # A copy shows itself when nobody is reading; a transaction left open keeps it from that.
+    readers_wait_s: float = Field(default=300.0, ge=0)
+
+    @property
+    def has_postgres(self) -> bool:
+        """Whether a database is configured."""
+        return self.postgres_url is not None and bool(self.postgres_url.get_secret_value())
+
+    def url(self) -> str:
+        """Return the database's URL, password included.
+
+        Raises:
+            SettingsError: it is not set.
+        """
+        if self.postgres_url is None or not self.has_postgres:
+            raise SettingsError(
+                "SERVING_POSTGRES_URL is not set: expected "
+                "postgresql://user:password@host:port/database in the environment or in "
+                f"{env_file()}"
+            )
+        return self.postgres_url.get_secret_value()
+
+
 SECTIONS: tuple[type[Section], ...] = (
     ProjectSettings,
     KafkaSettings,
@@ -526,6 +555,7 @@ SECTIONS: tuple[type[Section], ...] = (
     SnowflakeSettings,
     YahooSettings,
     AirflowSettings,
+    ServingSettings,
 )
 
 

@@ -27,7 +27,7 @@ INTERNAL = frozenset(
         "TAPEHOUSE_TEST_RUN",
     }
 )
-_OURS = ("TAPEHOUSE_", "PRODUCE_", "LIMITS_", "LAND_", "LAKE_", "WAREHOUSE_")
+_OURS = ("TAPEHOUSE_", "PRODUCE_", "LIMITS_", "LAND_", "LAKE_", "WAREHOUSE_", "SERVING_")
 _SHARED = ("KAFKA_", "STORE_", "YAHOO_", "FINNHUB_", "ALPHAVANTAGE_", "SNOWFLAKE_")
 # What Kafka's own scripts and Snowflake's connector read, and what Kubernetes sets for a service
 # called kafka or store.

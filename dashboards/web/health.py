@@ -1,218 +1,170 @@
-"""What the view "Data health" shows: a source that is absent or broken says so."""
+"""What the view "Data health" shows: a source that is absent or broken says so.
 
-from dataclasses import dataclass
+Published gold tells of feeds, tests and quarantine, the auditor's verdict of the reconciliation,
+Kafka of its topics, groups and dead letters. None of them can hide another one or break the page.
+"""
+
+import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Final, Protocol, TypeVar
 
 from dashboards.web.freshness import Reads
+from dashboards.web.health_audit import reconciliation
+from dashboards.web.health_gold import lag, last_build, quarantine, worst
+from dashboards.web.health_kafka import Cluster
+from dashboards.web.health_model import (
+    DeadLetter,
+    DeadLetters,
+    FeedLag,
+    Gap,
+    Group,
+    Health,
+    Kafka,
+    Lag,
+    LastBuild,
+    Level,
+    Quarantine,
+    QuarantineRule,
+    Reconciliation,
+    Stage,
+    TestScore,
+    Topic,
+)
+from ingestion.clock import Clock, SystemClock
+from ingestion.contracts.topics import DEAD_LETTERS
 from ingestion.settings import KafkaSettings
 
-Level = Literal["ok", "warn", "bad", "unknown"]  # unknown: could not be read, which is not ok
+__all__ = [
+    "DeadLetter",
+    "DeadLetters",
+    "FeedLag",
+    "Gap",
+    "Group",
+    "Health",
+    "HealthReader",
+    "Kafka",
+    "Lag",
+    "LastBuild",
+    "Level",
+    "OpensBuild",
+    "Quarantine",
+    "QuarantineRule",
+    "Reconciliation",
+    "Stage",
+    "TestScore",
+    "Topic",
+]
 
-
-@dataclass(frozen=True)
-class Stage:
-    """Records of one partition by stage, each from its own storage; None: does not apply."""
-
-    topic: str
-    partition: int
-    kafka: int | None
-    bronze: int | None
-    lake: int | None
-    rejected: int | None
-    deduplicated: int | None
-    warehouse: int | None
-    silver: int | None
-    quarantined: int | None
-    gap: int
-
-
-@dataclass(frozen=True)
-class Gap:
-    """A check of the auditor that does not hold; `examples` names up to 20 offsets, keys or ids."""
-
-    check: str
-    status: str
-    where: str
-    detail: str
-    differences: int
-    examples: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Reconciliation:
-    """The auditor's last verdict."""
-
-    level: Level
-    summary: str
-    verdict: str | None = None
-    audited_at: datetime | None = None
-    checks: int = 0
-    stages: tuple[Stage, ...] = ()
-    gaps: tuple[Gap, ...] = ()
-
-
-@dataclass(frozen=True)
-class FeedLag:
-    """How far a feed was behind at the build's now."""
-
-    source: str
-    feed: str
-    status: str
-    simulated: bool
-    lag_sessions: int
-    lag_open_s: int
-    last_event_at: datetime
-
-
-@dataclass(frozen=True)
-class Lag:
-    """Lag by feed."""
-
-    level: Level
-    summary: str
-    feeds: tuple[FeedLag, ...] = ()
-
-
-@dataclass(frozen=True)
-class TestScore:
-    """Tests of one model and dimension in the last run of the gate that is known."""
-
-    model: str
-    dimension: str
-    checked: int
-    failed: int
-    warned: int
-    failing_rows: int
-
-
-@dataclass(frozen=True)
-class LastBuild:
-    """The published build and the tests that it passed; `failing` are those that did not."""
-
-    level: Level
-    summary: str
-    build_id: str | None = None
-    as_of: datetime | None = None
-    started_at: datetime | None = None
-    finished_at: datetime | None = None
-    note: str | None = None
-    checked: int = 0
-    failed: int = 0
-    warned: int = 0
-    failing: tuple[TestScore, ...] = ()
-
-
-@dataclass(frozen=True)
-class QuarantineRule:
-    """Records that one rule has refused."""
-
-    relation: str
-    rule: str
-    reason: str
-    records: int
-    last_loaded_at: datetime | None
-
-
-@dataclass(frozen=True)
-class Quarantine:
-    """Refused records by rule."""
-
-    level: Level
-    summary: str
-    records: int = 0
-    rules: tuple[QuarantineRule, ...] = ()
-
-
-@dataclass(frozen=True)
-class DeadLetter:
-    """A record that was refused at the edge; what it holds is not shown."""
-
-    offset: int
-    at: datetime | None
-    source: str
-    reason: str
-    detail: str
-    topic: str
-
-
-@dataclass(frozen=True)
-class DeadLetters:
-    """What is in the topic of dead letters; `newest` are the last few."""
-
-    level: Level
-    summary: str
-    records: int = 0
-    newest: tuple[DeadLetter, ...] = ()
-
-
-@dataclass(frozen=True)
-class Topic:
-    """A topic's log; `records` is end less start over its partitions."""
-
-    name: str
-    partitions: int
-    records: int
-    end: int
-
-
-@dataclass(frozen=True)
-class Group:
-    """What a group has committed of a topic; lag is None where it has committed nothing."""
-
-    name: str
-    topic: str
-    members: int | None
-    state: str
-    lag: int | None
-
-
-@dataclass(frozen=True)
-class Kafka:
-    """Topics and groups."""
-
-    level: Level
-    summary: str
-    topics: tuple[Topic, ...] = ()
-    groups: tuple[Group, ...] = ()
-
-
-@dataclass(frozen=True)
-class Health:
-    """All of it; `level` is the worst of its parts."""
-
-    level: Level
-    checked_at: datetime
-    reconciliation: Reconciliation
-    lag: Lag
-    build: LastBuild
-    quarantine: Quarantine
-    dead_letters: DeadLetters
-    kafka: Kafka
+_CLOCK: Final = SystemClock()
+T = TypeVar("T")
 
 
 class OpensBuild(Protocol):
     """What gives a published build: `dbt_stocks.reader.GoldReader` is one."""
 
-    def pinned(self) -> Any:  # noqa: ANN401 - a context manager of `Reads`
-        ...
+    def pinned(self) -> AbstractContextManager[Reads]: ...
 
 
 class HealthReader:
-    """Reads every source, with short timeouts; an answer is kept for `ttl_s`. Thread-safe."""
+    """Reads every source, with short timeouts; an answer is kept for `ttl_s`. Thread-safe.
+
+    While one thread reads, the others get the answer before.
+    """
 
     def __init__(
-        self, gold: OpensBuild, verdict: Path, kafka: KafkaSettings, ttl_s: float = 10.0
+        self,
+        gold: OpensBuild,
+        verdict: Path,
+        kafka: KafkaSettings,
+        ttl_s: float = 10.0,
+        clock: Clock = _CLOCK,
     ) -> None:
         """Take what is read: published gold, ``var/audit/verdict.json``, Kafka as auditor."""
-        raise NotImplementedError
+        self._gold = gold
+        self._verdict = verdict
+        self._settings = kafka
+        self._ttl_s = ttl_s
+        self._clock = clock
+        self._mutex = threading.Lock()
+        self._cluster: Cluster | None = None
+        self._last: Health | None = None
+        self._read_at = 0.0
 
     def read(self) -> Health:
-        """Return the health of now; raises nothing that a source may do."""
-        raise NotImplementedError
+        """Return the health of now; what a source raises is in it as text."""
+        if self._last is not None and self._clock.monotonic() - self._read_at < self._ttl_s:
+            return self._last
+        if not self._mutex.acquire(blocking=self._last is None):
+            assert self._last is not None  # noqa: S101 - else it would have waited
+            return self._last
+        try:
+            if self._last is None or self._clock.monotonic() - self._read_at >= self._ttl_s:
+                self._last, self._read_at = self._read(), self._clock.monotonic()
+            return self._last
+        finally:
+            self._mutex.release()
+
+    def _read(self) -> Health:
+        feeds, build, refused = self._read_gold()
+        verdict = self._read_verdict(build.finished_at)
+        kafka, letters = self._read_kafka()
+        parts = (verdict, feeds, build, refused, letters, kafka)
+        level = worst([part.level for part in parts])
+        return Health(level, self._clock.now(), verdict, feeds, build, refused, letters, kafka)
+
+    def _read_gold(self) -> tuple[Lag, LastBuild, Quarantine]:
+        try:
+            with self._gold.pinned() as build:
+                return (
+                    _or(lambda: lag(build), lambda text: Lag("unknown", f"Gold: {text}")),
+                    _or(
+                        lambda: last_build(build),
+                        lambda text: LastBuild("unknown", f"Gold: {text}"),
+                    ),
+                    _or(
+                        lambda: quarantine(build),
+                        lambda text: Quarantine("unknown", f"Gold: {text}"),
+                    ),
+                )
+        except Exception as error:
+            text = f"Gold: {_line(error)}"
+            return Lag("unknown", text), LastBuild("unknown", text), Quarantine("unknown", text)
+
+    def _read_verdict(self, built_at: datetime | None) -> Reconciliation:
+        if not self._verdict.is_file():
+            text = "Nothing has been audited yet: `make audit`"
+            return Reconciliation("unknown", text)
+        return _or(
+            lambda: reconciliation(self._verdict, built_at),
+            lambda text: Reconciliation("unknown", f"{self._verdict.name} is no verdict: {text}"),
+        )
+
+    def _read_kafka(self) -> tuple[Kafka, DeadLetters]:
+        try:
+            cluster = self._cluster = self._cluster or Cluster(self._settings)
+            kafka = cluster.kafka()
+        except Exception as error:
+            text = _line(error)
+            text = text if text.startswith("Kafka") else f"Kafka: {text}"
+            return Kafka("unknown", text), DeadLetters("unknown", text)
+        records = sum(one.records for one in kafka.topics if one.name == DEAD_LETTERS)
+        letters = _or(
+            lambda: cluster.dead_letters(records), lambda text: DeadLetters("unknown", text)
+        )
+        return kafka, letters
 
 
-def of_build(build: Reads) -> tuple[Lag, LastBuild, Quarantine]:
-    """Return what a published build says."""
-    raise NotImplementedError
+def _or(read: Callable[[], T], told: Callable[[str], T]) -> T:
+    """Return what is read, or what is told of why it could not be."""
+    try:
+        return read()
+    except Exception as error:
+        return told(_line(error))
+
+
+def _line(error: Exception) -> str:
+    first, _, _ = str(error).strip().partition("\n")
+    return first or type(error).__name__

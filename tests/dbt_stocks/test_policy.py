@@ -8,9 +8,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 
-from dbt_stocks import comparison, seeds
+from dashboards import contract
+from dbt_stocks import catalog, comparison, seeds
 from tests.dbt_stocks import test_models
 from tests.dbt_stocks.conftest import MARTS, Project
 from tests.dbt_stocks.random_history import MARTS as HISTORIES
@@ -85,6 +87,24 @@ def test_every_mart_has_a_contract_and_the_columns_of_every_mart(manifest: Manif
         assert set(mart["columns"]) >= MART_COLUMNS, mart["name"]
         undescribed = [c["name"] for c in mart["columns"].values() if not c["description"]]
         assert undescribed == [], mart["name"]
+
+
+def test_the_screens_contract_is_what_dbt_and_the_published_file_have(
+    manifest: Manifest, two_batches: Project
+) -> None:
+    gold = contract.load().tables
+    with duckdb.connect(two_batches.gold / "current", read_only=True) as db:
+        published = catalog.columns(db, "gold")
+        kinds = {name: kind for kind, name in catalog.relations(db, "gold")}
+
+    for mart in models(manifest, "gold_candidate"):
+        table = gold[mart["name"]]
+        declared = {name: column["data_type"] for name, column in mart["columns"].items()}
+        assert {c.name: c.type for c in table.columns.values()} == declared, table.name
+        assert {name: c.type_in("duckdb") for name, c in table.columns.items()} == {
+            column.name: column.data_type for column in published[table.name]
+        }, table.name
+    assert {name: table.kind for name, table in gold.items()} == kinds
 
 
 def test_every_increment_is_compared_with_a_full_refresh(manifest: Manifest) -> None:

@@ -11,7 +11,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 from ingestion.contracts.topics import DEAD_LETTERS
 from ingestion.errors import BrokerAwayError, BrokerError
 from ingestion.produce.redrive.letters import Letter
-from ingestion.settings import KafkaSettings
+from ingestion.settings import KafkaRole, KafkaSettings
 
 TIMEOUT_S: Final = 10.0
 # The client insists on a name, and asks who coordinates it.
@@ -35,23 +35,30 @@ _CONSUMER: Final[dict[str, str | int | bool]] = {
 }
 
 
-def read(settings: KafkaSettings, timeout_s: float = TIMEOUT_S) -> Iterator[Letter]:
+def read(
+    settings: KafkaSettings,
+    timeout_s: float = TIMEOUT_S,
+    user: KafkaRole = "redriver",
+    newest: int | None = None,
+) -> Iterator[Letter]:
     """Yield what the topic holds now, partition by partition in their order.
+
+    `newest`: of each partition the last so many offsets alone.
 
     Raises:
         BrokerAwayError: Kafka does not answer.
         BrokerError: it refuses the user, or does not show the topic.
-        SettingsError: the password of the user `redriver` is not set.
+        SettingsError: the user's password is not set.
     """
     said: list[KafkaError] = []
-    config = {**settings.client("redriver"), **_CONSUMER, "error_cb": said.append}
+    config = {**settings.client(user), **_CONSUMER, "error_cb": said.append}
     with closing(Consumer(config, logger=_silent())) as consumer:
         try:
             for place in _partitions(consumer, timeout_s):
-                yield from _letters(consumer, place, timeout_s)
+                yield from _letters(consumer, place, timeout_s, newest)
         except KafkaException as error:
             consumer.poll(0)  # what the client has to say of its brokers is told here alone
-            raise _explained(error.args[0], said, settings) from error
+            raise _explained(error.args[0], said, settings, user) from error
 
 
 def _partitions(consumer: Consumer, timeout_s: float) -> list[int]:
@@ -61,10 +68,13 @@ def _partitions(consumer: Consumer, timeout_s: float) -> list[int]:
     return sorted(topic.partitions)
 
 
-def _letters(consumer: Consumer, partition: int, timeout_s: float) -> Iterator[Letter]:
+def _letters(
+    consumer: Consumer, partition: int, timeout_s: float, newest: int | None
+) -> Iterator[Letter]:
     """Yield a partition's letters up to its present end."""
     place = TopicPartition(DEAD_LETTERS, partition)
     low, end = consumer.get_watermark_offsets(place, timeout=timeout_s)
+    low = low if newest is None else max(low, end - newest)
     if low == end:
         return
     consumer.assign([TopicPartition(DEAD_LETTERS, partition, low)])
@@ -109,16 +119,19 @@ def _letter(message: Message) -> Letter:
     return Letter(place, message.timestamp()[1], message.value() or b"", tuple(headers))
 
 
-def _explained(error: KafkaError, said: list[KafkaError], settings: KafkaSettings) -> BrokerError:
+def _explained(
+    error: KafkaError, said: list[KafkaError], settings: KafkaSettings, user: KafkaRole
+) -> BrokerError:
     cause = next((e for e in said if e.code() != KafkaError._ALL_BROKERS_DOWN), error)
-    where, user = f"Kafka at {settings.servers()}", settings.redriver_username
+    where, name = f"Kafka at {settings.servers()}", getattr(settings, f"{user}_username")
     if cause.code() in _AWAY and error.code() in _AWAY:
         return BrokerAwayError(
             f"{where} does not answer: {cause.str()}. Is it running (`make status`)?"
         )
     return BrokerError(
-        f"{where} does not give user {user} the topic {DEAD_LETTERS}: {cause.str()}. Check "
-        "KAFKA_REDRIVER_USERNAME and KAFKA_REDRIVER_PASSWORD, and that `make up` ran since"
+        f"{where} does not give user {name} the topic {DEAD_LETTERS}: {cause.str()}. Check "
+        f"KAFKA_{user.upper()}_USERNAME and KAFKA_{user.upper()}_PASSWORD, and that `make up` ran "
+        "since"
     )
 
 

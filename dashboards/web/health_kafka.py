@@ -1,0 +1,145 @@
+"""What Kafka says, asked as the auditor: topics, groups, lag, dead letters. Nothing is joined."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from confluent_kafka.admin import AdminClient
+
+from audit.kafka import Kafka as Broker
+from audit.model import Partition
+from dashboards.web.health_model import DeadLetter, DeadLetters, Group, Kafka, Level, Topic
+from ingestion.contracts.topics import TOPICS
+from ingestion.produce.redrive import in_kafka
+from ingestion.produce.redrive.letters import Letter
+from ingestion.settings import KafkaSettings
+
+TIMEOUT_S: Final = 2.0
+# Landers commit every few seconds; what has not been landed for so many records is a backlog.
+_BACKLOG: Final = 100_000
+# A page is no place for a thousand consumer groups.
+_MAX_GROUPS: Final = 20
+_READ_LETTERS: Final = 100
+_SHOWN_LETTERS: Final = 20
+_MAX_DETAIL: Final = 200
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+Marks = Mapping[Partition, tuple[int, int]]
+
+
+class Cluster:
+    """Kafka, by clients that are kept from one question to the next."""
+
+    def __init__(self, settings: KafkaSettings) -> None:
+        """Take the settings; nothing is connected yet.
+
+        Raises:
+            SettingsError: the auditor's password is not set.
+        """
+        self._settings = settings
+        config = settings.client("auditor")
+        self._broker = Broker(config, TIMEOUT_S)
+        self._admin = AdminClient({**config, "log_level": 0})
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._broker.close()
+
+    def kafka(self) -> Kafka:
+        """Return topics and groups.
+
+        Raises:
+            UnreadableError, KafkaException: Kafka does not answer, or refuses the auditor.
+        """
+        places = self._broker.partitions(TOPICS)
+        marks = self._broker.watermarks(places)
+        topics = tuple(
+            _topic(name, marks) for name in TOPICS if any(p.topic == name for p in marks)
+        )
+        groups = tuple(self._groups(marks))
+        missing = sorted(set(TOPICS) - {one.name for one in topics})
+        level, problem = _judged(groups, missing, self._settings.landers_group)
+        records = sum(one.records for one in topics)
+        summary = f"{records:,} records in {len(topics)} topics{problem}"
+        return Kafka(level, summary, topics, groups)
+
+    def dead_letters(self, records: int) -> DeadLetters:
+        """Return the newest dead letters; `records` is how many records the topic has.
+
+        Raises:
+            BrokerError: Kafka does not answer, or refuses the auditor.
+        """
+        redriven: set[str | None] = set()
+        letters: list[tuple[str, DeadLetter]] = []
+        found = in_kafka.read(self._settings, TIMEOUT_S, "auditor", _READ_LETTERS)
+        for letter in found:
+            if letter.noted is None:
+                letters.append((letter.id, _letter(letter)))
+            redriven.add(letter.noted)
+        # The note that a letter was re-driven lies behind it, so that it is among those read.
+        told = [_noted(one) if key in redriven else one for key, one in reversed(letters)]
+        waiting = sum(one.state != "redriven" for one in told)
+        if not waiting:
+            summary = f"{records:,} records, none of the newest is waiting"
+            return DeadLetters("ok", summary, records, tuple(told[:_SHOWN_LETTERS]))
+        summary = f"{waiting} of the newest {len(told)} wait: `python -m ingestion redrive list`"
+        return DeadLetters("warn", summary, records, tuple(told[:_SHOWN_LETTERS]))
+
+    def _groups(self, marks: Marks) -> list[Group]:
+        listed = self._admin.list_consumer_groups(request_timeout=TIMEOUT_S).result()
+        names = {one.group_id for one in listed.valid} | {self._settings.landers_group}
+        chosen = sorted(names)[:_MAX_GROUPS]
+        asked = self._admin.describe_consumer_groups(chosen, request_timeout=TIMEOUT_S)
+        described = {name: answer.result() for name, answer in asked.items()}
+        found: list[Group] = []
+        for name in chosen:
+            lags = _lags(marks, self._broker.committed(name))
+            for topic, lag in sorted(lags.items()):
+                group = described[name]
+                found.append(Group(name, topic, len(group.members), group.state.name.lower(), lag))
+        return found
+
+
+def _lags(marks: Marks, committed: Mapping[tuple[str, int], int]) -> dict[str, int]:
+    """Return by topic what a group has not committed; what it has not begun counts whole."""
+    topics = {topic for topic, _ in committed}
+    lags = dict.fromkeys(topics, 0)
+    for place, (low, end) in marks.items():
+        if place.topic in topics:
+            lags[place.topic] += end - max(low, committed.get((place.topic, place.partition), 0))
+    return {topic: max(0, lag) for topic, lag in lags.items()}
+
+
+def _topic(name: str, marks: Marks) -> Topic:
+    mine = [mark for place, mark in marks.items() if place.topic == name]
+    return Topic(name, len(mine), sum(end - low for low, end in mine), sum(end for _, end in mine))
+
+
+def _judged(groups: tuple[Group, ...], missing: list[str], landers: str) -> tuple[Level, str]:
+    mine = [one for one in groups if one.name == landers]
+    lag = sum(one.lag for one in mine)
+    if missing:
+        return "bad", f"; missing: {', '.join(missing)}"
+    if lag and not any(one.members for one in mine):
+        return "bad", f"; {lag:,} are not landed, and no lander runs"
+    if not mine:
+        return "warn", f"; group {landers} has landed nothing"
+    return ("warn" if lag >= _BACKLOG else "ok"), f"; {lag:,} not landed yet"
+
+
+def _letter(letter: Letter) -> DeadLetter:
+    fields = letter.fields
+    return DeadLetter(
+        int(letter.place.rpartition("/")[2]),
+        _EPOCH + timedelta(milliseconds=letter.timestamp),
+        fields.get("source", ""),
+        fields.get("reason", ""),
+        fields.get("detail", "")[:_MAX_DETAIL],
+        fields.get("topic", ""),
+        "cut" if letter.is_cut else "waiting",
+    )
+
+
+def _noted(letter: DeadLetter) -> DeadLetter:
+    return replace(letter, state="redriven")
