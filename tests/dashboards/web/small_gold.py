@@ -5,12 +5,14 @@ can be compared as text.
 """
 
 import math
+import shutil
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import duckdb
+import pyarrow as pa
 
 from dashboards import contract
 from dbt_stocks.files import CURRENT
@@ -27,17 +29,36 @@ SECTORS = {"AAA": "Information Technology", "BBB": "Energy", "SIM": "Energy"}
 Row = dict[str, Any]
 
 
-def publish(folder: Path, build_id: str, last_price: str = "51.23") -> Path:
-    """Publish a build as dbt_stocks does: a file of its own, then the link."""
+def publish(folder: Path, build_id: str) -> Path:
+    """Publish a first build as dbt_stocks does: a file of its own, then the link."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"gold-{build_id}.duckdb"
     with duckdb.connect(path) as db:
         _create(db)
-        _fill(db, build_id, last_price)
-    link = folder / f"{CURRENT}.new"
-    link.symlink_to(path.name)
-    link.replace(folder / CURRENT)
+        _fill(db, build_id)
+    _link(path)
     return path
+
+
+def publish_again(before: Path, build_id: str, last_price: str) -> Path:
+    """Publish a build that differs from one before in AAA's latest price."""
+    path = before.with_name(f"gold-{build_id}.duckdb")
+    shutil.copyfile(before, path)
+    with duckdb.connect(path) as db:
+        db.execute("update ops.builds set build_id = ?", [build_id])
+        db.execute(
+            "update gold.gold_kpi set current_price = cast(? as decimal(18, 6)),"
+            " change_price = cast(? as decimal(18, 6)) - previous_close_price where symbol = 'AAA'",
+            [last_price, last_price],
+        )
+    _link(path)
+    return path
+
+
+def _link(path: Path) -> None:
+    link = path.with_name(f"{CURRENT}.new")
+    link.symlink_to(path.name)
+    link.replace(path.with_name(CURRENT))
 
 
 def _create(db: duckdb.DuckDBPyConnection) -> None:
@@ -51,7 +72,7 @@ def _create(db: duckdb.DuckDBPyConnection) -> None:
     )
 
 
-def _fill(db: duckdb.DuckDBPyConnection, build_id: str, last_price: str) -> None:
+def _fill(db: duckdb.DuckDBPyConnection, build_id: str) -> None:
     sessions = calendar.get().sessions(FIRST_DAY, LAST)
     close_at = _naive(sessions[-1].close_at)
     db.execute(
@@ -72,7 +93,7 @@ def _fill(db: duckdb.DuckDBPyConnection, build_id: str, last_price: str) -> None
             _insert(db, "gold_candlestick", found)
             if minutes == 5:
                 _insert(db, "gold_intraday_window_metrics", [_window(one) for one in found])
-        _insert(db, "gold_kpi", [_kpi(symbol, days, last_price)])
+        _insert(db, "gold_kpi", [_kpi(symbol, days)])
         _insert(db, "gold_treechart", [_tile(symbol, days[-1])])
     _insert(db, "gold_market_breadth", [_breadth(name) for name in ("all", "Energy")])
     _insert(db, "gold_movers", _movers())
@@ -85,14 +106,10 @@ def _fill(db: duckdb.DuckDBPyConnection, build_id: str, last_price: str) -> None
 
 
 def _insert(db: duckdb.DuckDBPyConnection, table: str, rows: Sequence[Row]) -> None:
-    names = list(rows[0])
-    marks = ", ".join("?" * len(names))
-    db.execute("begin")
-    db.executemany(
-        f"insert into gold.{table} ({', '.join(names)}) values ({marks})",
-        [[row[name] for name in names] for row in rows],
-    )
-    db.execute("commit")
+    # By Arrow: row by row it takes minutes.
+    db.register("made", pa.Table.from_pylist(list(rows)))
+    db.execute(f"insert into gold.{table} by name select * from made")
+    db.unregister("made")
 
 
 def _naive(moment: datetime) -> datetime:
@@ -213,9 +230,9 @@ def _factors(symbol: str, simulated: bool) -> list[Row]:
     ]  # fmt: skip
 
 
-def _kpi(symbol: str, days: Sequence[Row], last_price: str) -> Row:
+def _kpi(symbol: str, days: Sequence[Row]) -> Row:
     day, before = days[-1], days[-2]
-    current = float(last_price) if symbol == "AAA" else day["close_price"]
+    current = day["close_price"]
     change = round(current - before["close_price"], 4)
     return {
         "instrument_id": day["instrument_id"], "symbol": symbol, "source": day["source"],
