@@ -8,10 +8,10 @@
   const RANGES = ["1H", "4H", "1D", "1W", "1M", "1Y", "MAX"];
   const same = () => window.dash_clientside.no_update;
 
+  // The badge may have news before Dash has drawn what they are for.
   function setProps(id, props) {
-    if (window.dash_clientside && window.dash_clientside.set_props) {
-      window.dash_clientside.set_props(id, props);
-    }
+    if (document.getElementById("content")) window.dash_clientside.set_props(id, props);
+    else setTimeout(() => setProps(id, props), 100);
   }
 
   // --- address -----------------------------------------------------------------------------------

@@ -111,7 +111,7 @@ class Watched:
 
         self.page.route("**/*", guard)
         self.page.on("websocket", lambda one: self._socket(one.url, url))
-        self.page.on("pageerror", lambda error: self.troubles.append(str(error)))
+        self.page.on("pageerror", lambda error: self.troubles.append(error.stack or str(error)))
         self.page.on("console", self._hear)
 
     def _socket(self, asked: str, url: str) -> None:
