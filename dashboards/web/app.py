@@ -1,0 +1,49 @@
+"""The Dash application. Every asset is local: the page asks no other host for anything."""
+
+from pathlib import Path
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from dash import Dash
+
+from dashboards.web import callbacks, theme
+from dashboards.web.callbacks import ReadsHealth
+from dashboards.web.gold import Gold
+from dashboards.web.layout import layout
+
+_INDEX: Final = """<!DOCTYPE html>
+<html lang="en">
+<head>
+{%metas%}
+<title>{%title%}</title>
+{%favicon%}
+<style>/*colours*/</style>
+{%css%}
+<script>
+// Before anything is drawn, or a dark page begins with a white flash.
+document.documentElement.dataset.mantineColorScheme = localStorage.getItem("mantine-color-scheme-value")
+  || (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light");
+</script>
+</head>
+<body>
+{%app_entry%}
+<footer>{%config%}{%scripts%}{%renderer%}</footer>
+</body>
+</html>"""
+
+
+def create_app(gold: Gold, health: ReadsHealth, zone: ZoneInfo) -> Dash:
+    """Return the application; nothing is read before a browser asks."""
+    app = Dash(
+        "tapehouse",
+        title="Tapehouse",
+        update_title="",
+        assets_folder=str(Path(__file__).with_name("assets")),
+        serve_locally=True,
+        index_string=_INDEX.replace("/*colours*/", theme.css()),
+        meta_tags=[{"name": "viewport", "content": "width=device-width, initial-scale=1"}],
+        on_error=callbacks.tell_of_failure,
+    )
+    app.layout = layout
+    callbacks.register(app, gold, health, zone)
+    return app

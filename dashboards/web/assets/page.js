@@ -1,0 +1,151 @@
+// What the page does without its server: address, theme, legend under the pointer, live candles, and
+// the news of a published build, which the badge (freshness.js) hears within five seconds.
+"use strict";
+
+(function () {
+  const SCHEME = "mantine-color-scheme-value"; // Mantine's own key
+  const ZONE = "America/New_York";
+  const RANGES = ["1H", "4H", "1D", "1W", "1M", "1Y", "MAX"];
+  const same = () => window.dash_clientside.no_update;
+
+  // The badge may have news before Dash has drawn what they are for.
+  function setProps(id, props) {
+    if (document.getElementById("content")) window.dash_clientside.set_props(id, props);
+    else setTimeout(() => setProps(id, props), 100);
+  }
+
+  // --- address -----------------------------------------------------------------------------------
+  function follow_link(search) {
+    const asked = new URLSearchParams(search || "");
+    const symbol = asked.get("symbol");
+    const range = (asked.get("range") || "").toUpperCase();
+    const view = asked.get("view");
+    return [
+      { symbol: symbol === null ? null : symbol.toUpperCase() },
+      symbol === null ? same() : symbol.toUpperCase(),
+      RANGES.includes(range) ? range : same(),
+      view === "health" || view === "market" ? view : same(),
+    ];
+  }
+
+  function write_link(symbol, range, view) {
+    if (!symbol) return same();
+    const here = new URLSearchParams({ symbol, range, view }).toString();
+    if (window.location.search.slice(1) !== here) {
+      window.history.replaceState(null, "", `?${here}`);
+    }
+    document.title = view === "health" ? "Data health – Tapehouse" : `${symbol} – Tapehouse`;
+    return same();
+  }
+
+  function show_view(view) {
+    return [view === "health", view !== "health"];
+  }
+
+  // --- theme -------------------------------------------------------------------------------------
+  function change_theme(clicks) {
+    const root = document.documentElement;
+    let scheme = root.dataset.mantineColorScheme === "dark" ? "dark" : "light";
+    if (clicks) {
+      scheme = scheme === "dark" ? "light" : "dark";
+      localStorage.setItem(SCHEME, scheme);
+    }
+    root.dataset.mantineColorScheme = scheme;
+    root.dataset.agThemeMode = scheme;
+    return [scheme, scheme];
+  }
+
+  // --- legend ------------------------------------------------------------------------------------
+  const plain = (value) => value.toLocaleString("en-US", {
+    minimumFractionDigits: Math.abs(value) >= 1 ? 2 : 4,
+    maximumFractionDigits: Math.abs(value) >= 1 ? 2 : 4,
+  });
+
+  function compact(value) {
+    for (const [size, letter] of [[1e12, "T"], [1e9, "B"], [1e6, "M"], [1e3, "K"]]) {
+      if (value >= size) return (value / size).toFixed(2) + letter;
+    }
+    return Math.round(value).toLocaleString("en-US");
+  }
+
+  function write(name, text) {
+    const cell = document.querySelector(`[data-ohlc="${name}"]`);
+    if (!cell) return;
+    if (cell.dataset.last === undefined) cell.dataset.last = cell.textContent;
+    cell.textContent = text === null ? cell.dataset.last : text;
+  }
+
+  function point_at(crosshair) {
+    const under = (crosshair && crosshair.seriesData) || {};
+    const price = under.price;
+    const volume = under.volume;
+    if (!price) {
+      for (const name of ["O", "H", "L", "C", "V"]) write(name, null);
+      return same();
+    }
+    const names = { O: "open", H: "high", L: "low", C: "close" };
+    for (const [cell, name] of Object.entries(names)) {
+      const value = price[name] === undefined ? price.value : price[name];
+      write(cell, plain(value));
+    }
+    if (volume) write("V", compact(volume.value));
+    return same();
+  }
+
+  // --- live --------------------------------------------------------------------------------------
+  let newest = null; // the axis time of the chart's last candle; null where it shows no minutes
+
+  // The axis has the exchange's wall clock as if it were UTC (chart.py).
+  const wall = new Intl.DateTimeFormat("en-US", {
+    timeZone: ZONE, hourCycle: "h23", year: "numeric", month: "numeric", day: "numeric",
+    hour: "numeric", minute: "numeric", second: "numeric",
+  });
+
+  function axis_time(seconds) {
+    const part = {};
+    for (const { type, value } of wall.formatToParts(seconds * 1000)) part[type] = Number(value);
+    return Date.UTC(part.year, part.month - 1, part.day, part.hour, part.minute, part.second) / 1000;
+  }
+
+  function go_live(checked, symbol, series, range) {
+    const candles = (series || []).find((one) => one.id === "price");
+    const last = candles && candles.data.length ? candles.data[candles.data.length - 1] : null;
+    const isMinutes = ["1H", "4H", "1D"].includes(range) && last && typeof last.time === "number";
+    newest = isMinutes ? { time: last.time, isLine: candles.type !== "candlestick" } : null;
+    if (checked && symbol) window.tapehouse.live.open(symbol);
+    else window.tapehouse.live.close();
+    return same();
+  }
+
+  document.addEventListener("tapehouse:trade", (event) => {
+    if (newest === null) return;
+    const ticks = [];
+    for (const one of event.detail.candles) {
+      const time = axis_time(one.start_s);
+      // Earlier minutes are gold's; the library takes no bar before the last one.
+      if (one.open === null || one.segment !== "regular" || time < newest.time) continue;
+      newest.time = time;
+      const bar = newest.isLine
+        ? { time, value: one.close }
+        : { time, open: one.open, high: one.high, low: one.low, close: one.close };
+      ticks.push({ id: "price", bar });
+      ticks.push({ id: "volume", bar: { time, value: one.volume } });
+    }
+    if (ticks.length) setProps("chart", { tick: ticks });
+  });
+
+  // --- a newer build -----------------------------------------------------------------------------
+  document.addEventListener("tapehouse:freshness", (event) => {
+    if (event.detail.build_id) setProps("published", { data: event.detail.build_id });
+  });
+
+  // --- a tile of the map is a way to its symbol --------------------------------------------------
+  document.addEventListener("click", (event) => {
+    const tile = event.target.closest && event.target.closest("[data-symbol]");
+    if (tile) setProps("symbol", { value: tile.dataset.symbol });
+  });
+
+  window.dash_clientside = Object.assign({}, window.dash_clientside, {
+    tapehouse: { follow_link, write_link, show_view, change_theme, point_at, go_live },
+  });
+})();

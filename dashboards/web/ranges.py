@@ -1,0 +1,99 @@
+"""The ranges of the chart, and which candles each is drawn of.
+
+1H, 4H and 1D are spans of time, not sizes of candles: the finest candles are taken that cover the
+span in some hundred bars. Spans end at the newest candle and not at the wall clock, so that a
+weekend, and a recording of 2013, show their last day.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Final
+from zoneinfo import ZoneInfo
+
+# More bars than pixels help nobody; the coarser interval says the same.
+MAX_BARS: Final = 1500
+INTRADAY: Final = ("1m", "5m", "15m", "1h", "4h")
+# A span that begins on a weekend or a holiday begins with the first session after it.
+_GAP: Final = timedelta(days=5)
+
+
+@dataclass(frozen=True)
+class Series:
+    """The candles of one instrument and interval that there are; times are naive UTC as in gold."""
+
+    interval: str
+    simulated: bool
+    first_start_at: datetime
+    last_end_at: datetime
+    last_session: date
+    n_bars: int
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A series, and the start of the range in it (naive UTC); None: from its beginning."""
+
+    series: Series
+    start_at: datetime | None
+
+
+@dataclass(frozen=True)
+class Range:
+    """A span that can be chosen: ``hours`` of the clock, or days of the exchange; neither: all.
+
+    ``intervals``: what it may be drawn of, finest first; each but those of MAX stays within
+    MAX_BARS over the span.
+    """
+
+    name: str
+    intervals: tuple[str, ...]
+    hours: int | None = None
+    days: int | None = None
+
+    def start(self, series: Series, zone: ZoneInfo) -> datetime | None:
+        """Return where the span begins that ends with a series' last candle, naive UTC."""
+        if self.hours is not None:
+            return series.last_end_at - timedelta(hours=self.hours)
+        if self.days is None:
+            return None
+        first = series.last_session - timedelta(days=self.days - 1)
+        return datetime.combine(first, time(), zone).astimezone(UTC).replace(tzinfo=None)
+
+
+RANGES: Final = {
+    one.name: one
+    for one in (
+        Range("1H", ("1m", "5m", "15m"), hours=1),
+        Range("4H", ("1m", "5m", "15m", "1h"), hours=4),
+        Range("1D", ("1m", "5m", "15m", "1h", "4h"), days=1),
+        Range("1W", ("5m", "15m", "1h", "4h", "1d"), days=7),
+        Range("1M", ("15m", "1h", "4h", "1d"), days=31),
+        Range("1Y", ("1d", "1w"), days=366),
+        Range("MAX", ("1d", "1w")),
+    )
+}
+DEFAULT: Final = "1D"
+
+
+def choose(wanted: Range, there: Iterable[Series], zone: ZoneInfo) -> Choice | None:
+    """Return what a range is drawn of: real before simulated, then the finest that covers it.
+
+    Where none reaches back far enough, the one that does so most. None without any candle.
+    """
+    candidates = [one for one in there if one.interval in wanted.intervals]
+    real = [one for one in candidates if not one.simulated]
+    candidates = sorted(real or candidates, key=lambda one: wanted.intervals.index(one.interval))
+    if not candidates:
+        return None
+    newest = max(candidates, key=lambda one: one.last_end_at)
+    start_at = wanted.start(newest, zone)
+    return Choice(_covering(candidates, start_at), start_at)
+
+
+def _covering(candidates: Sequence[Series], start_at: datetime | None) -> Series:
+    if start_at is None:
+        fitting = [one for one in candidates if one.n_bars <= MAX_BARS]
+        return fitting[0] if fitting else candidates[-1]
+    covering = (one for one in candidates if one.first_start_at <= start_at + _GAP)
+    return next(covering, None) or min(candidates, key=lambda one: one.first_start_at)

@@ -1,0 +1,94 @@
+"""What the chart is given: times of the exchange, adjusted prices, marks."""
+
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from dashboards.web import chart, theme
+from dashboards.web.gold import Candle, Candles
+from ingestion import calendar
+
+ZONE = ZoneInfo("America/New_York")
+
+
+def candle(start_at: datetime, is_final: bool = True, **lines: float | None) -> Candle:
+    day, end = start_at.date(), start_at + timedelta(minutes=1)
+    return Candle(
+        "recorded", "USD", 10.0, 11.0, 9.0, 10.5, 100.0, 1, 1, is_final, day, start_at, end, lines
+    )
+
+
+def drawn(candles: Candles, *studies: str, style: str = "candles") -> dict[str, Any]:
+    found = chart.props(candles, style, studies, "dark", ZONE)
+    return {one["id"]: one for one in found["series"]}
+
+
+@pytest.mark.parametrize(
+    "day", [date(2013, 3, 8), date(2013, 3, 11), date(2013, 11, 1), date(2013, 11, 4)]
+)
+def test_both_changes_of_the_clock_leave_the_open_at_half_past_nine(day: date) -> None:
+    session = calendar.get().session(day)
+    assert session is not None
+    opened = candle(session.open_at.replace(tzinfo=None))
+    shown = chart.time_of(opened, True, ZONE)
+    assert isinstance(shown, int)
+    assert f"{datetime.fromtimestamp(shown, UTC):%Y-%m-%d %H:%M}" == f"{day} 09:30"
+
+
+def test_a_day_is_the_exchange_s_and_not_utc_s() -> None:
+    assert chart.time_of(candle(datetime(2013, 3, 9, 1, 0)), False, ZONE) == "2013-03-08"
+
+
+def test_only_what_is_not_final_is_faint_and_marked() -> None:
+    first = candle(datetime(2013, 3, 8, 14, 30))
+    forming = replace(first, start_at=first.start_at + timedelta(minutes=1), is_final=False)
+    price = drawn(Candles("1m", False, (first, forming), False))["price"]
+    assert ["color" in point for point in price["data"]] == [False, True]
+    assert [mark["time"] for mark in price["markers"]] == [price["data"][1]["time"]]
+    assert drawn(Candles("1m", False, (first,), False))["price"]["markers"] == []
+
+
+def test_warm_up_is_a_gap_and_not_a_zero() -> None:
+    start = datetime(2013, 3, 8, 14, 30)
+    bars = (
+        candle(start, sma_20=None, rsi_14=None),
+        candle(start + timedelta(days=3), sma_20=9.0, rsi_14=50.0),
+    )
+    found = drawn(Candles("1d", False, bars, False), "ma", "rsi")
+    assert [point["value"] for point in found["sma_20"]["data"]] == [9.0]
+    assert found["rsi_14"]["data"] == [{"time": "2013-03-11", "value": 50.0}]
+
+
+def test_studies_of_days_are_left_out_within_a_day() -> None:
+    bars = (candle(datetime(2013, 3, 8, 14, 30), ma_15m=1.0, ma_1h=None),)
+    found = drawn(Candles("1m", False, bars, False), "ma", "rsi", "macd", "bollinger")
+    assert found.keys() == {"price", "volume", "ma_15m", "ma_1h"}
+
+
+def test_series_have_the_library_s_names() -> None:
+    # In another case it draws nothing and says so on the console alone.
+    lines = dict.fromkeys(
+        ("sma_20", "sma_50", "sma_200", "bollinger_upper", "bollinger_lower", "rsi_14",
+         "macd_line", "macd_signal", "macd_histogram"), 1.0)  # fmt: skip
+    bars = (candle(datetime(2013, 3, 8, 14, 30), **lines),)
+    for style in ("candles", "line"):
+        found = drawn(Candles("1d", False, bars, False), *chart.STUDIES, style=style)
+        kinds = {one["type"] for one in found.values()}
+        assert kinds <= {"candlestick", "area", "line", "histogram"}
+        assert {one["pane"] for one in found.values()} == {0, 1, 2, 3}
+
+
+def _luminance(colour: str) -> float:
+    parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    linear = [p / 12.92 if p <= 0.03928 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+@pytest.mark.parametrize("palette", theme.PALETTES.values(), ids=theme.PALETTES)
+@pytest.mark.parametrize("name", ["text", "muted", "up", "down", "ok", "warn", "bad"])
+def test_text_has_the_contrast_that_wcag_asks_for(palette: theme.Palette, name: str) -> None:
+    ground, ink = sorted((_luminance(palette.surface), _luminance(getattr(palette, name))))
+    assert (ink + 0.05) / (ground + 0.05) >= 4.5

@@ -1,0 +1,130 @@
+"""Queries against their declaration, ranges, and one screen of one build."""
+
+import re
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import duckdb
+import pytest
+
+from dashboards import contract
+from dashboards.web import gold, ranges
+from dashboards.web.panels import PANELS
+from dashboards.web.ranges import MAX_BARS, RANGES, Series
+from dbt_stocks.reader import GoldReader
+from ingestion.errors import BuildError
+
+ZONE = ZoneInfo("America/New_York")
+
+
+def declared(panel: str) -> duckdb.DuckDBPyConnection:
+    """Return a gold that has only what a panel declares."""
+    db = duckdb.connect()
+    db.execute("create schema gold")
+    known = contract.load()
+    for table, names in PANELS[panel].items():
+        columns = (f"{n} {known.column(table, n).type_in('duckdb')}" for n in names)
+        db.execute(f"create table gold.{table} ({', '.join(columns)})")
+    return db
+
+
+@pytest.mark.parametrize("panel", gold.QUERIES)
+def test_a_query_reads_what_its_panel_declares_and_all_of_it(panel: str) -> None:
+    sql = gold.QUERIES[panel]
+    marks: dict[int, list[object]] = {
+        0: [],
+        1: ["x"],
+        5: ["x", "1d", False, datetime(2013, 1, 1), 3],
+    }
+    with declared(panel) as db:
+        assert db.execute(sql, marks[sql.count("?")]).fetchall() == []
+    words = set(re.findall(r"\w+", sql))
+    for table, names in PANELS[panel].items():
+        assert table in words
+        assert set(names) <= words, f"{panel} declares of {table} what it does not read"
+
+
+def series(interval: str, first: str, n_bars: int = 100, simulated: bool = False) -> Series:
+    start, end = datetime.fromisoformat(first), datetime(2013, 3, 12, 20, 0)
+    return Series(interval, simulated, start, end, date(2013, 3, 12), n_bars)
+
+
+def chosen(wanted: str, *there: Series) -> tuple[str, bool] | None:
+    choice = ranges.choose(RANGES[wanted], there, ZONE)
+    return None if choice is None else (choice.series.interval, choice.series.simulated)
+
+
+def test_the_finest_candles_that_cover_the_range_are_taken() -> None:
+    minutes, quarters = series("1m", "2013-03-11"), series("15m", "2013-01-02")
+    hours, days = series("1h", "2013-01-02"), series("1d", "2000-01-03")
+    there = (days, hours, quarters, minutes)
+    assert chosen("1D", *there) == ("1m", False)
+    assert chosen("1M", *there) == ("15m", False)
+    assert chosen("1Y", *there) == ("1d", False)
+    # Minutes of two days are no month.
+    assert chosen("1M", series("15m", "2013-03-11"), days) == ("1d", False)
+    # Nothing covers it: what goes back furthest.
+    assert chosen("1M", series("15m", "2013-03-11"), series("1h", "2013-03-01")) == ("1h", False)
+    assert chosen("1H", days) is None
+
+
+def test_real_candles_come_before_simulated_ones() -> None:
+    real, simulated = series("1d", "2000-01-03"), series("5m", "2013-01-02", simulated=True)
+    assert chosen("1W", simulated, real) == ("1d", False)
+    assert chosen("1D", simulated, real) == ("5m", True)
+
+
+def test_everything_is_drawn_by_the_day_until_it_is_too_much() -> None:
+    weeks = series("1w", "2000-01-03", 700)
+    assert chosen("MAX", series("1d", "2000-01-03", MAX_BARS), weeks) == ("1d", False)
+    assert chosen("MAX", series("1d", "2000-01-03", MAX_BARS + 1), weeks) == ("1w", False)
+
+
+def test_ranges_end_with_the_newest_candle_and_count_the_exchange_s_days() -> None:
+    newest = series("1m", "2013-03-01")
+    assert RANGES["1H"].start(newest, ZONE) == datetime(2013, 3, 12, 19, 0)
+    # Midnight in New York: 4 hours behind UTC since the 10th, 5 before.
+    assert RANGES["1D"].start(newest, ZONE) == datetime(2013, 3, 12, 4, 0)
+    assert RANGES["1W"].start(newest, ZONE) == datetime(2013, 3, 6, 5, 0)
+    assert RANGES["MAX"].start(newest, ZONE) is None
+
+
+@pytest.mark.parametrize("wanted", RANGES)
+def test_no_range_sends_more_than_is_seen(reader: GoldReader, wanted: str) -> None:
+    market = gold.market(reader, "AAA", wanted, ZONE)
+    assert market.candles is not None
+    assert 0 < len(market.candles.bars) <= MAX_BARS
+    starts = [bar.start_at for bar in market.candles.bars]
+    assert starts == sorted(set(starts))
+
+
+def test_a_screen_is_read_from_one_build() -> None:
+    class Pinned:
+        def __init__(self) -> None:
+            self.pins = 0
+
+        def pinned(self) -> Any:
+            self.pins += 1
+            raise BuildError("no build yet")
+
+    source = Pinned()
+    with pytest.raises(BuildError):
+        gold.market(source, None, "1D", ZONE)
+    assert source.pins == 1
+
+
+def test_without_a_symbol_the_first_one_is_shown(reader: GoldReader) -> None:
+    market = gold.market(reader, None, "1D", ZONE)
+    assert market.build_id == "b1"
+    assert market.shown is not None
+    assert (market.shown.symbol, market.shown.name) == ("AAA", "AAA Incorporated")
+    unknown = gold.market(reader, "ZZZ", "1D", ZONE)
+    assert unknown.shown is None
+    assert unknown.candles is None
+
+
+def test_no_build_tells_how_to_make_one(tmp_path: Path) -> None:
+    with pytest.raises(BuildError, match="no build yet"):
+        gold.market(GoldReader(tmp_path), None, "1D", ZONE)

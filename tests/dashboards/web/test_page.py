@@ -1,0 +1,266 @@
+"""The page in a browser without a network: its numbers against SQL on the same gold."""
+
+import csv
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
+from zoneinfo import ZoneInfo
+
+import duckdb
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from dashboards.web import text
+from tests.dashboards.web import small_gold
+from tests.dashboards.web.conftest import Site, Watched, serve
+
+ZONE = ZoneInfo("America/New_York")
+# Machines that test are busy ones.
+expect.set_options(timeout=30_000)
+# What each range is drawn of: of AAA and BBB, whose minutes reach back to 8 February.
+INTERVALS = {"1H": "1m", "4H": "1m", "1D": "1m", "1W": "5m", "1M": "15m", "1Y": "1d", "MAX": "1w"}
+_SINCE = {
+    "1H": "c.bar_start_at >= l.ends - interval 1 hour",
+    "4H": "c.bar_start_at >= l.ends - interval 4 hour",
+    "1D": "c.session_date = l.day",
+    "1W": "c.session_date > l.day - 7",
+    "1M": "c.session_date > l.day - 31",
+    "1Y": "c.session_date > l.day - 366",
+    "MAX": "true",
+}
+
+
+def rows(path: Path, sql: str, *values: object) -> list[dict[str, Any]]:
+    with duckdb.connect(path, read_only=True) as db:
+        found = db.execute(sql, list(values))
+        names = [column[0] for column in found.description or []]
+        return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+
+
+def candles(path: Path, symbol: str, wanted: str) -> list[dict[str, Any]]:
+    """Return the candles that a range has to show, by SQL of the test's own."""
+    return rows(
+        path,
+        f"""
+        with l as (
+            select max(bar_end_at) as ends, max(session_date) as day from gold.gold_candlestick
+            where symbol = $1 and candle_interval = $2
+        )
+        select c.* from gold.gold_candlestick as c, l
+        where symbol = $1 and candle_interval = $2 and {_SINCE[wanted]} order by bar_start_at
+        """,
+        symbol,
+        INTERVALS[wanted],
+    )
+
+
+def opened(watched: Watched, site: Site, query: str = "") -> Page:
+    page = watched.page
+    page.goto(f"{site.url}/?{query}")
+    expect(page.locator("#shown")).to_have_attribute("data-shown-build", re.compile("."))
+    return page
+
+
+def series(page: Page) -> dict[str, Any]:
+    """Return what the chart has been given, by the name of the series."""
+    found = page.evaluate("dash_component_api.getLayout('chart').props.series")
+    return {one["id"]: one for one in found}
+
+
+def shown_kpi(page: Page, name: str) -> str | None:
+    return page.locator(f"[data-kpi={name}]").get_attribute("data-value")
+
+
+@pytest.mark.parametrize("symbol", ["AAA", "BBB", "SIM"])
+def test_every_number_is_what_sql_says(watched: Watched, site: Site, symbol: str) -> None:
+    (kpi,) = rows(site.gold / "current", "select * from gold.gold_kpi where symbol = $1", symbol)
+    page = opened(watched, site, f"symbol={symbol}")
+    for wanted, interval in INTERVALS.items():
+        expected = candles(site.gold / "current", symbol, wanted)
+        last = expected[-1]
+        page.locator("#range label", has_text=re.compile(f"^{wanted}$")).click()
+        expect(page.locator("#chart-title")).to_contain_text(
+            f"{interval} candles · {len(expected)} bars"
+        )
+
+        for name in ("current_price", "change_pct", "volume_shares", "day_high_price"):
+            assert shown_kpi(page, name) == str(kpi[name]), (wanted, name)
+        change = page.locator("[data-kpi=change_pct]").inner_text()
+        assert text.percent(kpi["change_pct"]) in change
+        assert page.locator("[data-kpi=current_price]").inner_text() == text.price(
+            kpi["current_price"]
+        )
+
+        drawn = series(page)
+        assert len(drawn["price"]["data"]) == len(drawn["volume"]["data"]) == len(expected)
+        point = drawn["price"]["data"][-1]
+        for name in ("open", "high", "low", "close"):
+            assert point[name] == float(last[f"{name}_price"]), (wanted, name)
+            cell = page.locator(f"[data-ohlc={name[0].upper()}]")
+            assert cell.inner_text() == text.price(last[f"{name}_price"]), (wanted, name)
+        assert drawn["volume"]["data"][-1]["value"] == last["volume_shares"]
+        assert page.locator("[data-ohlc=V]").inner_text() == text.compact(last["volume_shares"])
+        first = expected[0]["bar_start_at"].replace(tzinfo=UTC).astimezone(ZONE)
+        shown = drawn["price"]["data"][0]["time"]
+        if isinstance(shown, int):
+            shown = f"{datetime.fromtimestamp(shown, UTC):%Y-%m-%d %H:%M}"
+        assert f"{first:%Y-%m-%d %H:%M}".startswith(shown), wanted
+
+
+def test_what_is_simulated_and_what_is_forming_says_so(watched: Watched, site: Site) -> None:
+    page = opened(watched, site, "symbol=SIM&range=1D")
+    assert page.locator("#kpis .simulated").count() == 1
+    assert page.locator("#chart-title .simulated").count() == 1
+    assert "hatched" in (page.locator("#chart-frame").get_attribute("class") or "")
+    assert page.locator("#chart-title .forming").count() == 1
+    drawn = series(page)["price"]
+    assert [point["time"] for point in drawn["data"] if "color" in point] == [
+        drawn["markers"][0]["time"]
+    ]
+
+    page = opened(watched, site, "symbol=AAA&range=1Y")
+    assert page.locator("main .simulated, main .forming").count() == 0
+    assert "hatched" not in (page.locator("#chart-frame").get_attribute("class") or "")
+
+
+def test_split_adjusted_candles_do_not_jump(watched: Watched, site: Site) -> None:
+    page = opened(watched, site, "symbol=AAA&range=1Y")
+    closes = [point["close"] for point in series(page)["price"]["data"]]
+    steps = [abs(after / before - 1) for before, after in zip(closes, closes[1:], strict=False)]
+    assert max(steps) < 0.1
+    by_time = {point["time"]: point["close"] for point in series(page)["price"]["data"]}
+    (day,) = rows(
+        site.gold / "current",
+        "select close_price from gold.gold_candlestick where symbol = 'AAA'"
+        " and candle_interval = '1d' and session_date = '2012-05-31'",
+    )
+    assert by_time["2012-05-31"] == pytest.approx(float(day["close_price"]) / 2, abs=1e-6)
+
+
+def test_panels_show_their_marts(watched: Watched, site: Site) -> None:
+    page = opened(watched, site, "symbol=AAA")
+    tiles = page.locator(".tile")
+    assert sorted(tiles.all_inner_texts()) == [
+        "AAA\n▲ +1.23%",
+        "BBB\n▼ −2.00%",
+    ]  # SIM is no part of the market
+    expect(page.locator(".movers [row-id=AAA] [col-id=change]")).to_have_text("+1.23%")
+    assert "extreme" in page.locator("#volatility").inner_text()
+    assert "▲ 1" in page.locator(".count.total").inner_text()
+    assert "12.5 robust z-score" in page.locator("#anomalies").inner_text()
+
+
+def test_a_click_on_the_map_and_the_keyboard_choose_a_symbol(watched: Watched, site: Site) -> None:
+    page = opened(watched, site, "symbol=AAA")
+    page.locator(".tile", has_text="BBB").focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("#kpis h1")).to_have_text("BBB")
+    expect(page).to_have_url(re.compile(r"symbol=BBB&range=1D&view=market"))
+
+
+def test_address_chooses_symbol_range_and_view(watched: Watched, site: Site) -> None:
+    page = opened(watched, site, "symbol=BBB&range=1M&view=health")
+    expect(page.locator("#view-market")).to_be_hidden()
+    expect(page.locator("#view-health .health-head")).to_be_visible()
+    page.get_by_text("Market", exact=True).click()
+    expect(page.locator("#kpis h1")).to_have_text("BBB")
+    assert page.locator("#chart-title").inner_text().startswith("15m candles")
+    expect(page).to_have_url(re.compile("range=1M&view=market"))
+
+
+def test_an_unknown_symbol_is_not_another_one_s_numbers(watched: Watched, site: Site) -> None:
+    page = opened(watched, site, "symbol=%3Cb%3EX&range=nonsense")
+    expect(page.locator("#kpis")).to_contain_text("gold has no price of <B>X")
+    assert page.locator("[data-kpi]").count() == 0
+
+
+def test_theme_changes_page_and_chart_and_is_kept(watched: Watched, site: Site) -> None:
+    page = opened(watched, site, "symbol=AAA")
+    root = page.locator("html")
+    expect(root).to_have_attribute("data-mantine-color-scheme", "light")
+    colour = "dash_component_api.getLayout('chart').props.chartOptions.layout.textColor"
+    light = page.evaluate(colour)
+    page.locator("#theme").click()
+    expect(root).to_have_attribute("data-mantine-color-scheme", "dark")
+    page.wait_for_function(f"{colour} !== '{light}'")
+    page.reload()
+    expect(page.locator("#kpis h1")).to_be_visible()
+    expect(root).to_have_attribute("data-mantine-color-scheme", "dark")
+
+
+def test_line_and_studies(watched: Watched, site: Site) -> None:
+    page = opened(watched, site, "symbol=AAA&range=1Y")
+    for name in ("Line", "RSI 14", "MACD 12, 26, 9", "Bollinger 20, 2"):
+        page.get_by_text(name, exact=True).click()
+    page.wait_for_function(
+        "dash_component_api.getLayout('chart').props.series.some(one => one.id === 'macd_line')"
+        " && dash_component_api.getLayout('chart').props.series[0].type === 'area'"
+    )
+    page.wait_for_function("dash_component_api.getLayout('chart').props.paneOptions.length === 4")
+    drawn = series(page)
+    assert drawn["rsi_14"]["data"][-1]["value"] == 55.5
+    assert drawn["macd_histogram"]["data"][-1]["value"] == -0.25
+    assert {"sma_20", "sma_50", "sma_200", "bollinger_upper", "bollinger_lower"} <= drawn.keys()
+
+    page.get_by_text("1D", exact=True).click()
+    expect(page.locator("#studies-note")).to_contain_text("RSI 14")
+
+
+def test_csv_has_the_shown_candles(watched: Watched, site: Site) -> None:
+    page = opened(watched, site, "symbol=AAA&range=1W")
+    with page.expect_download() as download:
+        page.locator("#csv").click()
+    assert download.value.suggested_filename == "AAA-1W-5m.csv"
+    with Path(download.value.path()).open(newline="") as file:
+        found = list(csv.DictReader(file))
+    expected = candles(site.gold / "current", "AAA", "1W")
+    assert [(row["start_utc"], float(row["close"]), int(row["volume_shares"])) for row in found] == [
+        (f"{one['bar_start_at'].isoformat()}Z", float(one["close_price"]), one["volume_shares"])
+        for one in expected
+    ]
+    # Five sessions, in the middle of which the clocks went forward.
+    opens = {row["start_local"][11:] for row in found if row["start_local"][11:16] == "09:30"}
+    assert opens == {"09:30:00-05:00", "09:30:00-04:00"}
+
+
+def test_narrow_screen_has_no_sideways_scroll(watched: Watched, site: Site) -> None:
+    watched.page.set_viewport_size({"width": 390, "height": 800})
+    page = opened(watched, site, "symbol=AAA")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    expect(page.locator("[data-freshness]")).to_be_in_viewport()
+
+
+def test_a_new_build_is_seen_within_ten_seconds(
+    watched: Watched, site: Site, gold_file: Path
+) -> None:
+    page = opened(watched, site, "symbol=AAA")
+    small_gold.publish_again(gold_file, "b2", "49.99").rename(site.gold / "gold-b2.duckdb")
+    (gold_file.parent / "current").unlink()
+    (gold_file.parent / "current").symlink_to(gold_file.name)
+    link = site.gold / "current.new"
+    link.symlink_to("gold-b2.duckdb")
+    link.replace(site.gold / "current")
+
+    expect(page.locator("[data-kpi=current_price]")).to_have_text("49.99", timeout=10_000)
+    expect(page.locator("#shown")).to_have_attribute("data-shown-build", "b2")
+
+
+def test_without_gold_the_page_says_what_to_do(browser: Browser, tmp_path: Path) -> None:
+    empty = serve(tmp_path)
+    try:
+        page = browser.new_page()
+        page.goto(empty.url)
+        expect(page.locator("#problem")).to_contain_text("make demo", timeout=20_000)
+        expect(page.locator("[data-freshness]")).to_have_attribute("data-state", "no_data")
+        page.close()
+    finally:
+        empty.stop()
+
+
+def test_answers_keep_the_page_to_itself(site: Site) -> None:
+    with urlopen(f"{site.url}/") as answer:
+        assert "default-src 'self'" in answer.headers["Content-Security-Policy"]
+    with urlopen(f"{site.url}/healthz") as answer:
+        assert b"build_id" in answer.read()
