@@ -24,7 +24,20 @@ _BATCH: Final = 2_000
 # A note that a letter was sent again lies among the letters (ADR 0009).
 _NOTE: Final = "redriven"
 # Reasons are our own code's; a letter of another hand may claim any.
-_REASONS: Final = frozenset({"contract", "too_large", "malformed_row", "not_utf8", "no_session"})
+_OTHER: Final = "other"
+_REASONS: Final = frozenset(
+    {
+        "contract",
+        "too_large",
+        "malformed_row",
+        "malformed",
+        "not_utf8",
+        "no_session",
+        "unknown_action",
+        "superseded",
+        "outside_range",
+    }
+)
 
 
 class Cluster:
@@ -153,7 +166,8 @@ class Logs:
         self._freshness = freshness
         self._positions: dict[tuple[str, int], int] = {}
         self._newest: Newest = {}
-        self._letters: Counter[str] = Counter()
+        # From the first on: of a series that begins with its first letter nobody sees the rise.
+        self._letters = Counter(dict.fromkeys((*_REASONS, _OTHER), 0))
 
     def read(self) -> Iterator[Metric]:
         """Return ends, dead letters and the newest event of each symbol.
@@ -220,7 +234,7 @@ def _rows(
 
 def _reason(value: str | bytes | None) -> str:
     text = value.decode(errors="replace") if isinstance(value, bytes) else value or ""
-    return text if text in _REASONS else "other"
+    return text if text in _REASONS else _OTHER
 
 
 def _hex(topic_id: Any) -> str:  # noqa: ANN401 - the client's Uuid

@@ -20,7 +20,7 @@ _WAIT_S: Final = 2.0
 _SINCE: Final = "loaded_at >= (select max(loaded_at) - interval 7 day from common.{table})"
 
 _LEDGER: Final = """
-    select target, count(*), sum(rows), sum(bytes), max(loaded_at)
+    select target, count(*), sum(rows), sum(bytes), max(loaded_at) filter (rows > 0)
     from ops.load_ledger group by target order by target
 """
 _BUILDS: Final = """
@@ -71,6 +71,7 @@ _NEWEST: Final = {
         select 'trades', source, simulated, symbol, max(window_end_at)
     """,
 }
+_FAILED: Final = ("failed", "interrupted")
 _JUDGED: Final = ("bars", "corporate_actions", "quotes")
 _QUARANTINE: Final = ("bars", "corporate_actions", "lake_metrics", "quotes", "rejects")
 
@@ -142,9 +143,9 @@ def _loads(reading: _Reading) -> Iterator[Metric]:
         )
     yield gauge(
         "load_last_timestamp_seconds",
-        "When the newest file was loaded",
+        "When the newest file with rows was loaded",
         ("target",),
-        zip(targets, (seconds(row[4]) for row in rows), strict=True),
+        [(target, seconds(row[4])) for target, row in zip(targets, rows, strict=True) if row[4]],
     )
     yield gauge(
         "warehouse_end_offset",
@@ -168,7 +169,7 @@ def _builds(reading: _Reading) -> Iterator[Metric]:
         ("status",),
         [(("failed",), failed), (("interrupted",), interrupted), (("published",), published)],
     )
-    yield one("build_last_failed", "1 where the newest build failed", last == "failed")
+    yield one("build_last_failed", "1 where the newest build failed or was killed", last in _FAILED)
     yield one("build_last_start_timestamp_seconds", "When the newest build began", seconds(started))
     if shown is not None:
         text = "When the newest published build began: it holds what was loaded before"
@@ -211,16 +212,17 @@ def _runs(reading: _Reading) -> Iterator[Metric]:
 
 
 def _rules(reading: _Reading) -> Iterator[Metric]:
-    judged = [
-        ((kind, verdict), count)
-        for kind in _JUDGED
-        for verdict, count in reading.rows(
+    judged: dict[tuple[str, str], float] = {}
+    for kind in _JUDGED:
+        rows = reading.rows(
             f"verdicts.silver_{kind}_judged",
             f"select verdict, count(*) from verdicts.silver_{kind}_judged group by 1 order by 1",  # noqa: S608 - names of ours
         )
-    ]
+        # From the first on: of a series that only begins with its first row nobody sees the rise.
+        judged |= {(kind, "quarantined"): 0} if rows else {}
+        judged |= {(kind, verdict): count for verdict, count in rows}
     text = "Raw rows by what silver made of them"
-    yield gauge("judged_rows", text, ("kind", "verdict"), judged)
+    yield gauge("judged_rows", text, ("kind", "verdict"), judged.items())
     quarantined = [
         ((kind, rule or "none"), count)
         for kind in _QUARANTINE
