@@ -102,9 +102,8 @@ def test_a_silent_symbol_ages_by_both_clocks() -> None:
     [(at, age)] = zip(*(m.samples for m in freshness.metrics("gold", newest)), strict=True)
     assert at.value == moment.timestamp()
     assert age.value == 120
-    assert at.labels == {
-        "stage": "gold", "feed": "quotes", "source": "finnhub", "simulated": "false", "symbol": "AAPL",
-    }  # fmt: skip
+    assert at.labels == key._asdict() | {"stage": "gold"}
+    assert key == ("quotes", "finnhub", "false", "AAPL")
 
 
 def test_names_that_messages_bring_cannot_make_series_without_end() -> None:
