@@ -6,7 +6,6 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-import pytest
 import yaml
 
 from infra.prometheus.grafana import dashboard
@@ -70,10 +69,3 @@ def test_every_expression_parses(promtool: str, tmp_path: Path) -> None:
             check=False,
         )
         assert done.returncode == expected, done.stdout + done.stderr
-
-
-@pytest.mark.parametrize(
-    "panel", [p for panels in ROWS.values() for p in panels], ids=lambda p: p.title
-)
-def test_a_number_has_one_query(panel: Any) -> None:
-    assert len(panel.queries) == 1 or panel.kind == "lines"

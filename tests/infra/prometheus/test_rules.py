@@ -78,9 +78,8 @@ def test_a_broken_rule_is_seen_by_its_cases(
 def fired() -> set[str]:
     cases = [yaml.safe_load(file.read_text()) for file in CASES.glob("*.yml")]
     tests = [test for file in cases for test in file["tests"]]
-    told = {
-        c["alertname"] for t in tests for c in t.get("alert_rule_test", ()) if c.get("exp_alerts")
-    }
+    played = [case for test in tests for case in test.get("alert_rule_test", ())]
+    told = {case["alertname"] for case in played if case.get("exp_alerts")}
     samples = [
         sample["labels"]
         for test in tests

@@ -9,6 +9,8 @@ from ingestion.endpoint import MetricsPortError
 from ingestion.produce import metrics
 from ingestion.produce.summary import Summary
 
+PREFIX = "tapehouse_produce_"
+
 
 def scrape(port: int) -> dict[tuple[str, str | None], float]:
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
