@@ -4,6 +4,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
+from operator import methodcaller
 from typing import Any, Final
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicCollection
@@ -25,6 +26,7 @@ _BATCH: Final = 2_000
 _NOTE: Final = "redriven"
 # Reasons are our own code's; a letter of another hand may claim any.
 _OTHER: Final = "other"
+_ask_headers: Final = methodcaller("headers")
 _REASONS: Final = frozenset(
     {
         "contract",
@@ -60,6 +62,8 @@ class Cluster:
             "error_cb": self._error,
             "group.id": "unused",
             "enable.auto.commit": False,
+            "enable.partition.eof": True,  # the end may be a transaction's mark, which is no record
+            "auto.offset.reset": "earliest",  # retention may move the start while we read
             "socket.timeout.ms": round(ANSWER_S * 1000),
         }
 
@@ -105,9 +109,12 @@ class Cluster:
             consumer.assign([Place(*place, since[place][0]) for place in left])
             while left and time.monotonic() < deadline:
                 for record in self._ask(lambda: consumer.consume(_BATCH, timeout=0.2)):
-                    if record.error():
-                        raise BrokerError(f"Kafka: {record.error().str()}")
                     place = record.topic(), record.partition()
+                    if error := record.error():
+                        if error.code() != KafkaError._PARTITION_EOF:
+                            raise BrokerError(f"Kafka: {error.str()}")
+                        left.discard(place)
+                        continue
                     if record.offset() + 1 >= since[place][1]:
                         left.discard(place)
                     yield record
@@ -211,7 +218,7 @@ class Logs:
 
     def _count(self, record: Message) -> None:
         if record.topic() == DEAD_LETTERS:
-            headers = {name: value for name, value in record.headers() or ()}
+            headers = _headers(record)
             if _NOTE not in headers:
                 self._letters[_reason(headers.get("reason"))] += 1
             return
@@ -230,6 +237,17 @@ def _rows(
     bounds: Mapping[tuple[str, int], tuple[int, int]], which: int
 ) -> list[tuple[tuple[str, str], float]]:
     return [((topic, str(number)), ends[which]) for (topic, number), ends in sorted(bounds.items())]
+
+
+def _headers(record: Message) -> dict[str, str | bytes | None]:
+    """Return a letter's headers; none where a name is not UTF-8, which the client cannot hand over.
+
+    Never `message.headers()`: see `ingestion.produce.redrive.in_kafka`.
+    """
+    try:
+        return dict(_ask_headers(record) or ())
+    except SystemError:
+        return {}
 
 
 def _reason(value: str | bytes | None) -> str:
