@@ -11,7 +11,7 @@ SEEDS ?= 1000
 HISTORIES ?= 20
 EMULATOR_PORT ?= 19443
 
-.PHONY: help setup ready up down status reset demo stream test doctor simulate lint bench-pipeline audit lock audit-self-test bench-land bench-produce bench-anomalies bench-spark bench-dbt bench-airflow check-sp500 drill drill-publish drill-hour spark-cluster airflow superset test-superset test-cluster test-increments test-sp500 drill-lake drill-stream e2e-airflow screenshots docs snowflake-emulator snowflake-live bench-live
+.PHONY: help setup ready up down status reset demo stream test doctor simulate lint bench-pipeline audit lock audit-self-test bench-land bench-produce bench-anomalies bench-spark bench-dbt bench-airflow check-sp500 drill drill-publish drill-hour spark-cluster airflow superset test-superset test-cluster test-increments test-sp500 drill-lake drill-stream e2e-airflow screenshots docs snowflake-emulator snowflake-live bench-live prometheus
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z][a-z0-9-]*:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -33,6 +33,9 @@ airflow: ready ## Start Airflow beside the stack: UI, scheduler, dag-processor, 
 
 superset: ready ## Start Superset with the dashboards of dashboards/superset (ARGS=stop ends it; import, export: files and Superset)
 	@$(RUN) infra.local superset $(ARGS)
+
+prometheus: ready ## Start Prometheus and the exporter beside the stack: metrics, alerts (ARGS=stop ends them)
+	@$(RUN) infra.local prometheus $(ARGS)
 
 down: ready ## Stop the local stack; data stays
 	@$(RUN) infra.local down

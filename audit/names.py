@@ -24,6 +24,7 @@ _PROVIDERS = {
 _LAKE = (
     "CATALOG_URI PINS_DIR DRIVER_MEMORY EXECUTOR_MEMORY JAVA_OPTIONS MASTER LATENESS_S"
     " STREAM_CHECKPOINT STREAM_MAX_RECORDS STREAM_PARTITIONS"
+    " STREAM_METRICS_PORT STREAM_METRICS_ADDRESS"
     " CLUSTER_PORT CLUSTER_UI_PORT CLUSTER_SECRET"
 )
 _AIRFLOW = (
@@ -41,6 +42,9 @@ KNOWN = frozenset(
         *(f"LAND_{name}" for name in _LAND.split()),
         *("PRODUCE_SPOOL_DIR", "PRODUCE_SPOOL_MAX_BYTES"),
         *("PRODUCE_BARS_SOURCES", "PRODUCE_QUOTES_SOURCES"),
+        *("PRODUCE_METRICS_PORT", "PRODUCE_METRICS_ADDRESS"),
+        *("PROMETHEUS_PORT", "PROMETHEUS_EXPORTER_PORT"),
+        *("PROMETHEUS_EXPORTER_ADDRESS", "PROMETHEUS_EXPORTER_TIMEOUT_S"),
         *(f"LIMITS_{name}" for name in _LIMITS.split()),
         *(f"{who}_{name}" for who, names in _PROVIDERS.items() for name in names.split()),
         *(f"LAKE_{name}" for name in _LAKE.split()),

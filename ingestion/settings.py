@@ -142,7 +142,7 @@ class KafkaSettings(Section):
 
 
 class ProduceSettings(Section):
-    """Where a producer keeps what Kafka has not confirmed, how much of it; whom it asks first."""
+    """Where a producer keeps what Kafka has not confirmed; whom it asks first; where it tells."""
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", env_prefix="produce_")
 
@@ -150,6 +150,8 @@ class ProduceSettings(Section):
     spool_max_bytes: int = Field(default=2**30, gt=0)
     bars_sources: str = "yahoo,alphavantage"
     quotes_sources: str = "finnhub,alphavantage"
+    metrics_port: int | None = Field(default=None, ge=1, le=65_535)
+    metrics_address: str = "127.0.0.1"
 
     def spool(self) -> Path | None:
         """Return the folder of the spool, absolute; None where none is configured."""
@@ -314,6 +316,8 @@ class LakeSettings(Section):
     stream_checkpoint: str | None = None
     stream_max_records: int = Field(default=200_000, gt=0)
     stream_partitions: int = Field(default=4, gt=0)
+    stream_metrics_port: int | None = Field(default=None, ge=1, le=65_535)
+    stream_metrics_address: str = "127.0.0.1"
     cluster_port: int = 17077
     cluster_ui_port: int = 17080
     cluster_secret: SecretStr | None = None
@@ -568,6 +572,18 @@ class ServingSettings(Section):
         return self.postgres_url.get_secret_value()
 
 
+class PrometheusSettings(Section):
+    """Prometheus beside the stack, and the exporter of what has no endpoint of its own."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_prefix="prometheus_")
+
+    port: int = Field(default=19090, ge=1, le=65_535)
+    exporter_port: int = Field(default=19464, ge=1, le=65_535)
+    exporter_address: str = "127.0.0.1"
+    # Below the 10 s that Prometheus gives a scrape.
+    exporter_timeout_s: float = Field(default=8.0, gt=0, lt=10)
+
+
 SECTIONS: tuple[type[Section], ...] = (
     ProjectSettings,
     KafkaSettings,
@@ -584,6 +600,7 @@ SECTIONS: tuple[type[Section], ...] = (
     AirflowSettings,
     SupersetSettings,
     ServingSettings,
+    PrometheusSettings,
 )
 
 

@@ -28,12 +28,12 @@ INTERNAL = frozenset(
     }
 )
 _OURS = ("TAPEHOUSE_", "PRODUCE_", "LIMITS_", "LAND_", "LAKE_", "WAREHOUSE_", "SERVING_")
-_SHARED = ("KAFKA_", "STORE_", "YAHOO_", "FINNHUB_", "ALPHAVANTAGE_", "SNOWFLAKE_")
-# What Kafka's own scripts and Snowflake's connector read, and what Kubernetes sets for a service
-# called kafka or store.
+_SHARED = ("KAFKA_", "STORE_", "YAHOO_", "FINNHUB_", "ALPHAVANTAGE_", "SNOWFLAKE_", "PROMETHEUS_")
+# What Kafka's own scripts, Snowflake's connector and Prometheus' client read, and what Kubernetes
+# sets for a service called kafka or store.
 _FOREIGN = re.compile(
     r"KAFKA_(\w+_)?(OPTS|HOME|DEBUG|LOG_DIR)|\w+_(SERVICE_|PORT_\d)\w*"
-    r"|SNOWFLAKE_(HOME|CONNECTIONS|DEFAULT_CONNECTION_NAME)"
+    r"|SNOWFLAKE_(HOME|CONNECTIONS|DEFAULT_CONNECTION_NAME)|PROMETHEUS_MULTIPROC_DIR"
 )
 
 

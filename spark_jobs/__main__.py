@@ -21,7 +21,7 @@ from ingestion import calendar, logs, pins
 from ingestion.clock import SystemClock
 from ingestion.errors import SettingsError, TapehouseError
 from ingestion.settings import KafkaSettings, LakeSettings, ProjectSettings, StoreSettings
-from spark_jobs import at_once, failures, jvm, kafka, metrics, session, warmup
+from spark_jobs import at_once, failures, jvm, kafka, metrics, session, stream_metrics, warmup
 from spark_jobs.bronze import S3Bronze
 from spark_jobs.context import JobContext
 from spark_jobs.jobs import anomalies as anomalies_job
@@ -276,7 +276,9 @@ def _streamed(trigger_s: float | None, master: str | None, debug: bool) -> Itera
         records = kafka.records(context.spark, settings, lake.stream_max_records, begin)
         headless = frozenset(partition for partition, offset in begin.items() if offset > 0)
         plan = stream_job.StreamPlan(checkpoint, trigger_s, lake.stream_partitions, headless)
-        yield stream_job.run(context, records, plan, stopped)
+        followed = stream_metrics.Followed()
+        with stream_metrics.served(followed, lake):
+            yield stream_job.run(context, records, plan, stopped, followed)
 
 
 def _stopped_by_signal() -> Callable[[], bool]:

@@ -21,7 +21,7 @@ OWNER = "TAPEHOUSE_TEST_RUN"
 
 _SETTINGS = (
     "KAFKA_", "STORE_", "TAPEHOUSE_", "PRODUCE_", "LIMITS_", "LAND_", "LAKE_", "WAREHOUSE_",
-    "YAHOO_", "FINNHUB_", "ALPHAVANTAGE_", "SERVING_",
+    "YAHOO_", "FINNHUB_", "ALPHAVANTAGE_", "SERVING_", "PROMETHEUS_",
 )  # fmt: skip
 
 # Fixtures that take long to make: what uses one runs in one worker. The longest come first.

@@ -46,9 +46,7 @@ def serve(host: str, port: int) -> None:
     )
     typer.echo(f"The market page: http://{host}:{port}")
     # Open WebSockets never end by themselves.
-    uvicorn.run(
-        server, host=host, port=port, log_level="warning", timeout_graceful_shutdown=3
-    )
+    uvicorn.run(server, host=host, port=port, log_level="warning", timeout_graceful_shutdown=3)
 
 
 if __name__ == "__main__":

@@ -115,7 +115,9 @@ def _build(part: facts.LastBuild) -> Component | None:
         "Tests": f"{part.checked:,} checked, {part.failed:,} failed, {part.warned:,} warned",
         "Note": part.note or NONE,
     }
-    return html.Dl([item for pair in pairs.items() for item in (html.Dt(pair[0]), html.Dd(pair[1]))])
+    return html.Dl(
+        [item for pair in pairs.items() for item in (html.Dt(pair[0]), html.Dd(pair[1]))]
+    )
 
 
 def _failing(part: facts.LastBuild) -> Component | None:

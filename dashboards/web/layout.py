@@ -47,9 +47,7 @@ def _shell() -> Component:
             html.A("Skip to the numbers", href="#content", className="skip"),
             dmc.AppShellHeader(_header(), className="header"),
             dmc.AppShellMain(
-                html.Div(
-                    [html.Div(id="problem", role="alert"), _market(), _health()], id="content"
-                )
+                html.Div([html.Div(id="problem", role="alert"), _market(), _health()], id="content")
             ),
         ],
         header={"height": _HEADER_PX},

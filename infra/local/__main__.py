@@ -14,11 +14,15 @@ from rich.table import Table
 from infra.local import airflow as orchestrator
 from infra.local import superset as dashboards
 from infra.local.layout import Layout
-from infra.local.services import AIRFLOW, CLUSTER, SERVICES, SUPERSET, ServiceName
+from infra.local.services import AIRFLOW, CLUSTER, METRICS, SERVICES, SUPERSET, ServiceName
 from infra.local.stack import Stack
 from infra.local.status import ServiceStatus, StackStatus, look
+from infra.prometheus import configuration
+from infra.setup import prometheus as tools
+from infra.setup.console import Console, SetupError
 from ingestion.errors import StackError, TapehouseError
 from ingestion.land.table import console, show
+from ingestion.settings import PrometheusSettings
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False)
 
@@ -134,6 +138,33 @@ def superset_(change: Annotated[Assets, typer.Argument()] = Assets.START) -> Non
     typer.echo(f"{dashboards.url(stack.layout)}, user {user}, SUPERSET_ADMIN_PASSWORD in {file}")
 
 
+@app.command()
+def prometheus(change: Annotated[Change, typer.Argument()] = Change.START) -> None:
+    """Start Prometheus and its exporter beside the stack, or stop them; what was scraped stays."""
+    stack = Stack(Layout.load(), report=typer.echo)
+    if change is Change.STOP:
+        stack.stop(METRICS)
+        typer.echo("Prometheus is down")
+        return
+    tools.ensure("prometheus", Console(total=1), stack.layout.log / "setup-prometheus.log")
+    stack.up(METRICS)
+    settings = PrometheusSettings.load()
+    typer.echo(f"http://127.0.0.1:{settings.port}/alerts, scrapes {_scraped()}")
+
+
+def _scraped() -> str:
+    found = configuration.local()
+    without = [f"{name} (no {variable})" for name, variable in _PORTS.items() if name not in found]
+    return ", ".join(found) + (f"; not {', '.join(without)}" if without else "")
+
+
+_PORTS = {
+    "landers": "LAND_METRICS_PORT",
+    "producers": "PRODUCE_METRICS_PORT",
+    "stream": "LAKE_STREAM_METRICS_PORT",
+}
+
+
 @app.command(name="airflow-prepare")
 def airflow_prepare() -> None:
     """Write Airflow's configuration, migrate its database, build dbt's manifest; start nothing."""
@@ -210,7 +241,7 @@ def main() -> None:
     """Run the command line; an expected error is one line and exit code 1."""
     try:
         app()
-    except (TapehouseError, OSError) as error:  # a full disk is expected too
+    except (TapehouseError, SetupError, OSError) as error:  # a full disk is expected too
         if _Debug.on:
             traceback.print_exc()
         typer.echo(f"error: {error}", err=True)

@@ -7,13 +7,16 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal, get_args
 
 from infra.local import airflow, config, kafka, spark, superset
 from infra.local.layout import DECLARATIONS, Layout, java
 from infra.local.ports import HOST
+from infra.prometheus import configuration
+from infra.setup import prometheus as tools
 from ingestion.errors import StackError
-from ingestion.settings import ROOT, StoreRole
+from ingestion.settings import ROOT, PrometheusSettings, StoreRole
 
 ServiceName = Literal[
     "kafka",
@@ -27,6 +30,8 @@ ServiceName = Literal[
     "airflow-processor",
     "airflow-triggerer",
     "superset",
+    "exporter",
+    "prometheus",
 ]
 SERVICES: tuple[ServiceName, ...] = ("kafka", "store", "lander")
 CLUSTER: tuple[ServiceName, ...] = ("spark-master", "spark-worker-1", "spark-worker-2")
@@ -37,6 +42,7 @@ AIRFLOW: tuple[ServiceName, ...] = (
     "airflow-triggerer",
 )
 SUPERSET: tuple[ServiceName, ...] = ("superset",)
+METRICS: tuple[ServiceName, ...] = ("exporter", "prometheus")
 KNOWN: tuple[ServiceName, ...] = get_args(ServiceName)
 
 PROBE_TIMEOUT_S = 2.0
@@ -77,7 +83,14 @@ def service(name: ServiceName, layout: Layout) -> Service:
         return _spark_worker(layout, name)
     if name in AIRFLOW:
         return _airflow(layout, name)
-    builders = {"kafka": _kafka, "store": _store, "lander": _lander, "superset": _superset}
+    builders = {
+        "kafka": _kafka,
+        "store": _store,
+        "lander": _lander,
+        "superset": _superset,
+        "exporter": _exporter,
+        "prometheus": _prometheus,
+    }
     return builders[name](layout)
 
 
@@ -233,6 +246,44 @@ def _superset(layout: Layout) -> Service:
         files=superset.files(layout),
         ports={"SUPERSET_PORT": layout.superset.port},
         environment=superset.environment(layout),
+    )
+
+
+def _exporter(layout: Layout) -> Service:
+    settings = PrometheusSettings.load()
+    return Service(
+        name="exporter",
+        command=[sys.executable, "-m", "infra.prometheus", "exporter"],
+        # The one path at which it does not ask every source.
+        probe=lambda: probe_http(f"http://{HOST}:{settings.exporter_port}/favicon.ico"),
+        ports={"PROMETHEUS_EXPORTER_PORT": settings.exporter_port},
+        environment={
+            "PYTHONPATH": str(ROOT),
+            "TAPEHOUSE_SETTINGS_SHA256": _settings_digest(layout),
+        },
+    )
+
+
+def _prometheus(layout: Layout) -> Service:
+    port = PrometheusSettings.load().port
+    program = tools.find("prometheus")
+    if program is None:
+        raise StackError("Prometheus is not installed: run `make prometheus`")
+    rules = f"{configuration.RULES}/*.yml"
+    assets = Path(program).parents[1] / "share" / "prometheus" / "web"
+    return Service(
+        name="prometheus",
+        command=[
+            program,
+            f"--config.file={layout.run / 'prometheus.yml'}",
+            f"--storage.tsdb.path={layout.state / 'prometheus'}",
+            f"--web.listen-address={HOST}:{port}",
+            # Debian's own option: its pages lie beside the program.
+            *([f"--web.local-assets={assets}"] if assets.is_dir() else []),
+        ],
+        probe=lambda: probe_http(f"http://{HOST}:{port}/-/ready"),
+        files={"prometheus.yml": configuration.render(configuration.local(), rules)},
+        ports={"PROMETHEUS_PORT": port},
     )
 
 

@@ -8,16 +8,10 @@ from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Final
 
-from prometheus_client import (
-    CollectorRegistry,
-    PlatformCollector,
-    ProcessCollector,
-    start_http_server,
-)
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from ingestion.errors import TapehouseError
+from ingestion import endpoint
 from ingestion.land.status import Document
 
 _PREFIX: Final = "tapehouse_land"
@@ -50,10 +44,6 @@ _COUNTERS: Final = (
 )
 
 
-class MetricsPortError(TapehouseError):
-    """The metrics cannot be served where the settings say."""
-
-
 class LanderCollector(Collector):
     """Turns the document that ``told`` returns into metrics."""
 
@@ -79,24 +69,11 @@ def serve(address: str, port: int, told: Callable[[], Document | None]) -> Calla
     Raises:
         MetricsPortError: the port cannot be listened on.
     """
-    registry = CollectorRegistry()
-    ProcessCollector(registry=registry)
-    PlatformCollector(registry=registry)
-    registry.register(LanderCollector(told))
-    try:
-        server, thread = start_http_server(port, address, registry)
-    except (OSError, OverflowError) as error:
-        raise MetricsPortError(
-            f"LAND_METRICS_PORT, LAND_METRICS_ADDRESS: expected to listen on {address}:{port} "
-            f"(the port of the first process, one more for each of the others), found: {error}"
-        ) from error
-
-    def stop() -> None:
-        server.shutdown()
-        server.server_close()
-        thread.join()
-
-    return stop
+    settings = (
+        "LAND_METRICS_PORT, LAND_METRICS_ADDRESS (the port of the first process, one more for each "
+        "of the others)"
+    )
+    return endpoint.serve(address, port, LanderCollector(told), settings)
 
 
 def _of_lander(document: Document) -> Iterator[Metric]:

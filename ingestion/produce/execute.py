@@ -13,7 +13,7 @@ from ingestion import cli, collector
 from ingestion.clock import Clock
 from ingestion.contracts import topics
 from ingestion.errors import BrokerAwayError, TapehouseError
-from ingestion.produce import kafka
+from ingestion.produce import kafka, metrics
 from ingestion.produce.backlog import Backlog, Memory
 from ingestion.produce.ledger import Ledger, NoLedger
 from ingestion.produce.outgoing import Outgoing
@@ -77,6 +77,7 @@ def execute(plan: Plan, clock: Clock) -> None:
         BrokerError: Kafka does not answer, and there is nothing that a spool could keep.
         DeliveryError: something is not confirmed by Kafka.
         LedgerError: the ledger cannot be written.
+        MetricsPortError: the metrics' port cannot be listened on.
     """
     delivery, summary = plan.delivery, Summary()
     has_spool = delivery.spool is not None
@@ -97,7 +98,8 @@ def execute(plan: Plan, clock: Clock) -> None:
                 _check(deliverer, plan)
                 pacer = Pacer(clock, delivery.rate)
                 how = (delivery.timeout_s, plan.is_live, plan.ends_itself)
-                run(plan.records, deliverer, clock, pacer, stop, progress, *how)
+                with metrics.served(plan.name, lambda: deliverer.summary):
+                    run(plan.records, deliverer, clock, pacer, stop, progress, *how)
             finally:
                 _report(plan, summary)
     except TapehouseError:

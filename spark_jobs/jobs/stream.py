@@ -20,6 +20,7 @@ from spark_jobs.epochs import commit_once
 from spark_jobs.report import JobSummary
 from spark_jobs.schemas import STREAM_BARS, STREAM_WINDOWS, STREAMED, Table
 from spark_jobs.stateful import PROVIDER, FormingMinutes
+from spark_jobs.stream_metrics import Followed
 from spark_jobs.transforms import arrivals, state_rows
 from spark_jobs.transforms.bars import trade_bars
 from spark_jobs.transforms.windows import window_metrics
@@ -48,7 +49,11 @@ class StreamPlan:
 
 
 def run(
-    context: JobContext, records: DataFrame, plan: StreamPlan, stopped: Callable[[], bool]
+    context: JobContext,
+    records: DataFrame,
+    plan: StreamPlan,
+    stopped: Callable[[], bool],
+    followed: Followed | None = None,
 ) -> JobSummary:
     """Stream records to the tables until ``stopped`` says so, or all that is there has been read.
 
@@ -57,6 +62,7 @@ def run(
         records: a stream with the columns of Kafka's source.
         plan: how it runs.
         stopped: asked every second; the batch that runs then is finished.
+        followed: told the progress of the query every second.
 
     Raises:
         LakeError: a batch failed; what was committed before stays, a restart goes on from there.
@@ -67,7 +73,7 @@ def run(
     sink = _Sink(context, summary)
     query = _start(context, records, plan, sink)
     try:
-        _watch(context, query, stopped)
+        _watch(context, query, stopped, followed or Followed())
     except StreamingQueryException:
         if sink.failure is not None:
             raise sink.failure from None
@@ -101,9 +107,12 @@ def _start(
     return query
 
 
-def _watch(context: JobContext, query: StreamingQuery, stopped: Callable[[], bool]) -> None:
+def _watch(
+    context: JobContext, query: StreamingQuery, stopped: Callable[[], bool], followed: Followed
+) -> None:
     last = None
     while not query.awaitTermination(_POLL_S):
+        followed.take(query.lastProgress)
         last = _tell(query, last)
         if stopped():
             _log.info("stopping")

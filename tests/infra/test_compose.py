@@ -26,7 +26,7 @@ from infra.local import airflow
 from infra.local.config import minio_environment
 from infra.local.layout import Layout
 from infra.local.scratch import free_ports
-from infra.local.services import AIRFLOW, SERVICES
+from infra.local.services import AIRFLOW, METRICS, SERVICES
 from infra.setup import credentials
 from ingestion.settings import (
     ROOT,
@@ -39,6 +39,7 @@ from ingestion.settings import (
     LandSettings,
     LimitsSettings,
     ProduceSettings,
+    PrometheusSettings,
     StoreSettings,
     WarehouseSettings,
     YahooSettings,
@@ -86,7 +87,9 @@ def test_a_credential_has_no_default_and_says_what_to_do(text: str) -> None:
 def test_defaults_are_those_of_the_settings(text: str) -> None:
     defaults = {
         f"{section.model_config['env_prefix']}{name}".upper(): str(field.default)
-        for section in (KafkaSettings, StoreSettings, LandSettings, AirflowSettings)
+        for section in (
+            *(KafkaSettings, StoreSettings, LandSettings, AirflowSettings, PrometheusSettings),
+        )
         for name, field in section.model_fields.items()
     }
     for name, operator, value in VARIABLE.findall(text):
@@ -108,23 +111,30 @@ def test_ports_are_the_local_ones_on_loopback(compose: dict[str, Any]) -> None:
         "kafka": ["127.0.0.1:${KAFKA_PORT:-19092}:${KAFKA_PORT:-19092}"],
         "store": ["127.0.0.1:${STORE_PORT:-19000}:${STORE_PORT:-19000}"],
         "airflow-api": ["127.0.0.1:${AIRFLOW_PORT:-18090}:${AIRFLOW_PORT:-18090}"],
+        "prometheus": ["127.0.0.1:${PROMETHEUS_PORT:-19090}:9090"],
     }
 
 
 def test_the_services_are_those_of_the_local_stack(compose: dict[str, Any]) -> None:
     services = compose["services"]
-    assert set(services) == {*SERVICES, "init", *AIRFLOW, "airflow-init"}
+    assert set(services) == {*SERVICES, "init", *AIRFLOW, "airflow-init", *METRICS}
+    assert services["exporter"]["command"] == ["python", "-m", "infra.prometheus", "exporter"]
     assert services["lander"]["command"] == ["python", "-m", "ingestion", "land"]
     assert services["init"]["command"] == ["python", "-m", "infra.local", "provision"]
     for name in AIRFLOW:
         assert services[name]["command"] == ["python", *airflow.command(name)[1:]]
 
 
-def test_airflow_is_started_on_request_alone(compose: dict[str, Any]) -> None:
-    asked = {name for name, service in compose["services"].items() if service.get("profiles")}
-    assert asked == {*AIRFLOW, "airflow-init"}
-    for name in asked:
-        assert compose["services"][name]["profiles"] == ["airflow"]
+def test_airflow_and_prometheus_are_started_on_request_alone(compose: dict[str, Any]) -> None:
+    asked = {
+        name: service["profiles"]
+        for name, service in compose["services"].items()
+        if service.get("profiles")
+    }
+    assert asked == {
+        **{name: ["airflow"] for name in (*AIRFLOW, "airflow-init")},
+        **{name: ["prometheus"] for name in METRICS},
+    }
 
 
 def test_airflow_waits_comes_back_and_is_asked_as_here(compose: dict[str, Any]) -> None:
@@ -153,9 +163,10 @@ def test_airflow_waits_comes_back_and_is_asked_as_here(compose: dict[str, Any]) 
             keys("LANDER", "LAKE", "LOADER", "AUDITOR")
             | passwords("PRODUCER", "LANDER", "AUDITOR"),
         ),
+        ("exporter", keys("LOADER") | passwords("AUDITOR")),
     ],
 )
-def test_an_airflow_service_gets_the_credentials_it_needs(
+def test_a_service_gets_the_credentials_it_needs(
     compose: dict[str, Any], service: str, names: set[str]
 ) -> None:
     given = set(compose["services"][service]["environment"])
@@ -171,7 +182,9 @@ def test_tasks_get_every_setting_that_is_no_place_of_this_machine(compose: dict[
     # Folders are in the shared volume; there is no cluster, no stream, and one warehouse.
     places = {"PRODUCE_SPOOL_DIR", "LAKE_PINS_DIR", "WAREHOUSE_GOLD_DIR"}
     other = {"LAKE_MASTER", "LAKE_EXECUTOR_MEMORY", "WAREHOUSE_ENGINE"}
-    unused = {name for name in known if name.startswith(("LAKE_STREAM_", "LAKE_CLUSTER_"))}
+    # Tasks come and go: nobody could scrape them.
+    far = ("LAKE_STREAM_", "LAKE_CLUSTER_", "PRODUCE_METRICS_")
+    unused = {name for name in known if name.startswith(far)}
     given = set(compose["services"]["airflow-scheduler"]["environment"])
     assert known - given == places | other | unused
 

@@ -4,7 +4,9 @@ import gzip
 import hashlib
 import importlib.util
 import json
+import re
 import shutil
+import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
@@ -16,14 +18,30 @@ import pandas as pd
 import pytest
 import zstandard
 from confluent_kafka import Producer
+from prometheus_client import CollectorRegistry, generate_latest
 from pyiceberg.catalog.sql import SqlCatalog
 
+from infra.local import scratch
 from infra.local import store as local_store
-from ingestion.settings import KafkaSettings, LakeSettings, StoreSettings, WarehouseSettings
+from infra.local.services import ServiceName
+from infra.prometheus.exporter.scrape import Exporter
+from infra.prometheus.exporter.sources import sources
+from ingestion.clock import SystemClock
+from ingestion.produce.metrics import ProducerCollector
+from ingestion.produce.summary import Summary
+from ingestion.settings import (
+    ROOT,
+    KafkaSettings,
+    LakeSettings,
+    StoreSettings,
+    WarehouseSettings,
+)
 from pipeline import counts, job
 from pipeline.stages import Runner
+from spark_jobs.stream_metrics import Followed
 from tests.conftest import RunningStack, StackFactory, in_force
 from tests.pipeline import hostile
+from tests.spark_jobs.test_stream_metrics import progress
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 
@@ -37,6 +55,7 @@ class World:
 
     stack: RunningStack
     runner: Runner
+    metrics_port: int
 
     def run(self) -> dict[str, dict[str, Any]]:
         symbols = [word for symbol in SYMBOLS for word in ("--symbol", symbol)]
@@ -59,11 +78,13 @@ class World:
 
 @pytest.fixture(scope="module")
 def world(stack_factory: StackFactory, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    running = stack_factory.make("pipeline", ("kafka", "store", "lander"))
+    [port] = scratch.choose_ports(1)
+    services: tuple[ServiceName, ...] = ("kafka", "store", "lander")
+    running = stack_factory.make("pipeline", services, LAND_METRICS_PORT=str(port))
     with pytest.MonkeyPatch.context() as patch:
         in_force(running, patch)
         runner = Runner(tmp_path_factory.mktemp("stages"), lambda *_: None, running.environment)
-        yield World(running, runner)
+        yield World(running, runner, port)
         running.stack.down()
 
 
@@ -141,6 +162,62 @@ def test_nothing_hostile_is_in_gold(world: World, first: dict[str, dict[str, Any
     for mart in marts:
         query = f"select count(*) from gold.{mart} where source = '{hostile.SOURCE}'"
         assert world.query(query) == [(0,)], mart
+
+
+def exported(text: str) -> set[str]:
+    """The names of a scrape, counters with their ending."""
+    found = re.findall(r"^# TYPE (tapehouse_\w+) \w+$", text, re.M)
+    return set(found)
+
+
+def test_what_is_shown_and_alerted_on_is_exported_and_the_other_way_round(
+    world: World, first: dict[str, dict[str, Any]]
+) -> None:
+    """One real scrape of everything, against dashboard, rules and README."""
+    registry = CollectorRegistry()
+    registry.register(Exporter(sources(SystemClock()), SystemClock(), timeout_s=60))
+    registry.register(ProducerCollector("simulator", Summary))
+    followed = Followed()
+    followed.take(progress(1, 1, maxOffsetsBehindLatest="0"))
+    registry.register(followed)
+    scrape = generate_latest(registry).decode()
+    with urllib.request.urlopen(f"http://127.0.0.1:{world.metrics_port}", timeout=10) as answer:
+        landers = answer.read().decode()
+
+    assert re.findall(r"^tapehouse_scrape_source_up.* 0.0$", scrape, re.M) == []
+    known = exported(scrape) | exported(landers)
+    folder = ROOT / "infra" / "prometheus"
+    used = {
+        name
+        for path in (folder / "grafana" / "tapehouse.json", *(folder / "rules").glob("*.yml"))
+        for name in re.findall(r"\btapehouse_\w+", path.read_text())
+    }
+    told = set(re.findall(r"`(tapehouse_\w+)`", (folder / "README.md").read_text()))
+    assert used - known == set(), "shown or alerted on, and never exported"
+    assert known - used - told == set(), "exported, and neither shown nor documented"
+    assert told - known == set(), "documented, and never exported"
+
+    values = dict(re.findall(r"^(tapehouse_\S+) (\S+)$", scrape, re.M))
+
+    def total(name: str, *parts: str) -> float:
+        return sum(
+            float(value)
+            for key, value in values.items()
+            if key.startswith(f"{name}{{") and all(part in key for part in parts)
+        )
+
+    assert total("tapehouse_kafka_log_end_offset") == total("tapehouse_bronze_end_offset") > 0
+    assert total("tapehouse_warehouse_end_offset") == total(
+        "tapehouse_bronze_end_offset", 'topic="stock-quotes"'
+    )
+    assert total("tapehouse_audit_gap_records") == 0
+    newest = "tapehouse_newest_event_timestamp_seconds"
+    hops = {
+        stage: total(newest, f'stage="{stage}"', 'feed="bars"', 'symbol="AAPL"')
+        for stage in ("kafka", "bronze", "warehouse", "gold")
+    }
+    assert len(set(hops.values())) == 1, hops
+    assert hops["gold"] > 0
 
 
 def test_sending_everything_again_changes_nothing_but_the_count_of_copies(

@@ -216,7 +216,9 @@ def test_csv_has_the_shown_candles(watched: Watched, site: Site) -> None:
     with Path(download.value.path()).open(newline="") as file:
         found = list(csv.DictReader(file))
     expected = candles(site.gold / "current", "AAA", "1W")
-    assert [(row["start_utc"], float(row["close"]), int(row["volume_shares"])) for row in found] == [
+    assert [
+        (row["start_utc"], float(row["close"]), int(row["volume_shares"])) for row in found
+    ] == [
         (f"{one['bar_start_at'].isoformat()}Z", float(one["close_price"]), one["volume_shares"])
         for one in expected
     ]

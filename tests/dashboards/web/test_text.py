@@ -51,9 +51,7 @@ def test_tiles_fill_the_map_by_size_and_do_not_overlap(sizes: list[float]) -> No
                 across = min(one.left + one.width, other.left + other.width) - max(
                     one.left, other.left
                 )
-                down = min(one.top + one.height, other.top + other.height) - max(
-                    one.top, other.top
-                )
+                down = min(one.top + one.height, other.top + other.height) - max(one.top, other.top)
                 assert min(across, down) <= 1e-6
 
 

@@ -9,9 +9,9 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from infra.local import ports, scratch
+from ingestion.endpoint import MetricsPortError
 from ingestion.land import metrics
 from ingestion.land.chain import Failure
-from ingestion.land.metrics import MetricsPortError
 from ingestion.land.protocol import Lost, PutOutcome
 from tests.ingestion.land.test_status import Told
 from tests.ingestion.land.world import P0, P1, chunk

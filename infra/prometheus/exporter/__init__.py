@@ -1,0 +1,1 @@
+"""Reads each stage's own storage at every scrape, in a bounded time."""
