@@ -207,12 +207,14 @@ def test_a_snowflake_that_was_never_there_is_told_at_once(
     assert clock.slept == []
 
 
-def test_what_is_refused_for_good_is_not_tried_again(account: Account, buckets: Buckets) -> None:
+def test_what_is_refused_for_good_is_not_tried_again(
+    changed_account: Account, buckets: Buckets
+) -> None:
     clock = PatientClock()
-    account.query(f"drop table {LEDGER}")
+    changed_account.query(f"drop table {LEDGER}")
 
     with (
-        account.open(buckets.source("internal"), clock=clock) as warehouse,
+        changed_account.open(buckets.source("internal"), clock=clock) as warehouse,
         pytest.raises(SnowflakeError, match="bootstrap"),
     ):
         a_list(buckets, "bars")(warehouse)

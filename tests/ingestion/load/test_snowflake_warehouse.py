@@ -311,11 +311,13 @@ def test_a_decimal_that_would_be_rounded_is_refused(account: Account, buckets: B
         warehouse.load_rows(BARS, [buckets.add("bars/a.parquet", finer)], 1)
 
 
-def test_a_table_that_is_missing_names_the_bootstrap(account: Account, buckets: Buckets) -> None:
-    account.query(f"drop table {QUOTES}")
+def test_a_table_that_is_missing_names_the_bootstrap(
+    changed_account: Account, buckets: Buckets
+) -> None:
+    changed_account.query(f"drop table {QUOTES}")
 
     with (
-        account.open(buckets.source("internal")) as warehouse,
+        changed_account.open(buckets.source("internal")) as warehouse,
         pytest.raises(SnowflakeError, match="`python -m ingestion snowflake bootstrap`") as caught,
     ):
         warehouse.load_lines(QUOTES, [buckets.put(0, [line(0)])])
