@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psutil
 import pytest
@@ -16,12 +17,15 @@ from infra.local.services import ServiceName
 from infra.local.stack import Stack
 from ingestion.settings import ROOT
 
+if TYPE_CHECKING:
+    from tests.emulator.process import Emulator
+
 # Set on every process that the tests start: the pid of the test run that it belongs to.
 OWNER = "TAPEHOUSE_TEST_RUN"
 
 _SETTINGS = (
     "KAFKA_", "STORE_", "TAPEHOUSE_", "PRODUCE_", "LIMITS_", "LAND_", "LAKE_", "WAREHOUSE_",
-    "YAHOO_", "FINNHUB_", "ALPHAVANTAGE_", "SERVING_", "PROMETHEUS_",
+    "YAHOO_", "FINNHUB_", "ALPHAVANTAGE_", "SNOWFLAKE_", "SERVING_", "PROMETHEUS_",
 )  # fmt: skip
 
 # Fixtures that take long to make: what uses one runs in one worker. The longest come first.
@@ -153,6 +157,15 @@ def stack(stack_factory: StackFactory) -> Iterator[RunningStack]:
     running = stack_factory.make("shared", ("kafka", "store"))
     with pytest.MonkeyPatch.context() as patch:
         yield in_force(running, patch)
+
+
+@pytest.fixture(scope="session")
+def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator["Emulator"]:
+    """An emulated Snowflake for all tests of a worker that work in a database of their own."""
+    from tests.emulator import process  # its connector takes a second to import
+
+    with process.running(tmp_path_factory.mktemp("emulator")) as running:
+        yield running
 
 
 @pytest.fixture(autouse=True, scope="session")

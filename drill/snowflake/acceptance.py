@@ -267,6 +267,7 @@ TEARDOWN = Part("teardown", _dropped)
 BEYOND_THE_EMULATOR = (
     "warehouses, their time-outs and the resource monitor: it has no compute",
     "network policy and service users: it lets everybody in",
+    "teardown: what drops the database, roles, users and compute is answered, not executed",
     "transactions: BEGIN and ROLLBACK are answered, not executed",
     "COPY, PUT and REMOVE are its shim's (tests/emulator/README.md)",
     "clone and swap of schemas are copies there; READER's rights do not travel",

@@ -42,6 +42,11 @@ class Session:
         return [dict(zip(names, row, strict=True)) for row in rows]
 
     @property
+    def has_begun(self) -> bool:
+        """Return whether a login has succeeded: before that no outcome is unknown."""
+        return self._began_s is not None
+
+    @property
     def seconds(self) -> float:
         """Return the time from the first statement to the end of the last one."""
         return 0.0 if self._began_s is None else self._ended_s - self._began_s

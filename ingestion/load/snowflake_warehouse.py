@@ -128,7 +128,8 @@ class SnowflakeWarehouse:
     def _persist(self, target: str, attempt: Callable[[], Answer]) -> Answer:
         """Make an attempt, and again in a new session where an answer is lost.
 
-        A statement without an answer may have been done, COMMIT too: an attempt looks first.
+        A statement without an answer may have been done, COMMIT too: an attempt looks first. A
+        first login that nobody answers is told at once: the client has been patient with it.
         """
         waits, is_lost = iter(_WAITS_S), False
         while True:
@@ -139,7 +140,7 @@ class SnowflakeWarehouse:
                 return attempt()
             except TapehouseError as error:
                 wait = next(waits, None)
-                if wait is None or not error.transient:
+                if wait is None or not (error.transient and self._session.has_begun):
                     raise
                 is_lost = True
                 self._clock.sleep(wait)

@@ -14,7 +14,6 @@ import zstandard
 from snowflake.connector import SnowflakeConnection
 from snowflake.connector.errors import ProgrammingError
 
-from tests.emulator import process
 from tests.emulator.process import Emulator
 
 JSON = "file_format = (type = json)"
@@ -36,15 +35,9 @@ class Session:
         path.write_bytes(content)
 
 
-@pytest.fixture(scope="module")
-def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
-    with process.running(tmp_path_factory.mktemp("emulator")) as running:
-        yield running
-
-
 @pytest.fixture
 def session(emulator: Emulator) -> Iterator[Session]:
-    with emulator.connect() as connection:
+    with emulator.connect("COPYING") as connection:
         session = Session(emulator, connection)
         session.ask("create schema if not exists common")
         session.ask("create or replace stage common.outside url = 's3://bucket/'")

@@ -5,14 +5,13 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date, datetime
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
 from snowflake.connector import SnowflakeConnection
 from snowflake.connector.errors import ProgrammingError
 
-from tests.emulator import process
+from tests.emulator.process import Emulator
 
 ANSWERS = {
     "select rtrim('a,b,', ',')": "a,b",
@@ -32,9 +31,8 @@ ANSWERS = {
 
 
 @pytest.fixture(scope="module")
-def connection(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SnowflakeConnection]:
-    home = tmp_path_factory.mktemp("emulator")
-    with process.running(home) as emulator, emulator.connect() as connection:
+def connection(emulator: Emulator) -> Iterator[SnowflakeConnection]:
+    with emulator.connect("SHIM") as connection:
         yield connection
 
 
@@ -125,11 +123,11 @@ def test_a_clustered_table_of_declared_columns_has_its_rows(
         ]
 
 
-def test_sessions_may_merge_at_once(tmp_path: Path) -> None:
+def test_sessions_may_merge_at_once(emulator: Emulator) -> None:
     def merge(table: str) -> None:
-        with emulator.connect() as session, session.cursor() as cursor:
+        with emulator.connect("SHIM") as session, session.cursor() as cursor:
             cursor.execute("use schema many")
-            for _ in range(20):
+            for _ in range(8):
                 cursor.execute(
                     f"merge into many.{table} as target using many.news as source "
                     "on source.a = target.a when matched then update set b = source.b "
@@ -137,14 +135,13 @@ def test_sessions_may_merge_at_once(tmp_path: Path) -> None:
                 )
 
     tables = ("one", "two", "three", "four")
-    with process.running(tmp_path) as emulator:
-        with emulator.connect() as connection, connection.cursor() as cursor:
-            cursor.execute("create schema many")
-            cursor.execute("create table many.news as select 1 as a, 2 as b union all select 2, 3")
-            for table in tables:
-                cursor.execute(f"create table many.{table} as select 1 as a, 1 as b")
-        with ThreadPoolExecutor(len(tables)) as pool:
-            assert list(pool.map(merge, tables)) == [None] * len(tables)
+    with emulator.connect("SHIM") as connection, connection.cursor() as cursor:
+        cursor.execute("create schema many")
+        cursor.execute("create table many.news as select 1 as a, 2 as b union all select 2, 3")
+        for table in tables:
+            cursor.execute(f"create table many.{table} as select 1 as a, 1 as b")
+    with ThreadPoolExecutor(len(tables)) as pool:
+        assert list(pool.map(merge, tables)) == [None] * len(tables)
 
 
 CAUSES = {

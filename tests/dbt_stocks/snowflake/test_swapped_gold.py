@@ -26,7 +26,6 @@ from dbt_stocks.runner import NodeResult
 from dbt_stocks.snowflake_publishing import Rows, SnowflakeGold, SnowflakeSession, open_gold
 from ingestion.errors import BuildError, SnowflakeAwayError, SnowflakeError
 from ingestion.snowflake import diagnosis, rights
-from tests.emulator import process
 from tests.emulator.process import Emulator
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
@@ -79,12 +78,6 @@ def fault(monkeypatch: pytest.MonkeyPatch) -> Fault:
 
     monkeypatch.setattr(SnowflakeSession, "execute", counting)
     return found
-
-
-@pytest.fixture(scope="module")
-def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
-    with process.running(tmp_path_factory.mktemp("emulator")) as running:
-        yield running
 
 
 @dataclass(frozen=True)

@@ -122,10 +122,15 @@ class Account:
 
     def empty(self) -> None:
         """Make it as new; a new database takes ten times as long."""
-        for table in (QUOTES, REJECTS, BARS, LEDGER):
+        for table in self._written():
             self.query(f"delete from {table}")
         for target in (QUOTES, BARS):
             self.query(f"remove @common.incoming/{target.partition('.')[2]}/")
+
+    def _written(self) -> list[str]:
+        """Return the tables that have rows of a load, and the ledger, which says so."""
+        targets = self.query(f"select distinct target from {LEDGER}")
+        return [*dict.fromkeys((QUOTES, REJECTS, BARS, *(name for (name,) in targets))), LEDGER]
 
     def contents(self) -> dict[str, list[tuple[Any, ...]]]:
         """Return what a load has made, but for when: rows, refused lines, ledger, staged files."""

@@ -1,22 +1,27 @@
-"""An emulated Snowflake for a module's tests, a database of it for each."""
+"""A database of the emulated Snowflake for a module's tests, as new for each."""
 
 from collections.abc import Iterator
 
 import pytest
 
-from tests.emulator import process
 from tests.emulator.process import Emulator
 from tests.ingestion.load.account import Account, Buckets, new_account
 
 
 @pytest.fixture(scope="module")
-def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
-    with process.running(tmp_path_factory.mktemp("emulator")) as running:
-        yield running
+def made(emulator: Emulator) -> Iterator[Account]:
+    yield from new_account(emulator)
 
 
 @pytest.fixture
-def account(emulator: Emulator) -> Iterator[Account]:
+def account(made: Account) -> Account:
+    made.empty()
+    return made
+
+
+@pytest.fixture
+def changed_account(emulator: Emulator) -> Iterator[Account]:
+    """One of its own for a test that changes its tables."""
     yield from new_account(emulator)
 
 

@@ -21,13 +21,14 @@ from ingestion.land.store import BronzeStore, connect
 from ingestion.settings import LakeSettings, StoreRole, StoreSettings, WarehouseSettings
 from spark_jobs.bronze import S3Bronze
 from tests.conftest import RunningStack, StackFactory, in_force
-from tests.emulator.process import DATABASE, Emulator
+from tests.emulator.process import Emulator
 from tests.ingestion.load.account import bootstrap
 from tests.ingestion.load.lake import bars, bars_table
 from tests.ingestion.load.objects import GENERATION, key, line, stored
 
 pytestmark = pytest.mark.integration
 N_OBJECTS = 1_030
+DATABASE = "FROM_A_STORE"
 
 
 @pytest.fixture(scope="module")
@@ -215,11 +216,12 @@ def test_the_same_store_and_lake_are_loaded_into_snowflake(
 ) -> None:
     for variable, value in emulator.environment.items():
         monkeypatch.setenv(variable, value)
+    monkeypatch.setenv("SNOWFLAKE_DATABASE", DATABASE)
     load(loaded, tmp_path / "duckdb.json")
     report = tmp_path / "snowflake.json"
     into_snowflake = ("load", "--warehouse", "snowflake", "--report", str(report))
 
-    with emulator.connect() as looking, looking.cursor() as cursor:
+    with emulator.connect(DATABASE) as looking, looking.cursor() as cursor:
         for statement in bootstrap(DATABASE):
             cursor.execute(statement)
         first = loaded.run("ingestion", *into_snowflake)

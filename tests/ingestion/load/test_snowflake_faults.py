@@ -166,7 +166,31 @@ def test_a_commit_whose_answer_is_lost_is_not_done_twice(
     assert not any(statement.startswith(("insert", "merge", "put")) for statement in after)
 
 
-def test_a_snowflake_that_stays_away_is_an_error_after_some_patience(
+def test_a_snowflake_that_goes_away_is_an_error_after_some_patience(
+    account: Account, buckets: Buckets, fault: Fault
+) -> None:
+    clock = PatientClock()
+    logins = 0
+
+    def connect() -> Any:
+        nonlocal logins
+        logins += 1
+        if logins > 1:
+            raise SnowflakeAwayError("nobody answers")
+        return account.connect()
+
+    fault.plan(10, lost_once(fault))
+    with (
+        account.open(buckets.source("internal"), connect, clock) as warehouse,
+        pytest.raises(SnowflakeAwayError, match="nobody answers"),
+    ):
+        a_list(buckets, "bars")(warehouse)
+
+    assert clock.slept == [1.0, 10.0, 60.0]
+    assert account.query(f"select count(*) from {LEDGER}") == [(0,)]
+
+
+def test_a_snowflake_that_was_never_there_is_told_at_once(
     account: Account, buckets: Buckets
 ) -> None:
     clock = PatientClock()
@@ -180,15 +204,17 @@ def test_a_snowflake_that_stays_away_is_an_error_after_some_patience(
     ):
         a_list(buckets, "bars")(warehouse)
 
-    assert clock.slept == [1.0, 10.0, 60.0]
+    assert clock.slept == []
 
 
-def test_what_is_refused_for_good_is_not_tried_again(account: Account, buckets: Buckets) -> None:
+def test_what_is_refused_for_good_is_not_tried_again(
+    changed_account: Account, buckets: Buckets
+) -> None:
     clock = PatientClock()
-    account.query(f"drop table {LEDGER}")
+    changed_account.query(f"drop table {LEDGER}")
 
     with (
-        account.open(buckets.source("internal"), clock=clock) as warehouse,
+        changed_account.open(buckets.source("internal"), clock=clock) as warehouse,
         pytest.raises(SnowflakeError, match="bootstrap"),
     ):
         a_list(buckets, "bars")(warehouse)

@@ -123,7 +123,10 @@ def test_after_a_transaction_that_snowflake_has_ended_nothing_is_entered(
     assert account.query(f"select count(*) from {QUOTES}") == [(1,)]
 
 
-def test_without_the_lock_s_row_nothing_is_written(account: Account, buckets: Buckets) -> None:
+def test_without_the_lock_s_row_nothing_is_written(
+    changed_account: Account, buckets: Buckets
+) -> None:
+    account = changed_account
     account.query(f"delete from {LOCK}")
 
     with (

@@ -349,11 +349,13 @@ def test_values_that_copy_has_changed_are_seen_before_anything_is_written(
     assert account.query(f"select count(*) from {BARS}") == [(0,)]
 
 
-def test_a_table_that_is_missing_names_the_bootstrap(account: Account, buckets: Buckets) -> None:
-    account.query(f"drop table {QUOTES}")
+def test_a_table_that_is_missing_names_the_bootstrap(
+    changed_account: Account, buckets: Buckets
+) -> None:
+    changed_account.query(f"drop table {QUOTES}")
 
     with (
-        account.open(buckets.source("internal")) as warehouse,
+        changed_account.open(buckets.source("internal")) as warehouse,
         pytest.raises(SnowflakeError, match="`python -m ingestion snowflake bootstrap`") as caught,
     ):
         warehouse.load_lines(QUOTES, [buckets.put(0, [line(0)])])

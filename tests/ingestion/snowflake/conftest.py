@@ -47,13 +47,13 @@ class Shell:
     file: Path
     variables: dict[str, str]
 
-    def run(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    def run(self, *arguments: str, part: str = "snowflake") -> "subprocess.CompletedProcess[str]":
         """Run a command in this process, as ``python -m ingestion`` does."""
         self.write()
         out, err, code = io.StringIO(), io.StringIO(), 0
         with redirect_stdout(out), redirect_stderr(err):
             try:
-                cli.run("snowflake", arguments, PROGRAM)
+                cli.run(part, arguments, PROGRAM)
             except SystemExit as end:
                 code = int(end.code or 0)
         return subprocess.CompletedProcess(arguments, code, out.getvalue(), err.getvalue())

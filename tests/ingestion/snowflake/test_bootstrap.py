@@ -1,6 +1,5 @@
 """Bootstrap by command: on the emulator twice, and what it says where a statement is refused."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import duckdb
@@ -10,7 +9,7 @@ from snowflake.connector import SnowflakeConnection
 
 from ingestion.load import duckdb_warehouse
 from ingestion.settings import ROOT
-from tests.emulator import process, shim
+from tests.emulator import shim
 from tests.emulator.process import Emulator
 from tests.ingestion.snowflake.account import Account
 from tests.ingestion.snowflake.conftest import DATABASE, Shell
@@ -21,12 +20,6 @@ EXERCISED = yaml.safe_load((ROOT / "infra/snowflake/exercised.yml").read_text())
 Columns = dict[tuple[str, str], list[tuple[str, str]]]
 # The reserved word that DuckDB's ledger has for a column.
 RENAMED = {"rows": "row_count"}
-
-
-@pytest.fixture(scope="module")
-def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
-    with process.running(tmp_path_factory.mktemp("emulator")) as emulator:
-        yield emulator
 
 
 @pytest.fixture

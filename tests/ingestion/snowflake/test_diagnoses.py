@@ -2,8 +2,10 @@
 
 import socket
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
+from pyiceberg.catalog import load_catalog
 from snowflake.connector import errors
 
 from ingestion.errors import SnowflakeAwayError
@@ -115,20 +117,50 @@ def test_a_fault_is_told_in_a_line_of_its_own_and_nothing_is_asked(
     assert "hunter2" not in found.stderr
 
 
-def test_the_four_of_t7_are_four_lines_of_a_process_that_fails(
+def test_a_process_fails_with_that_line_alone(
     shell: Shell, account: Account, key_pairs: Keys
 ) -> None:
-    right, lines = shell.variables, set()
+    """With what the connector logs on standard error as well."""
+    wrong_key(shell, account, key_pairs)
+
+    found = shell.start("check")
+
+    assert (found.returncode, found.stdout) == (1, "")
+    [line] = found.stderr.splitlines()
+    assert line.startswith("error: ") and FAULTS[wrong_key] in line
+    assert account.statements == []
+
+
+@pytest.fixture
+def lake(shell: Shell, tmp_path: Path) -> None:
+    """What a load needs besides Snowflake: the loader's key for a store, and a catalog."""
+    shell.variables["STORE_LOADER_ACCESS_KEY"] = "loader"
+    shell.variables["STORE_LOADER_SECRET_KEY"] = "not-so-secret"
+    shell.variables["LAKE_CATALOG_URI"] = f"sqlite:///{tmp_path}/catalog.db"
+    load_catalog("lake", type="sql", uri=shell.variables["LAKE_CATALOG_URI"])
+
+
+@pytest.mark.usefixtures("lake")
+def test_a_load_tells_the_four_of_t7_as_well_and_asks_for_nothing(
+    shell: Shell, account: Account, key_pairs: Keys
+) -> None:
+    right, load = shell.variables, ("--warehouse", "snowflake")
     for fault in (no_key, wrong_key, wrong_account, no_network):
         shell.variables = dict(right)
         fault(shell, account, key_pairs)
 
-        found = shell.start("check")
+        found = shell.run(*load, part="load")
 
         assert (found.returncode, found.stdout) == (1, ""), fault.__name__
-        lines |= set(found.stderr.splitlines())
-    assert len(lines) == 4 and all(line.startswith("error: ") for line in lines)
+        [line] = found.stderr.splitlines()
+        assert line.startswith("error: ") and FAULTS[fault] in line
     assert account.statements == []
+
+    # All that was wrong was the login: with the right one it asks, first of all for the ledger.
+    shell.variables = right
+    account.refused_statement = "ops.load_ledger", 2003, "Object does not exist."
+    found = shell.run(*load, part="load")
+    assert "bootstrap" in found.stderr and "ops.load_ledger" in account.statements[-1]
 
 
 def test_debug_shows_the_trace(shell: Shell, account: Account) -> None:

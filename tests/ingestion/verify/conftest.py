@@ -1,5 +1,5 @@
 """The emulated Snowflake of the load's tests, and what was loaded into a database of it."""
 
-from tests.ingestion.load.conftest import account, buckets, emulator
+from tests.ingestion.load.conftest import account, buckets, made
 
-__all__ = ["account", "buckets", "emulator"]
+__all__ = ["account", "buckets", "made"]

@@ -105,14 +105,14 @@ def filled(account: Account, buckets: Buckets, folder: Path) -> World:
 @pytest.fixture(scope="module")
 def loaded(emulator: Emulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     for account in new_account(emulator):
-        world = filled(account, Buckets(emulator.buckets), tmp_path_factory.mktemp("loaded"))
+        here = filled(account, Buckets(emulator.buckets), tmp_path_factory.mktemp("loaded"))
         for table in TABLES:
             account.query(f"create table {table}_kept as select * from {table}")
-        yield world
+        yield here
 
 
 @pytest.fixture
-def world(loaded: World) -> World:
+def here(loaded: World) -> World:
     """What was loaded, as it was loaded: a new database for each test takes ten times as long."""
     for table in TABLES:
         loaded.account.query(f"delete from {table}")
@@ -131,8 +131,8 @@ def told(found: Verified) -> list[tuple[str, str]]:
     return [(one.file, one.what) for one in found.differences]
 
 
-def test_what_was_loaded_is_equal_to_its_origin(world: World) -> None:
-    quotes, rows = world.verify(QUOTES), world.verify(BARS)
+def test_what_was_loaded_is_equal_to_its_origin(here: World) -> None:
+    quotes, rows = here.verify(QUOTES), here.verify(BARS)
 
     assert quotes.differences == rows.differences == []
     assert (quotes.files, quotes.rows, quotes.rejected) == (4, 2 + len(MEANT) + 1 + 2, 2)
@@ -144,8 +144,8 @@ def test_what_was_loaded_is_equal_to_its_origin(world: World) -> None:
 
 
 @pytest.mark.parametrize("target", sorted(set(TARGETS) - {QUOTES, BARS}))
-def test_a_target_without_anything_is_equal(world: World, target: str) -> None:
-    found = world.verify(target)
+def test_a_target_without_anything_is_equal(here: World, target: str) -> None:
+    found = here.verify(target)
 
     assert (found.differences, found.files, found.rows) == ([], 0, 0)
 
@@ -235,12 +235,12 @@ PLANTED_QUOTES: dict[str, tuple[list[str], str, str, str, str]] = {
 
 
 @pytest.mark.parametrize("name", PLANTED_QUOTES)
-def test_a_fault_planted_in_quotes_is_named_with_its_file(world: World, name: str) -> None:
+def test_a_fault_planted_in_quotes_is_named_with_its_file(here: World, name: str) -> None:
     statements, file, what, expected, found = PLANTED_QUOTES[name]
     for statement in statements:
-        world.account.query(statement)
+        here.account.query(statement)
 
-    assert_tells(world.verify(QUOTES), file, what, expected, found)
+    assert_tells(here.verify(QUOTES), file, what, expected, found)
 
 
 PLANTED_BARS: dict[str, tuple[list[str], int, str, str, str]] = {
@@ -282,13 +282,13 @@ PLANTED_BARS: dict[str, tuple[list[str], int, str, str, str]] = {
 
 
 @pytest.mark.parametrize("name", PLANTED_BARS)
-def test_a_fault_planted_in_rows_is_named_with_its_file(world: World, name: str) -> None:
+def test_a_fault_planted_in_rows_is_named_with_its_file(here: World, name: str) -> None:
     statements, number, what, expected, found = PLANTED_BARS[name]
-    file = world.files()[number]
+    file = here.files()[number]
     for statement in statements:
-        world.account.query(statement)
+        here.account.query(statement)
 
-    assert_tells(world.verify(BARS), file, what, expected, found)
+    assert_tells(here.verify(BARS), file, what, expected, found)
 
 
 def assert_tells(verified: Verified, file: str, what: str, expected: str, found: str) -> None:
@@ -300,39 +300,39 @@ def assert_tells(verified: Verified, file: str, what: str, expected: str, found:
     assert str(one).startswith(f"{verified.target}: {file}: {what}: expected ")
 
 
-def test_rows_that_differ_are_shown_from_both_sides(world: World) -> None:
-    world.account.query(f"update {BARS} set volume = 8 where symbol = 'IBM'")
+def test_rows_that_differ_are_shown_from_both_sides(here: World) -> None:
+    here.account.query(f"update {BARS} set volume = 8 where symbol = 'IBM'")
 
-    [one] = world.verify(BARS).differences
+    [one] = here.verify(BARS).differences
 
     missing, unexpected = one.rows
     assert missing.startswith("missing: {") and '"volume":7' in missing and "IBM" in missing
     assert unexpected.startswith("not expected: {") and '"volume":8' in unexpected
-    assert world.verify(BARS, sample=0).differences[0].rows == ()
-    assert len(world.verify(BARS, sample=1).differences[0].rows) == 1
+    assert here.verify(BARS, sample=0).differences[0].rows == ()
+    assert len(here.verify(BARS, sample=1).differences[0].rows) == 1
 
 
-def test_an_object_that_is_no_longer_in_bronze_is_named(world: World) -> None:
-    del world.buckets.objects[key(0)]
+def test_an_object_that_is_no_longer_in_bronze_is_named(here: World) -> None:
+    del here.buckets.objects[key(0)]
 
-    assert told(world.verify(QUOTES)) == [(key(0), "the file in the store")]
+    assert told(here.verify(QUOTES)) == [(key(0), "the file in the store")]
 
 
-def test_an_object_that_was_exchanged_since_differs(world: World) -> None:
+def test_an_object_that_was_exchanged_since_differs(here: World) -> None:
     """With metadata that fit, and as many lines."""
-    world.buckets.put(0, [line(0), line(1, {"another": "value"})])
+    here.buckets.put(0, [line(0), line(1, {"another": "value"})])
 
-    assert (key(0), "contents") in told(world.verify(QUOTES))
+    assert (key(0), "contents") in told(here.verify(QUOTES))
 
 
 def test_an_object_that_contradicts_its_checksum_is_named_and_the_others_compared(
-    world: World,
+    here: World,
 ) -> None:
-    metadata, body = world.buckets.objects[key(0)]
-    world.buckets.objects[key(0)] = metadata | {"sha256": "0" * 64}, body
-    world.account.query(f'delete from {QUOTES} where "PARTITION" = 1')
+    metadata, body = here.buckets.objects[key(0)]
+    here.buckets.objects[key(0)] = metadata | {"sha256": "0" * 64}, body
+    here.account.query(f'delete from {QUOTES} where "PARTITION" = 1')
 
-    assert told(world.verify(QUOTES)) == [(key(0), "the file"), (key(0, 1), "contents")]
+    assert told(here.verify(QUOTES)) == [(key(0), "the file"), (key(0, 1), "contents")]
 
 
 def test_a_data_file_that_is_gone_or_was_exchanged_is_named(fresh: World) -> None:
@@ -406,9 +406,9 @@ def test_a_fault_in_compacted_rows_is_seen(compacted: World, plant: str, expecte
     assert one.expected.startswith("3 rows") and re.search(expected, one.found)
 
 
-def test_a_lake_that_lost_the_last_loaded_snapshot_is_a_difference(world: World) -> None:
-    world.account.query(f"update {LEDGER} set snapshot_id = 5 where target = '{BARS}'")
+def test_a_lake_that_lost_the_last_loaded_snapshot_is_a_difference(here: World) -> None:
+    here.account.query(f"update {LEDGER} set snapshot_id = 5 where target = '{BARS}'")
 
-    found = world.verify(BARS)
+    found = here.verify(BARS)
 
     assert found.differences and "found it expired" in found.differences[0].found
