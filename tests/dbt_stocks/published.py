@@ -50,13 +50,13 @@ def fill(
     made = ", ".join(f'"{c.name}" {c.type_in("duckdb")}' for c in columns)
     stored = f"{'ops' if table.kind == 'view' else schema}.{table.name}"
     db.execute(f"create or replace table {stored} ({made})")
-    marks = ", ".join("?" * len(table.columns))
+    marks = ", ".join(["(" + ", ".join("?" * len(table.columns)) + ")"] * rows)
     values = [
-        [build_id if c.name == "build_id" else value(c, n, c.name in table.key) for c in columns]
+        build_id if c.name == "build_id" else value(c, n, c.name in table.key)
         for n in range(rows)
+        for c in columns
     ]
-    if values:
-        db.executemany(f"insert into {stored} values ({marks})", values)
+    db.execute(f"insert into {stored} values {marks}", values)
     if table.kind == "view":
         db.execute(f"create view {schema}.{table.name} as select * from {stored}")
 
