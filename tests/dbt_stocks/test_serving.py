@@ -262,16 +262,17 @@ def test_a_transaction_never_sees_two_builds(target: Target, published: Path) ->
         # Whoever locks in one order and waits would be in the way of readers in the other.
         readers = [pool.submit(read, tables) for tables in (there, there[::-1], there[::-1])]
         try:
-            for number in range(2, 6):
+            for number in (2, 3):
                 publish(published, number)
                 target.serve(published)
+            while found[-1] != {"b3"}:
+                time.sleep(0.01)
         finally:
             done.set()
         for reader in readers:
             reader.result()
 
     assert [builds for builds in found if len(builds) != 1] == []
-    assert found[-1] == {"b5"}
 
 
 def builds_in(db: Any, table: str) -> set[str]:
@@ -488,6 +489,7 @@ def publish_in_the_warehouse(project: Project, number: int) -> None:
         gold.publish(f"b{number}", Outcome(moment))
 
 
+@pytest.mark.long
 def test_a_rollback_of_the_warehouse_is_followed_and_nothing_else_goes_back(
     target: Target, gold_only: Project
 ) -> None:
