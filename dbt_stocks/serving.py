@@ -44,7 +44,7 @@ create table {_RECORD} (
     load_batch_id bigint,
     publication bigint not null,
     rows jsonb not null,
-    served_at timestamptz not null default now()
+    served_at timestamptz not null default clock_timestamp()
 )
 """
 # Of all that serve into a database, one at a time: any number that nobody else takes.

@@ -8,7 +8,7 @@ from textwrap import dedent
 import pytest
 
 from dashboards import contract, generate, rules
-from dashboards.contract import ContractError
+from ingestion.errors import ContractError
 
 ROOT = Path(__file__).resolve().parents[2]
 GOLD = contract.load()

@@ -28,7 +28,7 @@ def publish(folder: Path, number: int, tables: Sequence[Table] = (), rows: int =
     with _opened(folder, build_id) as db:
         db.execute("create schema gold; create schema ops")
         for table in tables or TABLES.values():
-            _fill(db, table, build_id, rows)
+            fill(db, "gold", table, build_id, rows)
         moment = datetime(2026, 11, 1, tzinfo=UTC).replace(tzinfo=None) + timedelta(minutes=number)
         build = Build(build_id, moment, moment, moment, "a note", None, number)
         build.record_in(db, "ops.builds")
@@ -42,21 +42,23 @@ def _opened(folder: Path, build_id: str) -> Iterator[duckdb.DuckDBPyConnection]:
         yield db
 
 
-def _fill(db: duckdb.DuckDBPyConnection, table: Table, build_id: str, rows: int) -> None:
+def fill(
+    db: duckdb.DuckDBPyConnection, schema: str, table: Table, build_id: str, rows: int = ROWS
+) -> None:
+    """Make a table, or a view of rows that are in schema ops, with so many rows."""
     columns = table.columns.values()
     made = ", ".join(f'"{c.name}" {c.type_in("duckdb")}' for c in columns)
-    stored = f"stored_{table.name}" if table.kind == "view" else table.name
-    schema = "ops" if table.kind == "view" else "gold"
-    db.execute(f"create table {schema}.{stored} ({made})")
-    marks = ", ".join("?" * len(table.columns))
+    stored = f"{'ops' if table.kind == 'view' else schema}.{table.name}"
+    db.execute(f"create or replace table {stored} ({made})")
+    marks = ", ".join(["(" + ", ".join("?" * len(table.columns)) + ")"] * rows)
     values = [
-        [build_id if c.name == "build_id" else value(c, n, c.name in table.key) for c in columns]
+        build_id if c.name == "build_id" else value(c, n, c.name in table.key)
         for n in range(rows)
+        for c in columns
     ]
-    if values:
-        db.executemany(f"insert into {schema}.{stored} values ({marks})", values)
+    db.execute(f"insert into {stored} values {marks}", values)
     if table.kind == "view":
-        db.execute(f"create view gold.{table.name} as select * from {schema}.{stored}")
+        db.execute(f"create view {schema}.{table.name} as select * from {stored}")
 
 
 def value(column: Column, n: int, is_key: bool) -> Any:

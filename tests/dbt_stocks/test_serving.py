@@ -17,12 +17,13 @@ import duckdb
 import pytest
 from psycopg2 import errors
 
-from dbt_stocks import serving
+from dbt_stocks import books, publishing, serving
+from dbt_stocks.books import Outcome
 from dbt_stocks.serving import Rules, Served
 from ingestion.errors import BuildError, ServingAwayError, ServingError, SettingsError
 from tests import postgres
 from tests.dbt_stocks.conftest import Project
-from tests.dbt_stocks.published import ROWS, TABLES, publish
+from tests.dbt_stocks.published import ROWS, TABLES, fill, publish
 from tests.postgres import Cluster
 
 READER = ("grant usage on schema gold, ops to bi",
@@ -246,43 +247,39 @@ def test_a_transaction_never_sees_two_builds(target: Target, published: Path) ->
     """At read committed, where each statement sees what was committed last."""
     target.serve(published)
     target.run(*READER)
-    done, mixed, seen = threading.Event(), list[set[str]](), set[str]()
+    done, found = threading.Event(), list[set[str]]()
+    there = ["ops.builds", "gold.dim_session", "gold.gold_kpi", "gold.gold_movers"]
 
-    def read() -> None:
+    def read(tables: list[str]) -> None:
         db = target.reader()
         while not done.is_set():
             with db:
-                found = set()
-                for table in (
-                    "ops.builds",
-                    "gold.gold_kpi",
-                    "gold.dim_session",
-                    "gold.gold_movers",
-                ):
-                    cursor = db.cursor()
-                    cursor.execute(f"select distinct build_id from {table}")
-                    found |= {row[0] for row in cursor.fetchall()}
-                    time.sleep(0.002)
-            seen.update(found)
-            if len(found) != 1:
-                mixed.append(found)
+                found.append({build for table in tables for build in builds_in(db, table)})
             time.sleep(0.002)
         db.close()
 
     with ThreadPoolExecutor(3) as pool:
-        readers = [pool.submit(read) for _ in range(3)]
+        # Whoever locks in one order and waits would be in the way of readers in the other.
+        readers = [pool.submit(read, tables) for tables in (there, there[::-1], there[::-1])]
         try:
-            for number in range(2, 6):
+            for number in (2, 3):
                 publish(published, number)
                 target.serve(published)
+            while found[-1] != {"b3"}:
+                time.sleep(0.01)
         finally:
             done.set()
         for reader in readers:
             reader.result()
 
-    assert mixed == []
-    assert "b5" in seen
-    assert len(seen) > 1
+    assert [builds for builds in found if len(builds) != 1] == []
+
+
+def builds_in(db: Any, table: str) -> set[str]:
+    cursor = db.cursor()
+    cursor.execute(f"select distinct build_id from {table}")
+    time.sleep(0.002)
+    return {row[0] for row in cursor.fetchall()}
 
 
 def test_a_snapshot_of_before_keeps_its_build_whatever_it_reads_first(
@@ -481,6 +478,36 @@ def test_without_a_database_the_command_says_what_it_needs(published: Path) -> N
     assert found.returncode == 1
     assert found.stderr.startswith("error: SERVING_POSTGRES_URL is not set: expected postgresql://")
     assert command(published, "--accept", "gold_kpi").returncode == 2
+
+
+def publish_in_the_warehouse(project: Project, number: int) -> None:
+    with publishing.open_gold(project.raw.path, project.gold) as gold:
+        for table in TABLES.values():
+            fill(gold.db, "gold_candidate", replace(table, kind="table"), "adhoc")
+        moment = datetime(2026, 11, 1, 0, number, tzinfo=UTC)
+        books.begin(gold.db, f"b{number}", moment)
+        gold.publish(f"b{number}", Outcome(moment))
+
+
+@pytest.mark.long
+def test_a_rollback_of_the_warehouse_is_followed_and_nothing_else_goes_back(
+    target: Target, gold_only: Project
+) -> None:
+    for number in (1, 2):
+        publish_in_the_warehouse(gold_only, number)
+    serve = ("publish", "--to", "postgres")
+    (gold_only.state / "env").write_text(
+        f"TAPEHOUSE_STATE_DIR={gold_only.state}\nSERVING_POSTGRES_URL={target.url}\n"
+    )
+    assert gold_only.dbt_stocks(*serve).returncode == 0
+    assert target.builds_shown() == {"b2"}
+
+    assert gold_only.dbt_stocks("rollback").returncode == 0
+    found = gold_only.dbt_stocks(*serve)
+
+    assert found.returncode == 0, found.stderr
+    assert "build b2 was withdrawn: going back to b1" in found.stderr
+    assert target.builds_shown() == {"b1"}
 
 
 def test_what_dbt_has_made_arrives_as_it_was(target: Target, two_batches: Project) -> None:
