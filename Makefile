@@ -11,7 +11,7 @@ SEEDS ?= 1000
 HISTORIES ?= 20
 EMULATOR_PORT ?= 19443
 
-.PHONY: help setup ready up down status reset demo stream test doctor simulate lint bench-pipeline audit lock audit-self-test bench-land bench-produce bench-anomalies bench-spark bench-dbt bench-airflow check-sp500 drill drill-publish drill-hour spark-cluster airflow superset test-superset test-cluster test-increments test-sp500 drill-lake drill-stream e2e-airflow screenshots docs snowflake-emulator snowflake-live bench-live prometheus
+.PHONY: help setup ready up down status reset demo stream test doctor simulate lint bench-pipeline audit lock audit-self-test bench-land bench-produce bench-anomalies bench-spark bench-dbt bench-airflow check-sp500 drill drill-publish drill-hour spark-cluster airflow superset test-superset test-cluster test-increments test-sp500 drill-lake drill-stream e2e-airflow screenshots docs snowflake-emulator snowflake-live bench-live prometheus powerbi
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z][a-z0-9-]*:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -111,6 +111,9 @@ snowflake-emulator: ready ## A Snowflake for trying things, in memory; prints th
 
 snowflake-live: ready ## The whole way on a Snowflake account of yours, in a SCRATCH_ database that is dropped again (README, "Snowflake")
 	@$(RUN) drill snowflake $(ARGS)
+
+powerbi: ready ## Generate the Power BI project from gold's contract and check it (ARGS=--check writes nothing)
+	@$(RUN) dashboards.powerbi generate $(ARGS)
 
 # Without a warehouse the columns' types are those of the contracts alone.
 docs: ready ## dbt's documentation, lineage included, as one file: var/docs/dbt/static_index.html

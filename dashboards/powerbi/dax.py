@@ -87,14 +87,14 @@ class Aggregation:
 
 @dataclass
 class Uses:
-    """What an expression names."""
+    """What an expression names; ``is_loose``: it may be true though not all of that holds."""
 
     tables: set[str] = field(default_factory=set)
     columns: set[tuple[str, str]] = field(default_factory=set)
     measures: set[str] = field(default_factory=set)
     one_value: set[tuple[str, str]] = field(default_factory=set)
     aggregations: list[Aggregation] = field(default_factory=list)
-    is_alternative: bool = False
+    is_loose: bool = False
 
 
 def read(expression: str) -> Uses:
@@ -152,14 +152,14 @@ class _Parser:
     def _expression(self) -> None:
         self._operand()
         while self._peek()[1].upper() in _BINARY and self._peek()[0] in ("sign", "word"):
-            self.uses.is_alternative |= self._peek()[1] == "||"
+            self.uses.is_loose |= self._peek()[1] != "&&"
             self.position += 1
             self._operand()
 
     def _operand(self) -> None:
         while self._word("NOT") or self._is_sign("-"):
             # A guard that is negated guards nothing.
-            self.uses.is_alternative = True
+            self.uses.is_loose = True
         kind, text = self._peek()
         self.position += 1
         if kind in ("string", "number"):
@@ -197,9 +197,8 @@ class _Parser:
         if function not in FUNCTIONS:
             raise DaxError(f"expected a function that is known, found {function}")
         start = self.position
-        guards = len(self.guards)
         count = self._list(")", is_if=function == "IF")
-        del self.guards[guards:]
+        self.uses.is_loose |= function != "HASONEVALUE"
         least, most = FUNCTIONS[function]
         if not least <= count <= most:
             raise DaxError(f"expected {least} to {most} arguments of {function}, found {count}")
@@ -217,7 +216,7 @@ class _Parser:
             self.uses.aggregations.append(found)
 
     def _list(self, closing: str, is_if: bool = False) -> int:
-        """Read values up to a bracket and return how many; an IF's first guards the rest."""
+        """Read values up to a bracket and return how many; an IF's first guards its second."""
         count = 0
         if self._is_sign(closing):
             return count
@@ -227,12 +226,14 @@ class _Parser:
             else:
                 self.block()
             count += 1
+            if is_if and count == 2:
+                self.guards.pop()
             if self._is_sign(closing):
                 return count
             self._sign(",")
 
     def _condition(self) -> None:
-        """Read an IF's condition; what it requires is a guard of the values that follow."""
+        """Read an IF's condition; what it requires is a guard of the value that follows."""
         before, self.uses = self.uses, Uses()
         self.block()
         self.guards.append(guard(self.uses))
@@ -268,8 +269,8 @@ class _Parser:
 
 
 def guard(uses: Uses) -> Guard:
-    """Return what holds where an expression is true; nothing, where it may be so in two ways."""
-    if uses.is_alternative:
+    """Return what holds where an expression is true; nothing, where it may be so in other ways."""
+    if uses.is_loose:
         return Guard()
     return Guard(frozenset(uses.one_value), frozenset(uses.measures))
 
@@ -281,5 +282,5 @@ def _joined(first: Uses, second: Uses) -> Uses:
         first.measures | second.measures,
         first.one_value | second.one_value,
         first.aggregations + second.aggregations,
-        first.is_alternative,
+        first.is_loose,
     )

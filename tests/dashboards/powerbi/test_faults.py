@@ -195,6 +195,21 @@ MORE: dict[str, tuple[Plant, str, str]] = {
         KPI,
         UNGUARDED,
     ),
+    "guard of the other branch": (
+        replace(KPI, GUARDED_PRICE, f"IF ( [One instrument], 0, {PRICE} )"),
+        KPI,
+        UNGUARDED,
+    ),
+    "guard that is denied": (
+        replace(KPI, GUARDED_PRICE, f"IF ( NOT [One instrument], {PRICE} )"),
+        KPI,
+        UNGUARDED,
+    ),
+    "guard that is compared": (
+        replace(KPI, GUARDED_PRICE, f"IF ( [One instrument] = 0, {PRICE} )"),
+        KPI,
+        UNGUARDED,
+    ),
     "open over several candles": (
         replace(
             CANDLES,
