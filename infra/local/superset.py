@@ -110,7 +110,7 @@ def prepare(layout: Layout) -> None:
     run(layout, "prepare")
 
 
-def run(layout: Layout, what: str) -> str:
+def run(layout: Layout, what: str, *options: str) -> str:
     """Run ``python -m infra.superset WHAT`` in Superset's environment and return what it said.
 
     Raises:
@@ -124,7 +124,7 @@ def run(layout: Layout, what: str) -> str:
     with log.open("w") as err:
         try:
             done = subprocess.run(
-                [python(), "-m", "infra.superset", what],
+                [python(), "-m", "infra.superset", what, *options],
                 env=layout.child_environment() | environment(layout),
                 cwd=ROOT,
                 stdin=subprocess.DEVNULL,
