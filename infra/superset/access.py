@@ -29,9 +29,7 @@ def apply() -> None:
     datasets = assets.ours("datasets")
     for name in (rules.READER, *rules.SECTORS):
         _role(name, datasets)
-    kept = {
-        _rule(role, columns, datasets) for role in rules.SECTORS for columns in rules.CLAUSES
-    }
+    kept = {_rule(role, columns, datasets) for role in rules.SECTORS for columns in rules.CLAUSES}
     for rule in db.session.query(RowLevelSecurityFilter).all():
         if rule.name.startswith(assets.MARK) and rule.name not in kept:
             db.session.delete(rule)

@@ -45,7 +45,9 @@ def write(bundle: Bundle, folder: Path = FOLDER) -> list[str]:
     """Make a folder hold these documents and no other; return the paths that changed."""
     texts = {path: text(document) for path, document in bundle.items()}
     texts["metadata.yaml"] = text(METADATA)
-    there = {str(path.relative_to(folder)) for kind in KINDS for path in folder.glob(f"{kind}/**/*.yaml")}
+    there = {
+        str(path.relative_to(folder)) for kind in KINDS for path in folder.glob(f"{kind}/**/*.yaml")
+    }
     for path in there - set(texts):
         (folder / path).unlink()
     changed = {path for path in texts if not _holds(folder / path, texts[path])}

@@ -65,7 +65,9 @@ def test_everything_that_is_referred_to_is_there() -> None:
 def test_rows_of_a_dashboard_are_full_and_no_wider() -> None:
     for dashboard in of_kind("dashboards").values():
         position = dashboard["position"]
-        for row in (one for one in position.values() if isinstance(one, dict) and one["type"] == "ROW"):
+        for row in (
+            one for one in position.values() if isinstance(one, dict) and one["type"] == "ROW"
+        ):
             assert sum(position[name]["meta"]["width"] for name in row["children"]) == 12
 
 

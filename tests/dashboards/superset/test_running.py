@@ -53,7 +53,8 @@ from superset.app import create_app
 with create_app().app_context():
     from superset import db, security_manager as manager
     for name in {names}:
-        manager.add_user(name, name, name, name + "@localhost", manager.find_role(name), {password!r})
+        role = manager.find_role(name)
+        manager.add_user(name, name, name, name + "@localhost", role, {password!r})
     db.session.commit()
 """
 PASSWORD = "of-the-test"
@@ -106,9 +107,7 @@ def ids(running: RunningStack, table: str) -> dict[str, int]:
 
 
 def inventory(running: RunningStack) -> dict[str, list[Any]]:
-    return {
-        table: sorted(metadata(running, f"select id from {table}")) for table in _TABLES
-    }
+    return {table: sorted(metadata(running, f"select id from {table}")) for table in _TABLES}
 
 
 def test_a_second_import_adds_nothing_and_makes_nothing_anew(running: RunningStack) -> None:
