@@ -114,6 +114,6 @@ def _answer(response: Response) -> Answer | None:
     """Return what a chart was told; None for a question of a filter, which no chart asked."""
     question = response.request.post_data_json
     chart = (question.get("form_data") or {}).get("slice_id")
-    if chart is None:
+    if not chart:
         return None
     return Answer(int(chart), question, [one["data"] for one in response.json()["result"]])
