@@ -26,6 +26,8 @@ _DRAWN: Final = """charts => {
 _FAULTS: Final = """() => [...document.querySelectorAll(
     '[data-test="error-alert"], .ant-alert-error, [role="alert"].ant-alert-error')]
     .map(one => one.textContent)"""
+# A dashboard's first visit brings 15 MB of scripts; on a busy machine that takes minutes.
+_TIMEOUT_MS: Final = 300_000.0
 _STILL_MS: Final = 2_000.0
 
 
@@ -56,11 +58,14 @@ def signed_in(program: str, site: Site) -> Iterator[Visit]:
     with visiting(program, site.url) as visit:
         page = visit.page
         page.set_viewport_size({"width": _PAGE[0], "height": _PAGE[1]})
-        page.goto(f"{site.url}/login/")
+        page.set_default_timeout(_TIMEOUT_MS)
+        page.goto(f"{site.url}/login/?next={site.url}/api/v1/me/")  # not the page of news
         page.fill("#username", site.user)
         page.fill("#password", site.password)
         page.press("#password", "Enter")
-        page.wait_for_url(lambda url: not urlsplit(url).path.startswith("/login"))
+        page.wait_for_url(
+            lambda url: not urlsplit(url).path.startswith("/login"), wait_until="commit"
+        )
         visit.watch()
         yield visit
         visit.check()
@@ -74,7 +79,7 @@ def show(visit: Visit, site: Site, slug: str, charts: int) -> list[Answer]:
     """
     responses: list[Response] = []
     visit.page.on("response", lambda one: responses.append(one) if _DATA in one.url else None)
-    visit.page.goto(f"{site.url}/superset/dashboard/{slug}/?standalone=0")
+    visit.page.goto(f"{site.url}/superset/dashboard/{slug}/", wait_until="commit")
     visit.page.wait_for_function(_DRAWN, arg=charts)
     _wait_until_still(visit.page, charts)
     if faults := visit.page.evaluate(_FAULTS):
@@ -109,6 +114,6 @@ def _answer(response: Response) -> Answer | None:
     """Return what a chart was told; None for a question of a filter, which no chart asked."""
     question = response.request.post_data_json
     chart = (question.get("form_data") or {}).get("slice_id")
-    if chart is None:
+    if not chart:
         return None
     return Answer(int(chart), question, [one["data"] for one in response.json()["result"]])

@@ -64,6 +64,7 @@ class Service:
     """Variable that sets the port to the port."""
 
     environment: dict[str, str] = field(default_factory=dict)
+    start_wait_s: float = 180.0
     stop_wait_s: int = 20
 
     def command_line(self) -> str:
@@ -246,6 +247,7 @@ def _superset(layout: Layout) -> Service:
         files=superset.files(layout),
         ports={"SUPERSET_PORT": layout.superset.port},
         environment=superset.environment(layout),
+        start_wait_s=600,  # it imports 150 packages: seconds, or minutes where all cores are busy
     )
 
 

@@ -14,7 +14,6 @@ from infra.local.supervisor import Supervisor
 from ingestion.errors import StackError, TapehouseError
 from ingestion.settings import ROOT
 
-START_TIMEOUT_S = 180.0
 STOP_TIMEOUT_S = 60.0
 LOCK_TIMEOUT_S = 120.0
 POLL_S = 0.1
@@ -195,7 +194,7 @@ class Stack:
     def _wait_until_healthy(self, one: Service, began: float) -> None:
         reason = "it does not stay up"
         pids: set[int] = set()
-        while time.monotonic() - began < START_TIMEOUT_S and len(pids) <= RESTARTS:
+        while time.monotonic() - began < one.start_wait_s and len(pids) <= RESTARTS:
             info = self._supervisor.processes()[one.name]
             if info["statename"] == "FATAL":
                 break

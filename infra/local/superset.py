@@ -62,7 +62,8 @@ def command(layout: Layout) -> list[str]:
     """
     arguments = ("--bind", f"{HOST}:{layout.superset.port}", "--no-control-socket")
     # One process with threads: most of a query's time is DuckDB's, which holds no lock of Python.
-    threads = ("--worker-class", "gthread", "--threads", "8", "--timeout", "120")
+    # One that does not answer for so long is started anew; on a busy machine a start takes minutes.
+    threads = ("--worker-class", "gthread", "--threads", "8", "--timeout", "600")
     return [python(), "-m", "gunicorn", *arguments, *threads, "superset.app:create_app()"]
 
 
@@ -110,7 +111,7 @@ def prepare(layout: Layout) -> None:
     run(layout, "prepare")
 
 
-def run(layout: Layout, what: str) -> str:
+def run(layout: Layout, what: str, *options: str) -> str:
     """Run ``python -m infra.superset WHAT`` in Superset's environment and return what it said.
 
     Raises:
@@ -124,7 +125,7 @@ def run(layout: Layout, what: str) -> str:
     with log.open("w") as err:
         try:
             done = subprocess.run(
-                [python(), "-m", "infra.superset", what],
+                [python(), "-m", "infra.superset", what, *options],
                 env=layout.child_environment() | environment(layout),
                 cwd=ROOT,
                 stdin=subprocess.DEVNULL,
@@ -138,7 +139,7 @@ def run(layout: Layout, what: str) -> str:
             raise StackError(f"expected an end within {_RUN_TIMEOUT_S:.0f} s, see {log}") from None
     if done.returncode:
         raise StackError(f"`{what}` of Superset failed; end of {log}:\n{private.last_lines(log)}")
-    return done.stdout.strip()
+    return done.stdout.splitlines()[-1]  # before it, Superset says which configuration it has read
 
 
 def probe(layout: Layout) -> None:

@@ -7,6 +7,7 @@ from typing import Final
 import superset
 from flask import current_app, g
 from flask_migrate import upgrade
+from sqlalchemy import text
 from superset import appbuilder, db, security_manager
 
 from infra.superset import access, assets, bundle
@@ -17,6 +18,8 @@ USER: Final = "admin"
 def prepare(folder: Path) -> str:
     """Bring metadata, the administrator's password, permissions and our assets up to date."""
     upgrade(directory=str(Path(superset.__file__).parent / "migrations"))
+    if db.engine.dialect.name == "sqlite":
+        db.session.execute(text("pragma journal_mode=wal"))  # who reads does not wait for a writer
     appbuilder.add_permissions(update_perms=True)
     security_manager.sync_role_definitions()
     _administrator(current_app.config["ADMIN_PASSWORD"])

@@ -15,6 +15,10 @@ _settings = json.loads(Path(os.environ["TAPEHOUSE_SUPERSET"]).read_text())
 SECRET_KEY = _settings["secret_key"]
 GUEST_TOKEN_JWT_SECRET = _settings["guest_secret"]
 SQLALCHEMY_DATABASE_URI = _settings["database"]
+if SQLALCHEMY_DATABASE_URI.startswith("sqlite:"):
+    # A dashboard's charts ask at once and each writes that it did: SQLite's 5 s were too few.
+    SQLALCHEMY_ENGINE_OPTIONS = {"connect_args": {"timeout": 60}}
+
 # Rules of row-level security and published builds change what a query gives: nothing is kept.
 CACHE_CONFIG: dict[str, Any] = {"CACHE_TYPE": "NullCache"}
 DATA_CACHE_CONFIG = CACHE_CONFIG

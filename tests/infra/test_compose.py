@@ -78,8 +78,9 @@ def test_every_variable_is_a_setting_of_ours(text: str) -> None:
 
 def test_a_credential_has_no_default_and_says_what_to_do(text: str) -> None:
     used = [match for match in VARIABLE.findall(text) if match[0] in credentials.credentials()]
-    # The containers have no Spark cluster: jobs there get a master of their own.
-    made = set(credentials.credentials()) - {credentials.SPARK_SECRET}
+    # The containers have no Spark cluster (jobs there get a master of their own), no Superset.
+    elsewhere = {credentials.SPARK_SECRET, *credentials.SUPERSET_SECRETS}
+    made = set(credentials.credentials()) - elsewhere
     assert {name for name, _, _ in used} == made
     assert {(operator, rest) for _, operator, rest in used} == {(":?", "run make setup")}
 
