@@ -336,7 +336,7 @@ def test_what_a_real_kafka_tells(tmp_path: Path, stack: Any) -> None:
     settings = KafkaSettings.load()
     producer = Producer(settings.client("producer"))
     for number in range(3):
-        refused = Refused(b'{"no": "trade"}', "contract", f"planted {number}", BATCH)
+        refused = Refused(b'{"no": "trade"}', BATCH, "contract", f"planted {number}")
         sent = letter(refused, "finnhub", "run", at("2026-11-20T11:00"))
         producer.produce(DEAD_LETTERS, sent.value, headers=list(sent.headers))
     producer.produce(BATCH, b"{}", b"AAPL", partition=1)
