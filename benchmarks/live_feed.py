@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
@@ -23,7 +24,8 @@ import typer
 import uvicorn
 import websockets
 from confluent_kafka import Producer
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import TimeoutError as PlaywrightTimeout
 from rich.console import Console
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -142,10 +144,7 @@ def _measured(home: Path, rate: int, seconds: int, clients: int) -> dict[str, An
         before = _cpu_s(process)
         sent = _send(rate, seconds)
         busy = (_cpu_s(process) - before) / sent.seconds
-        # Waits for the last trade, which has nothing behind it that would push it on.
-        newest = max(sent.moments)
-        page.wait_for_function(f"seen.some(one => one[0] >= {newest})", timeout=_WAIT_S * 1000)
-        seen = page.evaluate("seen")
+        seen = _seen(page, max(sent.moments))
         chromium.close()
     waits = sorted(_waits(sent, seen))
     return {
@@ -162,6 +161,17 @@ def _measured(home: Path, rate: int, seconds: int, clients: int) -> dict[str, An
         "server_cores": round(busy, 2),
         "server_mib": round(process.memory_info().rss / 2**20) if process.is_running() else None,
     }
+
+
+def _seen(page: Page, newest: int) -> list[tuple[int, int]]:
+    """Return what was painted: event time and moment in ms, up to the last trade."""
+    try:
+        page.wait_for_function(f"seen.some(one => one[0] >= {newest})", timeout=_WAIT_S * 1000)
+    except PlaywrightTimeout:
+        told = page.evaluate("[seen.length, document.querySelector('[data-live]').textContent]")
+        raise TapehouseError(f"the last trade is not on the screen, which shows {told}") from None
+    found: list[tuple[int, int]] = page.evaluate("seen")
+    return found
 
 
 @contextmanager
@@ -194,30 +204,33 @@ def _wait_until_live(port: int, log: Path) -> None:
 
 @contextmanager
 def _clients(port: int, count: int) -> Iterator[None]:
-    """Have so many clients read what they are sent, in a thread."""
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
-    tasks = [
-        asyncio.run_coroutine_threadsafe(_drain(port, SYMBOLS[number % len(SYMBOLS)]), loop)
-        for number in range(count)
-    ]
-    try:
-        yield
-        for task in tasks:
-            if task.done():
-                task.result()  # a client that was dropped fails the row
-    finally:
-        for task in tasks:
-            task.cancel()
-        asyncio.run_coroutine_threadsafe(asyncio.sleep(0.5), loop).result()  # lets them leave
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()
+    """Have so many clients read, in a thread; one that is dropped is an error."""
+    stop = threading.Event()
+    with ThreadPoolExecutor(1) as pool:
+        reading = pool.submit(asyncio.run, _drain_all(port, count, stop))
+        try:
+            yield
+        finally:
+            stop.set()
+        reading.result()
+
+
+async def _drain_all(port: int, count: int, stop: threading.Event) -> None:
+    symbols = (SYMBOLS[number % len(SYMBOLS)] for number in range(count))
+    tasks = [asyncio.create_task(_drain(port, symbol)) for symbol in symbols]
+    while not stop.is_set():
+        await asyncio.sleep(0.1)
+    dropped = sum(task.done() for task in tasks)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    if dropped:
+        raise TapehouseError(f"{dropped} of {count} clients were dropped")
 
 
 async def _drain(port: int, symbol: str) -> None:
-    async with websockets.connect(f"ws://127.0.0.1:{port}/live?symbol={symbol}") as client:
+    address = f"ws://127.0.0.1:{port}/live?symbol={symbol}"
+    async with websockets.connect(address, ping_interval=None) as client:
         async for _ in client:
             pass
 
@@ -227,17 +240,19 @@ def _send(rate: int, seconds: int) -> Sent:
     producer = Producer(KafkaSettings.load().client("producer") | {"linger.ms": "5"})
     session = calendar.get().session(_SESSION)
     assert session is not None  # noqa: S101 - it is one
+    open_ms = int(session.open_at.timestamp()) * 1000
     sent, began = Sent(), time.monotonic()
     run = f"bench-{time.time_ns()}"
     for number in range(rate * seconds):
         due = began + number / rate
         if (early := due - time.monotonic()) > _STEP_S:
             time.sleep(early)
-        at = session.open_at + timedelta(microseconds=number * 1_000_000 // rate)
+        us = number * 1_000_000 // rate
+        at = session.open_at + timedelta(microseconds=us)
         symbol = SYMBOLS[number % len(SYMBOLS)]
         message = _trade(run, number, symbol, at)
         if symbol == SHOWN and time.monotonic() - began >= WARM_UP_S:
-            sent.moments[int(at.timestamp() * 1000)] = time.time_ns() // 1_000_000
+            sent.moments[open_ms + us // 1000] = time.time_ns() // 1_000_000
         producer.produce(REALTIME, envelope.encode(message), symbol.encode())
         producer.poll(0)
     if producer.flush(_WAIT_S):

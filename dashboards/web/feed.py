@@ -115,6 +115,8 @@ class Feed:
                     attempt = 0
                     self._follow(consumer)
             except Exception as error:
+                # Of whatever kind: every client is told, and it is tried again. Without this
+                # thread there is no live mode until the process starts anew.
                 self._tell(Status("down", self._why(error)))
                 self._log.warning("live_feed", error=self._why(error))
             # What came meanwhile is not read: minutes that were forming are incomplete.
@@ -164,6 +166,7 @@ class Feed:
         except KafkaException as error:
             self._tell(Status("down", self._why(error)))
             return True
+        self._said = ""  # an error that is over explains none that comes
         self._tell(Status("live"))
         return found == numbers
 

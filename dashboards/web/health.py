@@ -129,7 +129,7 @@ class HealthReader:
                         lambda text: Quarantine("unknown", f"Gold: {text}"),
                     ),
                 )
-        except Exception as error:
+        except Exception as error:  # of any engine's client: the view tells it
             text = f"Gold: {_line(error)}"
             return Lag("unknown", text), LastBuild("unknown", text), Quarantine("unknown", text)
 
@@ -146,7 +146,7 @@ class HealthReader:
         try:
             cluster = self._cluster = self._cluster or Cluster(self._settings)
             kafka = cluster.kafka()
-        except Exception as error:
+        except Exception as error:  # of any kind: the view tells it
             text = _line(error)
             text = text if text.startswith("Kafka") else f"Kafka: {text}"
             return Kafka("unknown", text), DeadLetters("unknown", text)
@@ -161,7 +161,7 @@ def _or(read: Callable[[], T], told: Callable[[str], T]) -> T:
     """Return what is read, or what is told of why it could not be."""
     try:
         return read()
-    except Exception as error:
+    except Exception as error:  # of any engine's client: the view tells it
         return told(_line(error))
 
 

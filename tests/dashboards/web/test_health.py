@@ -22,7 +22,8 @@ from audit.objects import Bronze
 from audit.run import Readings
 from audit.table import table
 from dashboards import contract
-from dashboards.web.health import Health, HealthReader
+from dashboards.web import health_kafka
+from dashboards.web.health import Group, Health, HealthReader
 from dashboards.web.health_audit import reconciliation
 from dashboards.web.health_gold import worst
 from dbt_stocks.reader import GoldReader
@@ -297,13 +298,45 @@ def test_a_slow_source_holds_nobody_up(tmp_path: Path) -> None:
         thread.join()
 
 
+def test_lag_counts_what_was_never_committed_and_no_former_life() -> None:
+    marks = {
+        Partition(BATCH, "g", 0): (0, 10),
+        Partition(BATCH, "g", 1): (5, 10),
+        Partition(DEAD_LETTERS, "g", 0): (0, 3),
+    }
+    committed = {(BATCH, 0): 50}
+    assert health_kafka._lags(marks, committed, {BATCH}) == {BATCH: 5}
+    assert health_kafka._lags(marks, {(BATCH, 0): 4}, TOPICS) == {BATCH: 11, DEAD_LETTERS: 3}
+
+
+@pytest.mark.parametrize(
+    ("lag", "members", "missing", "level", "told"),
+    [
+        (0, 0, [], "ok", "0 not landed yet"),
+        (7, 1, [], "ok", "7 not landed yet"),
+        (7, 0, [], "bad", "7 are not landed, and no lander runs"),
+        (100_000, 1, [], "warn", "100,000 not landed yet"),
+        (0, 1, [DEAD_LETTERS], "bad", "missing: stock-market-dlq"),
+    ],
+)
+def test_how_kafka_is_judged(
+    lag: int, members: int, missing: list[str], level: str, told: str
+) -> None:
+    groups = (
+        Group("landers", BATCH, members, "stable", lag),
+        Group("other", BATCH, 0, "empty", 10**9),
+    )
+    found = health_kafka._judged(groups, missing, "landers")
+    assert (found[0], told in found[1]) == (level, True), found
+
+
 @pytest.mark.integration
 def test_what_a_real_kafka_tells(tmp_path: Path, stack: Any) -> None:
     publish(tmp_path, **GOOD)
     settings = KafkaSettings.load()
     producer = Producer(settings.client("producer"))
     for number in range(3):
-        refused = Refused(b'{"no": "trade"}', "contract", f"planted {number}", BATCH)
+        refused = Refused(b'{"no": "trade"}', BATCH, "contract", f"planted {number}")
         sent = letter(refused, "finnhub", "run", at("2026-11-20T11:00"))
         producer.produce(DEAD_LETTERS, sent.value, headers=list(sent.headers))
     producer.produce(BATCH, b"{}", b"AAPL", partition=1)
