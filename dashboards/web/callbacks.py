@@ -4,7 +4,7 @@ One callback draws all of the market view from one pinned build, so that no two 
 of different ones. What needs no server (theme, address, legend) is in `assets/page.js`.
 """
 
-from typing import Any, Final, Literal, Protocol, cast
+from typing import Any, Final, Protocol
 from zoneinfo import ZoneInfo
 
 from dash import ClientsideFunction, Dash, Input, Output, State, dcc, no_update, set_props
@@ -253,7 +253,7 @@ def _range(wanted: str) -> str:
 
 
 def _scheme(scheme: str) -> Scheme:
-    return cast(Literal["light", "dark"], "dark" if scheme == "dark" else "light")
+    return "dark" if scheme == "dark" else "light"
 
 
 def tell_of_failure(error: Exception) -> None:

@@ -51,8 +51,18 @@ MANTINE: Final[dict[str, Any]] = {
     "defaultRadius": "md",
     # Mantine's own greys are warm; these go with the palette: text first, the deepest ground last.
     "colors": {
-        "dark": ["#e6eaf0", "#c3cad4", "#98a3b3", "#6d7889", "#3a4454",
-                 "#2b3442", "#222a36", "#1d2430", "#171c25", "#0f131a"],
+        "dark": [
+            "#e6eaf0",
+            "#c3cad4",
+            "#98a3b3",
+            "#6d7889",
+            "#3a4454",
+            "#2b3442",
+            "#222a36",
+            "#1d2430",
+            "#171c25",
+            "#0f131a",
+        ],
     },
     "fontFamily": "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', sans-serif",
 }

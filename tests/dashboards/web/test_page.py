@@ -3,6 +3,7 @@
 import csv
 import re
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
@@ -128,7 +129,7 @@ def test_what_is_simulated_and_what_is_forming_says_so(watched: Watched, site: S
 def test_split_adjusted_candles_do_not_jump(watched: Watched, site: Site) -> None:
     page = opened(watched, site, "symbol=AAA&range=1Y")
     closes = [point["close"] for point in series(page)["price"]["data"]]
-    steps = [abs(after / before - 1) for before, after in zip(closes, closes[1:], strict=False)]
+    steps = [abs(after / before - 1) for before, after in pairwise(closes)]
     assert max(steps) < 0.1
     by_time = {point["time"]: point["close"] for point in series(page)["price"]["data"]}
     (day,) = rows(
@@ -216,7 +217,9 @@ def test_csv_has_the_shown_candles(watched: Watched, site: Site) -> None:
     with Path(download.value.path()).open(newline="") as file:
         found = list(csv.DictReader(file))
     expected = candles(site.gold / "current", "AAA", "1W")
-    assert [(row["start_utc"], float(row["close"]), int(row["volume_shares"])) for row in found] == [
+    assert [
+        (row["start_utc"], float(row["close"]), int(row["volume_shares"])) for row in found
+    ] == [
         (f"{one['bar_start_at'].isoformat()}Z", float(one["close_price"]), one["volume_shares"])
         for one in expected
     ]
@@ -248,15 +251,12 @@ def test_a_new_build_is_seen_within_ten_seconds(
 
 
 def test_without_gold_the_page_says_what_to_do(browser: Browser, tmp_path: Path) -> None:
-    empty = serve(tmp_path)
-    try:
+    with serve(tmp_path) as empty:
         page = browser.new_page()
         page.goto(empty.url)
-        expect(page.locator("#problem")).to_contain_text("make demo", timeout=20_000)
+        expect(page.locator("#problem")).to_contain_text("make demo")
         expect(page.locator("[data-freshness]")).to_have_attribute("data-state", "no_data")
         page.close()
-    finally:
-        empty.stop()
 
 
 def test_answers_keep_the_page_to_itself(site: Site) -> None:
