@@ -22,7 +22,8 @@ _INDEX: Final = """<!DOCTYPE html>
 <script>
 // Before anything is drawn, or a dark page begins with a white flash.
 document.documentElement.dataset.mantineColorScheme =
-  localStorage.getItem("mantine-color-scheme-value") || (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light");
+  localStorage.getItem("mantine-color-scheme-value")
+  || (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light");
 </script>
 </head>
 <body>
