@@ -11,7 +11,7 @@ SEEDS ?= 1000
 HISTORIES ?= 20
 EMULATOR_PORT ?= 19443
 
-.PHONY: help setup ready up down status reset demo stream test doctor simulate lint bench-pipeline audit lock audit-self-test bench-land bench-produce bench-anomalies bench-spark bench-dbt bench-airflow check-sp500 drill drill-publish drill-hour spark-cluster airflow test-cluster test-increments test-sp500 drill-lake drill-stream e2e-airflow screenshots docs snowflake-emulator snowflake-live dashboard dashboard-pictures bench-web
+.PHONY: help setup ready up down status reset demo stream test doctor simulate lint bench-pipeline audit lock audit-self-test bench-land bench-produce bench-anomalies bench-spark bench-dbt bench-airflow bench-live check-sp500 drill drill-publish drill-hour spark-cluster airflow test-cluster test-increments test-sp500 drill-lake drill-stream e2e-airflow screenshots docs snowflake-emulator snowflake-live dashboard dashboard-pictures bench-web
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z][a-z0-9-]*:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -138,6 +138,9 @@ bench-airflow: ready ## Time the batch DAG on 2,500 bars with Airflow's share, a
 
 bench-web: ready ## Time the market page's first paint at 10,000 candles beside plain Plotly, and 20 readers during publishes
 	@$(RUN) benchmarks.web $(ARGS)
+
+bench-live: ready ## Time trades from produce to the screen of a headless Chromium, 1,000 a second
+	@$(RUN) benchmarks.live_feed $(ARGS)
 
 check-sp500: ready ## Real daily bars (../shared/data/sp500_daily.parquet, where it is) through the lake: every value the same
 	@$(RUN) benchmarks.spark.sp500 $(ARGS)

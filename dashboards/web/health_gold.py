@@ -87,7 +87,8 @@ def quarantine(build: Reads) -> Quarantine:
     """Return the refused records by rule."""
     rows = build.query(
         "select relation_name, rule, reason, n_records, last_loaded_at "
-        "from gold.gold_quarantine order by n_records desc, relation_name, rule"
+        "from gold.gold_quarantine where n_records > 0 "
+        "order by n_records desc, relation_name, rule"
     )
     rules = tuple(
         QuarantineRule(

@@ -1,11 +1,13 @@
 """What Kafka says, asked as the auditor: topics, groups, lag, dead letters. Nothing is joined."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from concurrent.futures import Future
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from confluent_kafka.admin import AdminClient
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import AdminClient, ConsumerGroupDescription
 
 from audit.kafka import Kafka as Broker
 from audit.model import Partition
@@ -87,28 +89,43 @@ class Cluster:
         return DeadLetters("warn", summary, records, tuple(told[:_SHOWN_LETTERS]))
 
     def _groups(self, marks: Marks) -> list[Group]:
+        landers = self._settings.landers_group
         listed = self._admin.list_consumer_groups(request_timeout=TIMEOUT_S).result()
-        names = {one.group_id for one in listed.valid} | {self._settings.landers_group}
-        chosen = sorted(names)[:_MAX_GROUPS]
+        others = sorted({one.group_id for one in listed.valid} - {landers})
+        chosen = [landers, *others[: _MAX_GROUPS - 1]]
         asked = self._admin.describe_consumer_groups(chosen, request_timeout=TIMEOUT_S)
-        described = {name: answer.result() for name, answer in asked.items()}
         found: list[Group] = []
-        for name in chosen:
-            lags = _lags(marks, self._broker.committed(name))
-            for topic, lag in sorted(lags.items()):
-                group = described[name]
-                found.append(Group(name, topic, len(group.members), group.state.name.lower(), lag))
+        for name, answer in asked.items():
+            members, state = _described(answer)
+            committed = self._broker.committed(name)
+            topics = set(TOPICS) if name == landers else {topic for topic, _ in committed}
+            lags = _lags(marks, committed, topics)
+            found += [Group(name, topic, members, state, lags[topic]) for topic in sorted(lags)]
         return found
 
 
-def _lags(marks: Marks, committed: Mapping[tuple[str, int], int]) -> dict[str, int]:
+def _described(answer: "Future[ConsumerGroupDescription]") -> tuple[int, str]:
+    """Return a group's members and state."""
+    try:
+        group = answer.result()
+    except KafkaException as error:
+        if error.args[0].code() != KafkaError.GROUP_ID_NOT_FOUND:
+            raise
+        return 0, "never seen"  # nobody has joined it yet
+    return len(group.members), group.state.name.lower()
+
+
+def _lags(
+    marks: Marks, committed: Mapping[tuple[str, int], int], topics: Collection[str]
+) -> dict[str, int]:
     """Return by topic what a group has not committed; what it has not begun counts whole."""
-    topics = {topic for topic, _ in committed}
-    lags = dict.fromkeys(topics, 0)
+    lags: dict[str, int] = {}
     for place, (low, end) in marks.items():
         if place.topic in topics:
-            lags[place.topic] += end - max(low, committed.get((place.topic, place.partition), 0))
-    return {topic: max(0, lag) for topic, lag in lags.items()}
+            done = max(low, committed.get((place.topic, place.partition), 0))
+            # A topic that was made anew may have its former life's commit.
+            lags[place.topic] = lags.get(place.topic, 0) + max(0, end - done)
+    return lags
 
 
 def _topic(name: str, marks: Marks) -> Topic:
@@ -123,8 +140,6 @@ def _judged(groups: tuple[Group, ...], missing: list[str], landers: str) -> tupl
         return "bad", f"; missing: {', '.join(missing)}"
     if lag and not any(one.members for one in mine):
         return "bad", f"; {lag:,} are not landed, and no lander runs"
-    if not mine:
-        return "warn", f"; group {landers} has landed nothing"
     return ("warn" if lag >= _BACKLOG else "ok"), f"; {lag:,} not landed yet"
 
 

@@ -160,11 +160,14 @@ class Topic:
 
 @dataclass(frozen=True)
 class Group:
-    """How far a group has come in a topic of which it has committed anything, in records."""
+    """A group in one topic: the landers' in all of them, others where they have committed.
+
+    `lag` is in records; what has never been committed counts whole.
+    """
 
     name: str
     topic: str
-    members: int | None
+    members: int
     state: str
     lag: int
 

@@ -160,6 +160,7 @@ def _chart_card() -> Component:
                     ),
                     html.Span(className="spring"),
                     dmc.Switch(id="live", label="Live", size="sm", checked=False),
+                    html.Span(id="live-price", className="live-price"),
                     html.Span(className="live-state", **more({"data-live": ""})),
                     html.Button(
                         "CSV", id="csv", className="plain-button", title="The candles as CSV"

@@ -87,10 +87,12 @@ PANELS: Final[dict[str, dict[str, list[str]]]] = {
             "last_event_at", "checked_at",
         ],
     },
+    "Quarantine": {
+        "gold_quarantine": ["relation_name", "rule", "reason", "n_records", "last_loaded_at"],
+    },
     "Tests of the last build": {
         "gold_dq_scorecard": [
             "run_id", "model_name", "dimension", "checked", "failed", "warned", "failing_rows",
-            "tested_at",
         ],
     },
 }  # fmt: skip

@@ -308,3 +308,25 @@ def test_a_full_refresh_gives_the_same_rows_as_the_increments(
     expected, found = contents(two_batches), contents(at_once)
     for table in TABLES:
         assert found[table] == expected[table], table
+
+
+def test_gold_counts_what_is_in_quarantine_by_rule(two_batches: Project) -> None:
+    counted = two_batches.raw.query(
+        "select relation_name, rule, n_records from gold.gold_quarantine where n_records > 0"
+    )
+    relations = ("bars", "corporate_actions", "lake_metrics", "quotes", "rejects")
+    held = two_batches.raw.query(
+        " union all ".join(
+            f"select 'quarantine_{name}', rule, count(*) from quarantine.quarantine_{name} "
+            "group by rule"
+            for name in relations
+        )
+    )
+
+    assert len(held) > 5
+    assert sorted(counted) == sorted(held)
+    [(unbroken, without_reason)] = two_batches.raw.query(
+        "select count(*) filter (where n_records = 0), count(*) filter (where reason is null) "
+        "from gold.gold_quarantine"
+    )
+    assert (unbroken > 5, without_reason) == (True, 0)

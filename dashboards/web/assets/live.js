@@ -16,7 +16,7 @@
   const LONGEST_WAIT_MS = 30000;
   const WORDS = {
     off: "", connecting: "Live: connecting", live: "Live, not yet reconciled",
-    down: "Live: no Kafka", lost: "Live: no server, trying again",
+    down: "Live: not available", lost: "Live: no server, trying again",
   };
 
   // How long to wait before the next attempt: doubled, and spread so that pages do not come at once.

@@ -215,7 +215,7 @@ def test_without_kafka_the_feed_says_why(monkeypatch: pytest.MonkeyPatch) -> Non
 def send(producer: Producer, number: int, price: str, **more: Any) -> None:
     message = trade(number, OPEN, price, **more)
     producer.produce(REALTIME, encode(message), message.symbol.encode())
-    assert producer.flush(10) == 0
+    assert producer.flush(60) == 0
 
 
 @pytest.mark.integration

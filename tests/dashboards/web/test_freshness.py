@@ -1,9 +1,6 @@
 """The badge under a fake clock, in Python and as the browser works it out."""
 
-import json
 import re
-import shutil
-import subprocess
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -21,9 +18,9 @@ from dashboards.web.freshness_route import Freshness
 from dbt_stocks.reader import GoldReader, PinnedBuild
 from ingestion import calendar
 from ingestion.settings import ROOT
+from tests.dashboards.web.node import play
 
 XNYS = calendar.get()
-JS = ROOT / "dashboards/web/assets/freshness.js"
 
 
 def at(text: str) -> datetime:
@@ -231,23 +228,6 @@ def test_no_change_is_missed_between_two_moments(name: str) -> None:
         assert edge.same(before), f"{before} changes before {after.from_at}"
 
 
-def play(program: str, argument: Any) -> Any:
-    node = shutil.which("node")
-    if node is None:
-        pytest.skip("node is not installed: the browser's badge cannot be played")
-    script = f"""const it = require({json.dumps(str(JS))});
-        const given = JSON.parse(require("fs").readFileSync(0));
-        console.log(JSON.stringify(({program})(given)));"""
-    done = subprocess.run(
-        [node, "-e", script],
-        input=json.dumps(argument),
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return json.loads(done.stdout)
-
-
 def as_browser(found: Badge) -> dict[str, Any]:
     shown = asdict(found)
     for name in ("since", "next_change_at"):
@@ -273,7 +253,9 @@ def test_the_browser_ages_the_badge_as_the_server_does(name: str) -> None:
         "asked": [[freshness._ms(one), shown] for one in moments for shown in (None, "b1", "b0")],
     }
     found = play(
-        "given => given.asked.map(([at, shown]) => it.badge(given.facts, at, shown))", asked
+        "freshness.js",
+        "given => given.asked.map(([at, shown]) => it.badge(given.facts, at, shown))",
+        asked,
     )
     expected = [as_browser(line.at(one, shown)) for one in moments for shown in (None, "b1", "b0")]
     assert len(found) == len(expected) > 1000
@@ -292,7 +274,11 @@ def test_a_browser_without_answers_says_so_and_goes_on_ageing() -> None:
         [None, 20_000],
     ]
     asked = [[one, freshness._ms(now) + silence, silence] for one, silence in cases]  # type: ignore[operator]
-    found = play("given => given.map(([facts, at, silence]) => it.seen(facts, at, silence))", asked)
+    found = play(
+        "freshness.js",
+        "given => given.map(([facts, at, silence]) => it.seen(facts, at, silence))",
+        asked,
+    )
     assert [one["state"] for one in found] == [
         *("fresh", "fresh", "disconnected", "disconnected", "no_data", "disconnected")
     ]
@@ -302,7 +288,9 @@ def test_a_browser_without_answers_says_so_and_goes_on_ageing() -> None:
     assert found[3]["age"] == "1 h"
     beyond = [[facts, facts["until_ms"], 0]]
     [found] = play(
-        "given => given.map(([facts, at, silence]) => it.seen(facts, at, silence))", beyond
+        "freshness.js",
+        "given => given.map(([facts, at, silence]) => it.seen(facts, at, silence))",
+        beyond,
     )
     assert found["state"] == "disconnected"
 

@@ -1,0 +1,339 @@
+"""Data health: what each source says, and what is said of a source that is absent or broken."""
+
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+import pytest
+from confluent_kafka import Consumer, Producer, TopicPartition
+
+from audit import landed, report
+from audit.bronze import State
+from audit.kafka import Log
+from audit.model import Check, Partition, Row, Verdict
+from audit.objects import Bronze
+from audit.run import Readings
+from audit.table import table
+from dashboards import contract
+from dashboards.web.health import Health, HealthReader
+from dashboards.web.health_audit import reconciliation
+from dashboards.web.health_gold import worst
+from dbt_stocks.reader import GoldReader
+from ingestion.contracts.topics import BATCH, DEAD_LETTERS, TOPICS
+from ingestion.produce.dead_letters import letter
+from ingestion.settings import KafkaSettings
+from ingestion.sources.source import Refused
+from tests.dashboards.web.test_freshness import FakeClock, at
+
+BUILT = datetime.fromisoformat("2026-11-20T22:00")  # as gold has times: UTC without saying so
+
+
+def nowhere() -> KafkaSettings:
+    """A port on which nobody listens."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    return KafkaSettings(port=port, security_protocol="PLAINTEXT")
+
+
+def publish(folder: Path, **rows: list[dict[str, Any]]) -> None:
+    """Publish a build whose tables have gold's own columns, as its contract has them."""
+    gold = contract.load()
+    path = folder / "gold-b1.duckdb"
+    with duckdb.connect(path) as db:
+        db.execute("create schema gold; create schema ops")
+        for name in ("gold_freshness", "gold_dq_scorecard", "gold_quarantine"):
+            columns = ", ".join(
+                f"{column} {one.type_in('duckdb')}"
+                for column, one in gold.table(name).columns.items()
+            )
+            db.execute(f"create table gold.{name} ({columns})")
+            for row in rows.get(name, []):
+                marks = ", ".join("?" for _ in row)
+                db.execute(
+                    f"insert into gold.{name} ({', '.join(row)}) values ({marks})",
+                    list(row.values()),
+                )
+        db.execute(
+            "create table ops.builds as select 'b1' as build_id, ?::timestamp as as_of, "
+            "?::timestamp as started_at, ?::timestamp as finished_at, null::varchar as note",
+            [BUILT, BUILT - timedelta(minutes=1), BUILT],
+        )
+    (folder / "current").symlink_to(path.name)
+
+
+def feed(**values: Any) -> dict[str, Any]:
+    return {
+        "source": "yahoo",
+        "feed": "daily_bars",
+        "status": "ok",
+        "simulated": False,
+        "lag_sessions": 0,
+        "lag_open_s": 0,
+        "last_event_at": BUILT,
+        "checked_at": BUILT,
+    } | values
+
+
+def score(**values: Any) -> dict[str, Any]:
+    return {
+        "run_id": "b1",
+        "model_name": "gold_kpi",
+        "dimension": "validity",
+        "checked": 10,
+        "failed": 0,
+        "warned": 0,
+        "failing_rows": 0,
+    } | values
+
+
+def rule(**values: Any) -> dict[str, Any]:
+    return {
+        "relation_name": "quarantine_bars",
+        "rule": "price_order",
+        "reason": "expected low <= open, close <= high",
+        "n_records": 0,
+        "last_loaded_at": None,
+    } | values
+
+
+def verdict(status: str = "ok", *checks: Check, minutes: int = 5) -> Verdict:
+    when = (BUILT + timedelta(minutes=minutes)).isoformat() + "+00:00"
+    found = list(checks) or [
+        Check("kafka.read", "kafka can be read", "ok"),
+        Check("bronze.records", "Kafka = bronze", status),  # type: ignore[arg-type]
+    ]
+    rows = [Row(BATCH, "g", 1, 5, 5, 5, 0, 0, 5, 5, 0)]
+    return Verdict(when, when, 1.0, found, rows)
+
+
+@contextmanager
+def reading(
+    folder: Path, audited: Verdict | None, kafka: KafkaSettings, ttl_s: float = 0
+) -> Iterator[HealthReader]:
+    path = folder / "verdict.json"
+    if audited is not None:
+        report.write(audited.document(), path)
+    with GoldReader(folder) as gold:
+        yield HealthReader(gold, path, kafka, ttl_s)
+
+
+def health(folder: Path, audited: Verdict | None, kafka: KafkaSettings | None = None) -> Health:
+    """Without settings of Kafka there is no password, which is known at once."""
+    with reading(folder, audited, kafka or KafkaSettings()) as reader:
+        return reader.read()
+
+
+GOOD = {"gold_freshness": [feed()], "gold_dq_scorecard": [score()], "gold_quarantine": [rule()]}
+
+
+def test_all_is_well_but_kafka(tmp_path: Path) -> None:
+    publish(tmp_path, **GOOD)
+    found = health(tmp_path, verdict(), nowhere())
+    assert (found.reconciliation.level, found.reconciliation.verdict) == ("ok", "ok")
+    assert found.reconciliation.summary.startswith("ok: 2 checks, 0 gaps; audited at 2026-11-20")
+    [stage] = found.reconciliation.stages
+    assert (stage.topic, stage.partition, stage.kafka, stage.silver, stage.gap) == (
+        BATCH,
+        1,
+        5,
+        5,
+        0,
+    )
+    assert (found.lag.level, found.build.level, found.quarantine.level) == ("ok", "ok", "ok")
+    assert "10 of 10 tests passed" in found.build.summary
+    assert found.kafka.level == found.dead_letters.level == "unknown"
+    assert found.kafka.summary.startswith("Kafka: ")
+    assert "KAFKA_PORT" in found.kafka.summary
+    # What could not be read is not well.
+    assert found.level == "unknown"
+
+
+def test_with_nothing_there_everything_says_so(tmp_path: Path) -> None:
+    found = health(tmp_path, None)
+    assert "no build yet" in found.lag.summary
+    assert found.lag.summary == found.build.summary == found.quarantine.summary
+    assert found.reconciliation.summary == "Nothing has been audited yet: `make audit`"
+    assert "KAFKA_AUDITOR_PASSWORD is not set" in found.kafka.summary
+    assert found.level == "unknown"
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", "{}", '{"verdict": "ok"}', '{"checks": 3}', "null"]
+)
+def test_a_broken_verdict_says_so_and_hides_nothing(tmp_path: Path, text: str) -> None:
+    publish(tmp_path, **GOOD)
+    (tmp_path / "verdict.json").write_text(text)
+    found = health(tmp_path, None)
+    assert found.reconciliation.level == "unknown"
+    assert found.reconciliation.summary.startswith("verdict.json is no verdict: ")
+    assert found.build.level == "ok"
+
+
+def test_a_build_without_one_of_its_tables(tmp_path: Path) -> None:
+    publish(tmp_path, **GOOD)
+    path = tmp_path / "gold-b1.duckdb"
+    with duckdb.connect(path) as db:
+        db.execute("drop table gold.gold_dq_scorecard")
+    found = health(tmp_path, verdict())
+    assert found.build.level == "unknown"
+    assert "gold_dq_scorecard" in found.build.summary
+    assert (found.lag.level, found.quarantine.level) == ("ok", "ok")
+
+
+def test_a_planted_gap_is_red(tmp_path: Path) -> None:
+    """The auditor's own judgement of records that Kafka has and bronze lacks."""
+    publish(tmp_path, **GOOD)
+    place = Partition(BATCH, "0" * 32, 1)
+    logs = {place: Log(0, 6, np.arange(6))}
+    lost = Bronze("key", place, 0, 6, "data", "", [(0, 3), (4, 6)])
+    bronze = State(versioned=True, objects={place: [lost]})
+    readings = Readings(logs=logs, bronze=bronze)
+    checks = landed.judge(logs, {(BATCH, 1): 6}, bronze, {place: 6})
+    assert any(check.status == "violated" for check in checks), checks
+    when = (BUILT + timedelta(hours=1)).isoformat() + "+00:00"
+    found = health(tmp_path, Verdict(when, when, 1.0, checks, table(readings, checks)))
+    assert (found.level, found.reconciliation.level) == ("bad", "bad")
+    gap = next(one for one in found.reconciliation.gaps if one.check == "bronze.records")
+    assert (gap.where, gap.differences, gap.examples) == (f"{BATCH}/1", 1, ("3",))
+    [stage] = found.reconciliation.stages
+    assert (stage.kafka, stage.bronze, stage.gap) == (6, 5, 1)
+    assert "bronze.records of stock-market-batch/1" in found.reconciliation.summary
+
+
+def test_other_verdicts(tmp_path: Path) -> None:
+    path = tmp_path / "verdict.json"
+    built = BUILT.replace(tzinfo=UTC)
+    for status, level in (("behind", "warn"), ("unknown", "unknown"), ("violated", "bad")):
+        report.write(verdict(status).document(), path)
+        assert reconciliation(path, built).level == level
+    report.write(verdict(minutes=-5).document(), path)
+    found = reconciliation(path, built)
+    assert (found.level, "older than the published build" in found.summary) == ("warn", True)
+
+
+@pytest.mark.parametrize(
+    ("table", "row", "part", "level", "told"),
+    [
+        ("gold_freshness", feed(status="late", lag_sessions=1), "lag", "warn", "daily_bars late"),
+        ("gold_freshness", feed(status="stale", lag_sessions=9), "lag", "bad", "daily_bars stale"),
+        ("gold_freshness", feed(status="unscheduled"), "lag", "ok", "none behind"),
+        ("gold_freshness", feed(status="other"), "lag", "bad", "daily_bars other"),
+        ("gold_dq_scorecard", score(failed=1, warned=1), "build", "warn", "9 of 10 tests passed"),
+        ("gold_dq_scorecard", score(failed=1), "build", "bad", "9 of 10 tests passed"),
+        ("gold_dq_scorecard", score(run_id="b0"), "build", "warn", "0 of 0 tests passed"),
+        (
+            "gold_quarantine",
+            rule(n_records=3, last_loaded_at=BUILT),
+            "quarantine",
+            "warn",
+            "3 records by 1 rules",
+        ),
+    ],
+)
+def test_what_gold_tells(
+    tmp_path: Path, table: str, row: dict[str, Any], part: str, level: str, told: str
+) -> None:
+    publish(tmp_path, **GOOD | {table: [row]})
+    found = getattr(health(tmp_path, verdict()), part)
+    assert (found.level, told in found.summary) == (level, True), found.summary
+
+
+def test_quarantine_has_reasons(tmp_path: Path) -> None:
+    rows = [rule(n_records=3, last_loaded_at=BUILT), rule(rule="currency")]
+    publish(tmp_path, **GOOD | {"gold_quarantine": rows})
+    [found] = health(tmp_path, verdict()).quarantine.rules
+    assert (found.relation, found.rule, found.records) == ("quarantine_bars", "price_order", 3)
+    assert found.reason == "expected low <= open, close <= high"
+
+
+def test_the_worst_level() -> None:
+    assert worst(["ok", "ok"]) == "ok"
+    assert worst(["ok", "unknown"]) == "unknown"
+    assert worst(["unknown", "warn"]) == "warn"
+    assert worst(["warn", "bad", "unknown"]) == "bad"
+
+
+def test_answers_are_kept_for_some_seconds(tmp_path: Path) -> None:
+    publish(tmp_path, **GOOD)
+    clock = FakeClock(at("2026-11-20T11:00"))
+    report.write(verdict().document(), tmp_path / "verdict.json")
+    with GoldReader(tmp_path) as gold:
+        reader = HealthReader(gold, tmp_path / "verdict.json", KafkaSettings(), 10, clock)
+        before = reader.read()
+        report.write(verdict("violated").document(), tmp_path / "verdict.json")
+        clock.sleep(9)
+        assert reader.read() is before
+        clock.sleep(2)
+        assert reader.read().level == "bad"
+
+
+def test_a_slow_source_holds_nobody_up(tmp_path: Path) -> None:
+    publish(tmp_path, **GOOD)
+    slow, asked = threading.Event(), threading.Event()
+
+    class Slow(HealthReader):
+        def _read(self) -> Health:
+            found = super()._read()
+            if self._last is not None:
+                asked.set()
+                slow.wait(10)
+            return found
+
+    with GoldReader(tmp_path) as gold:
+        reader = Slow(gold, tmp_path / "verdict.json", KafkaSettings(), 0)
+        first = reader.read()
+        thread = threading.Thread(target=reader.read)
+        thread.start()
+        assert asked.wait(10)
+        assert reader.read() is first
+        slow.set()
+        thread.join()
+
+
+@pytest.mark.integration
+def test_what_a_real_kafka_tells(tmp_path: Path, stack: Any) -> None:
+    publish(tmp_path, **GOOD)
+    settings = KafkaSettings.load()
+    producer = Producer(settings.client("producer"))
+    for number in range(3):
+        refused = Refused(b'{"no": "trade"}', "contract", f"planted {number}", BATCH)
+        sent = letter(refused, "finnhub", "run", at("2026-11-20T11:00"))
+        producer.produce(DEAD_LETTERS, sent.value, headers=list(sent.headers))
+    producer.produce(BATCH, b"{}", b"AAPL", partition=1)
+    assert producer.flush(60) == 0
+    landed_to = Consumer({**settings.client("lander"), "group.id": settings.landers_group})
+    place = TopicPartition(BATCH, 1)
+    low, end = landed_to.get_watermark_offsets(place, timeout=10)
+    kept = landed_to.committed([place], timeout=10)
+    landed_to.commit(offsets=[TopicPartition(BATCH, 1, end - 1)], asynchronous=False)
+    try:
+        with reading(tmp_path, verdict(), settings) as reader:
+            found = reader.read()
+        assert {topic.name for topic in found.kafka.topics} == set(TOPICS)
+        batch = next(topic for topic in found.kafka.topics if topic.name == BATCH)
+        assert batch.partitions == 4
+        assert batch.records >= end - low
+        [group] = [
+            one
+            for one in found.kafka.groups
+            if one.name == settings.landers_group and one.topic == BATCH
+        ]
+        assert group.lag >= 1
+        # Nobody lands here: records wait, and no member is there to fetch them.
+        assert (group.members, found.kafka.level) == (0, "bad"), asdict(found.kafka)
+        assert "no lander runs" in found.kafka.summary
+        assert found.dead_letters.level == "warn"
+        newest = found.dead_letters.newest[0]
+        assert (newest.detail, newest.source, newest.reason) == ("planted 2", "finnhub", "contract")
+        assert (newest.topic, newest.state) == (BATCH, "waiting")
+    finally:
+        if kept[0].offset >= 0:
+            landed_to.commit(offsets=kept, asynchronous=False)
+        landed_to.close()

@@ -1,0 +1,48 @@
+"""What the browser works out of live mode: latency, waits between attempts, words."""
+
+from typing import Any
+
+from tests.dashboards.web.node import play
+
+
+def text(sent_ms: int, kafka_ms: int | None) -> dict[str, Any]:
+    last = None if kafka_ms is None else {"kafka_ms": kafka_ms, "event_ms": 1, "price": 2}
+    return {"sent_ms": sent_ms, "last": last}
+
+
+def test_latency_needs_no_common_clock() -> None:
+    """The browser's clock is an hour ahead, and the way takes 20 ms at least."""
+    ahead = 3_600_000
+    told = [
+        [text(1_000, 900), 1_020 + ahead],
+        [text(2_000, 1_950), 2_320 + ahead],
+        [text(3_000, 1_950), 3_020 + ahead],
+        [text(4_000, None), 4_020 + ahead],
+        [text(5_000, 4_400), 5_020 + ahead],
+    ]
+    program = "given => { const of = it.latency(); return given.map(([a, b]) => of(a, b)); }"
+    # The second was 300 ms longer on its way; the third tells of the same trade once more.
+    assert play("live.js", program, told) == [100, 350, None, None, 600]
+
+
+def test_attempts_come_ever_slower_and_never_at_once() -> None:
+    cases = [[0, 0], [0, 1], [1, 1], [3, 0], [10, 1], [50, 0]]
+    found = play("live.js", "given => given.map(([n, r]) => it.waitMs(n, r))", cases)
+    assert found == [250, 500, 1_000, 2_000, 30_000, 15_000]
+
+
+def test_words() -> None:
+    cases = [
+        ["live", "", None],
+        ["live", "", 240],
+        ["down", "Kafka: away", None],
+        ["lost", "", None],
+        ["off", "", None],
+    ]
+    assert play("live.js", "given => given.map(args => it.label(...args))", cases) == [
+        "Live, not yet reconciled",
+        "Live, not yet reconciled (0.2 s behind Kafka)",
+        "Live: not available: Kafka: away",
+        "Live: no server, trying again",
+        "",
+    ]
