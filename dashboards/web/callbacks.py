@@ -18,6 +18,7 @@ from dashboards.web.health_view import health as health_panels
 from dashboards.web.layout import chart_height
 from dashboards.web.ranges import DEFAULT, RANGES
 from dashboards.web.theme import Scheme
+from ingestion import logs
 from ingestion.errors import TapehouseError
 
 _OUTPUTS: Final = {
@@ -257,6 +258,7 @@ def _scheme(scheme: str) -> Scheme:
 
 
 def tell_of_failure(error: Exception) -> None:
-    """Show an error of a callback above the page, and raise it: it belongs into the log, too."""
-    set_props("problem", {"children": problem(f"{type(error).__name__}: {error}")})
-    raise error
+    """Show what no callback expected above the page, where it is seen, and write it to the log."""
+    logs.get("page").error("callback_failed", exc_info=error)
+    first_line = str(error).partition("\n")[0]
+    set_props("problem", {"children": problem(f"{type(error).__name__}: {first_line}")})

@@ -2,6 +2,7 @@
 
 import csv
 import re
+import shutil
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
@@ -256,6 +257,21 @@ def test_without_gold_the_page_says_what_to_do(browser: Browser, tmp_path: Path)
         page.goto(empty.url)
         expect(page.locator("#problem")).to_contain_text("make demo")
         expect(page.locator("[data-freshness]")).to_have_attribute("data-state", "no_data")
+        page.close()
+
+
+def test_gold_that_lacks_a_table_is_told_and_not_hidden(
+    browser: Browser, gold_file: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "gold-broken.duckdb"
+    shutil.copyfile(gold_file, path)
+    with duckdb.connect(path) as db:
+        db.execute("drop table gold.gold_movers")
+    (tmp_path / "current").symlink_to(path.name)
+    with serve(tmp_path) as broken:
+        page = browser.new_page()
+        page.goto(broken.url)
+        expect(page.locator("#problem")).to_contain_text("gold_movers")
         page.close()
 
 
