@@ -117,7 +117,7 @@ def watched(browser: Browser, site: Site) -> Iterator[Watched]:
     }  # fmt: skip
     context = browser.new_context(**kept)
     found = Watched(context.new_page())
-    found.page.set_default_timeout(20_000)
+    found.page.set_default_timeout(90_000)
     found.watch(site.url)
     yield found
     context.close()
