@@ -11,7 +11,7 @@ SEEDS ?= 1000
 HISTORIES ?= 20
 EMULATOR_PORT ?= 19443
 
-.PHONY: help setup ready up down status reset demo stream test doctor simulate lint bench-pipeline audit lock audit-self-test bench-land bench-produce bench-anomalies bench-spark bench-dbt bench-airflow check-sp500 drill drill-publish drill-hour spark-cluster airflow superset test-superset test-cluster test-increments test-sp500 drill-lake drill-stream e2e-airflow screenshots docs snowflake-emulator snowflake-live bench-live prometheus powerbi
+.PHONY: help setup ready up down status reset demo stream test doctor simulate lint bench-pipeline audit lock audit-self-test bench-land bench-produce bench-anomalies bench-spark bench-dbt bench-airflow check-sp500 drill drill-publish drill-hour spark-cluster airflow superset test-superset test-cluster test-increments test-sp500 drill-lake drill-stream e2e-airflow screenshots docs snowflake-emulator snowflake-live bench-live prometheus powerbi dashboard dashboard-pictures bench-web
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z][a-z0-9-]*:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -52,6 +52,9 @@ demo: ready ## Recorded bars and simulated trades through every stage to tested 
 stream: ready ## Follow the trades in Kafka: windows and minute bars while they form; Ctrl-C ends it (ARGS=--available-now)
 	@$(RUN) spark_jobs stream $(ARGS)
 
+dashboard: ready ## Serve the market page on http://127.0.0.1:8050: published gold, and live trades; Ctrl-C ends it (ARGS="--port 8051")
+	@$(RUN) dashboards.web $(ARGS)
+
 # A worker that dies ends the run: another in its place leaves the dead one's group undone, and waits.
 # Three on two cores: tests of processes wait more than they compute.
 test: ready ## Every test, with a Kafka, store, Spark and dbt of their own
@@ -90,6 +93,9 @@ e2e-airflow: ready ## Every DAG through the API of a running Airflow: broken, ki
 
 screenshots: ready ## The pictures of docs/images: a green and a failed batch run in Airflow, by Chromium (half an hour)
 	@$(RUN) drill airflow --scene failing --pictures docs/images $(ARGS)
+
+dashboard-pictures: ready ## The pictures of docs/images of the market page, of this checkout's gold, by Chromium
+	@$(RUN) dashboards.web.pictures docs/images $(ARGS)
 
 drill-stream: ready ## Every fault of the simulator at once, the stream killed; batch, stream and brute force compared
 	@$(RUN) drill stream $(ARGS)
@@ -142,6 +148,9 @@ bench-dbt: ready ## Time dbt on 1.74 M real daily bars (where they are): full bu
 
 bench-airflow: ready ## Time the batch DAG on 2,500 bars with Airflow's share, and the minute DAG from landed to published
 	@$(RUN) benchmarks.airflow $(ARGS)
+
+bench-web: ready ## Time the market page's first paint at 10,000 candles beside plain Plotly, and 20 readers during publishes
+	@$(RUN) benchmarks.web $(ARGS)
 
 bench-live: ready ## Time trades from produce to the screen of a headless Chromium, 1,000 a second
 	@$(RUN) benchmarks.live_feed $(ARGS)

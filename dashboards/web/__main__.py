@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 import uvicorn
+from starlette.types import ASGIApp
 
 from dashboards.web.feed import Feed
 from dashboards.web.health import HealthReader
@@ -38,15 +39,18 @@ def main(
 
 def serve(host: str, port: int) -> None:
     """Serve the page of this project's gold."""
+    typer.echo(f"The market page: http://{host}:{port}")
+    # Open WebSockets never end by themselves.
+    uvicorn.run(site(), host=host, port=port, log_level="warning", timeout_graceful_shutdown=3)
+
+
+def site() -> ASGIApp:
+    """Return the page of this project's gold, verdict and Kafka."""
     clock, exchange, kafka = SystemClock(), calendar.get(), KafkaSettings.load()
     gold = GoldReader(WarehouseSettings.load().published())
     verdict = ProjectSettings.load().state("audit", "verdict.json")
-    server = create_server(
-        gold, HealthReader(gold, verdict, kafka), Feed(kafka, exchange, clock), exchange, clock
-    )
-    typer.echo(f"The market page: http://{host}:{port}")
-    # Open WebSockets never end by themselves.
-    uvicorn.run(server, host=host, port=port, log_level="warning", timeout_graceful_shutdown=3)
+    health = HealthReader(gold, verdict, kafka)
+    return create_server(gold, health, Feed(kafka, exchange, clock), exchange, clock)
 
 
 if __name__ == "__main__":

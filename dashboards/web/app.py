@@ -21,7 +21,8 @@ _INDEX: Final = """<!DOCTYPE html>
 {%css%}
 <script>
 // Before anything is drawn, or a dark page begins with a white flash.
-document.documentElement.dataset.mantineColorScheme = localStorage.getItem("mantine-color-scheme-value")
+document.documentElement.dataset.mantineColorScheme =
+  localStorage.getItem("mantine-color-scheme-value")
   || (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light");
 </script>
 </head>

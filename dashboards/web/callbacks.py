@@ -4,7 +4,7 @@ One callback draws all of the market view from one pinned build, so that no two 
 of different ones. What needs no server (theme, address, legend) is in `assets/page.js`.
 """
 
-from typing import Any, Final, Literal, Protocol, cast
+from typing import Any, Final, Protocol
 from zoneinfo import ZoneInfo
 
 from dash import ClientsideFunction, Dash, Input, Output, State, dcc, no_update, set_props
@@ -18,6 +18,7 @@ from dashboards.web.health_view import health as health_panels
 from dashboards.web.layout import chart_height
 from dashboards.web.ranges import DEFAULT, RANGES
 from dashboards.web.theme import Scheme
+from ingestion import logs
 from ingestion.errors import TapehouseError
 
 _OUTPUTS: Final = {
@@ -253,10 +254,11 @@ def _range(wanted: str) -> str:
 
 
 def _scheme(scheme: str) -> Scheme:
-    return cast(Literal["light", "dark"], "dark" if scheme == "dark" else "light")
+    return "dark" if scheme == "dark" else "light"
 
 
 def tell_of_failure(error: Exception) -> None:
-    """Show an error of a callback above the page, and raise it: it belongs into the log, too."""
-    set_props("problem", {"children": problem(f"{type(error).__name__}: {error}")})
-    raise error
+    """Show what no callback expected above the page, where it is seen, and write it to the log."""
+    logs.get("page").error("callback_failed", exc_info=error)
+    first_line = str(error).partition("\n")[0]
+    set_props("problem", {"children": problem(f"{type(error).__name__}: {first_line}")})

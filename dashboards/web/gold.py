@@ -62,7 +62,7 @@ class Kpi:
 
 @dataclass(frozen=True)
 class Candle:
-    """A candle in shares of today, times naive UTC; `lines` has what is drawn besides, by column."""
+    """A candle in shares of today, times naive UTC; `lines`: what is drawn besides, by column."""
 
     source: str
     currency: str
@@ -202,7 +202,8 @@ left join gold.gold_intraday_window_metrics as windows
         and candles.made_of = windows.made_of
         and candles.bar_end_at = windows.window_end_at
         and windows.window_size
-        = case when candles.candle_interval in ('15m', '1h') then candles.candle_interval else '5m' end
+        = case when candles.candle_interval in ('15m', '1h') then candles.candle_interval else '5m'
+        end
 {_OF_RANGE}
 """
 
@@ -223,7 +224,7 @@ inner join kind
     on rows_of.session_date = kind.session_date and rows_of.simulated = kind.simulated
 where {condition}
 order by {order}
-"""
+"""  # noqa: S608 - of constants of this module
 
 
 TILES: Final = _of_last_session(
@@ -346,16 +347,19 @@ def _candle(row: Row, lines: tuple[str, ...]) -> Candle:
             return None if value is None else float(value)
         return float(value) * factor
 
+    scaled = {
+        name: float(row[f"{name}_price"]) * factor for name in ("open", "high", "low", "close")
+    }
     return Candle(
-        row["source"],
-        row["currency"],
-        *(float(row[f"{name}_price"]) * factor for name in ("open", "high", "low", "close")),
-        row["volume_shares"] / factor,
-        row["n_bars"],
-        row["n_bars_expected"],
-        row["is_final"],
-        row["session_date"],
-        row["bar_start_at"],
-        row["bar_end_at"],
-        {name: line(name) for name in lines},
+        source=row["source"],
+        currency=row["currency"],
+        **scaled,
+        volume=row["volume_shares"] / factor,
+        n_bars=row["n_bars"],
+        n_bars_expected=row["n_bars_expected"],
+        is_final=row["is_final"],
+        session_date=row["session_date"],
+        start_at=row["bar_start_at"],
+        end_at=row["bar_end_at"],
+        lines={name: line(name) for name in lines},
     )

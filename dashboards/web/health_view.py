@@ -8,6 +8,7 @@ from dash import html
 from dash.development.base_component import Component
 
 from dashboards.web import health as facts
+from dashboards.web.elements import more
 from dashboards.web.text import NONE
 from dashboards.web.views import table
 
@@ -61,7 +62,7 @@ def _panel(title: str, part: _Part, kind: str, *bodies: Any) -> Component:  # no
             *[one for one in shown if one is not None],
         ],
         className=f"card health-card {kind}",
-        **{"data-level": part.level},
+        **more({"data-level": part.level}),
     )
 
 

@@ -9,6 +9,7 @@ from dash.development.base_component import Component
 from dash_tvlwc import Tvlwc
 
 from dashboards.web.chart import STUDIES
+from dashboards.web.elements import more
 from dashboards.web.ranges import DEFAULT, RANGES
 from dashboards.web.theme import MANTINE
 
@@ -19,12 +20,13 @@ _HEADER_PX: Final = 56
 
 def layout() -> Component:
     """Return the page before it has numbers; every visitor gets the same."""
-    return dmc.MantineProvider(
+    page: Component = dmc.MantineProvider(
         [*_stores(), _shell()],
         id="mantine",
         theme=MANTINE,
         defaultColorScheme="auto",
     )
+    return page
 
 
 def _stores() -> list[Component]:
@@ -37,12 +39,12 @@ def _stores() -> list[Component]:
         dcc.Interval(id="refresh", interval=REFRESH_S * 1000),
         dcc.Interval(id="health-refresh", interval=HEALTH_REFRESH_S * 1000),
         dcc.Download(id="csv-file"),
-        html.Div(id="shown", **{"data-shown-build": ""}),
+        html.Div(id="shown", **more({"data-shown-build": ""})),
     ]
 
 
 def _shell() -> Component:
-    return dmc.AppShell(
+    shell: Component = dmc.AppShell(
         [
             html.A("Skip to the numbers", href="#content", className="skip"),
             dmc.AppShellHeader(_header(), className="header"),
@@ -53,6 +55,7 @@ def _shell() -> Component:
         header={"height": _HEADER_PX},
         padding=0,
     )
+    return shell
 
 
 def _header() -> Component:
@@ -68,7 +71,7 @@ def _header() -> Component:
                 placeholder="Symbol",
                 className="symbol",
                 size="sm",
-                **{"aria-label": "Symbol"},
+                **more({"aria-label": "Symbol"}),
             ),
             dmc.SegmentedControl(
                 id="view",
@@ -80,14 +83,14 @@ def _header() -> Component:
                 size="sm",
             ),
             html.Span(className="spring"),
-            html.Span(className="session", **{"data-market": ""}),
-            html.Span(className="badge", **{"data-freshness": ""}),
+            html.Span(className="session", **more({"data-market": ""})),
+            html.Span(className="badge", **more({"data-freshness": ""})),
             html.Button(
                 "◐",
                 id="theme",
                 className="plain-button",
                 title="Light or dark",
-                **{"aria-label": "Change between light and dark"},
+                **more({"aria-label": "Change between light and dark"}),
             ),
         ],
         className="header-row",
@@ -157,7 +160,8 @@ def _chart_card() -> Component:
                     ),
                     html.Span(className="spring"),
                     dmc.Switch(id="live", label="Live", size="sm", checked=False),
-                    html.Span(className="live-state", **{"data-live": ""}),
+                    html.Span(id="live-price", className="live-price"),
+                    html.Span(className="live-state", **more({"data-live": ""})),
                     html.Button(
                         "CSV", id="csv", className="plain-button", title="The candles as CSV"
                     ),
@@ -175,7 +179,7 @@ def _chart_card() -> Component:
                 id="chart-frame",
                 className="chart",
                 role="img",
-                **{"aria-label": "Candles and volume"},
+                **more({"aria-label": "Candles and volume"}),
             ),
         ],
         className="card chart-card",
@@ -184,7 +188,7 @@ def _chart_card() -> Component:
 
 def _movers() -> Component:
     percent = {"function": "d3.format('+.2%')(params.value)"}
-    return dag.AgGrid(
+    grid: Component = dag.AgGrid(
         id="movers",
         rowData=[],
         columnDefs=[
@@ -204,6 +208,7 @@ def _movers() -> Component:
         style={"height": "100%", "width": "100%"},
         getRowId="params.data.symbol",
     )  # fmt: skip
+    return grid
 
 
 def _health() -> Component:

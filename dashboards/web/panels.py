@@ -5,9 +5,9 @@ from typing import Final
 EXPOSURE: Final = "market_page"
 
 _CANDLE: Final = [
-    "instrument_id", "candle_interval", "source", "made_of", "currency", "open_price",
-    "high_price", "low_price", "close_price", "volume_shares", "n_bars", "n_bars_expected",
-    "is_final", "simulated", "session_date", "bar_start_at", "bar_end_at",
+    "instrument_id", "candle_interval", "source", "currency", "open_price", "high_price",
+    "low_price", "close_price", "volume_shares", "n_bars", "n_bars_expected", "is_final",
+    "simulated", "session_date", "bar_start_at", "bar_end_at",
 ]  # fmt: skip
 _FACTOR: Final = [
     "instrument_id", "convention", "split_factor", "simulated", "valid_from", "valid_to",
@@ -41,7 +41,7 @@ PANELS: Final[dict[str, dict[str, list[str]]]] = {
         ],
     },
     "Candles of the day": {
-        "gold_candlestick": _CANDLE,
+        "gold_candlestick": [*_CANDLE, "made_of"],
         "fct_adjustment_factor": _FACTOR,
         "gold_intraday_window_metrics": [
             "instrument_id", "source", "made_of", "simulated", "window_size", "window_end_at",
@@ -79,6 +79,20 @@ PANELS: Final[dict[str, dict[str, list[str]]]] = {
             "simulated", "session_date", "event_at",
         ],
     },
-    # freshness.py and health.py
+    # freshness.py and health_gold.py have the queries of these.
     "Freshness": {"gold_freshness": ["source", "feed", "simulated", "last_event_at"]},
+    "Lag by feed": {
+        "gold_freshness": [
+            "source", "feed", "status", "simulated", "lag_sessions", "lag_open_s",
+            "last_event_at", "checked_at",
+        ],
+    },
+    "Quarantine": {
+        "gold_quarantine": ["relation_name", "rule", "reason", "n_records", "last_loaded_at"],
+    },
+    "Tests of the last build": {
+        "gold_dq_scorecard": [
+            "run_id", "model_name", "dimension", "checked", "failed", "warned", "failing_rows",
+        ],
+    },
 }  # fmt: skip

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from a2wsgi import WSGIMiddleware
 from starlette.applications import Starlette
@@ -80,6 +80,6 @@ def create_server(
         Route("/healthz", healthz, methods=["GET"]),
         Freshness(gold, calendar, clock).route(),
         *live.routes(feed),
-        Mount("/", WSGIMiddleware(dash.server, workers=_THREADS)),
+        Mount("/", cast(ASGIApp, WSGIMiddleware(dash.server, workers=_THREADS))),
     ]
     return _Guarded(Starlette(routes=routes, lifespan=lifespan))

@@ -19,7 +19,8 @@ def price(value: Number | None) -> str:
     """Return a price with cents, and with what is below a cent for prices below one."""
     if value is None:
         return NONE
-    return f"{value:,.2f}" if abs(value) >= 1 or value == 0 else f"{value:,.4f}"
+    below_one = -1 < value < 1 and value != 0
+    return f"{value:,.4f}" if below_one else f"{value:,.2f}"
 
 
 def signed(value: Number | None, digits: int = 2) -> str:

@@ -11,6 +11,7 @@ from dash.development.base_component import Component
 
 from dashboards.web import text
 from dashboards.web.chart import averages
+from dashboards.web.elements import more
 from dashboards.web.gold import Candles, Kpi, Row
 from dashboards.web.text import Number
 from dashboards.web.treemap import Box, squarify
@@ -57,7 +58,10 @@ def kpi_strip(kpi: Kpi, zone: ZoneInfo) -> Children:
         _kpi("Last", text.price(kpi.current_price), "current_price", kpi.current_price, "big"),
         _kpi(
             "Change",
-            [html.Span(f"{text.arrow(kpi.change_price)} ", **{"aria-hidden": "true"}), change],
+            [
+                html.Span(f"{text.arrow(kpi.change_price)} ", **more({"aria-hidden": "true"})),
+                change,
+            ],
             "change_pct",
             kpi.change_pct,
             direction,
@@ -89,7 +93,9 @@ def _kpi(
         [
             html.Div(label, className="label"),
             html.Div(
-                shown, className=f"value {kind}", **{"data-kpi": name, "data-value": str(value)}
+                shown,
+                className=f"value {kind}",
+                **more({"data-kpi": name, "data-value": str(value)}),
             ),
         ],
         className="kpi",
@@ -105,7 +111,7 @@ def _year(kpi: Kpi) -> Component:
                 html.Div(className="pin", style={"left": f"{kpi.position_52w:.2%}"}),
                 className="track",
                 role="img",
-                **{"aria-label": f"At {kpi.position_52w:.0%} of the 52-week range"},
+                **more({"aria-label": f"At {kpi.position_52w:.0%} of the 52-week range"}),
             ),
             html.Div(
                 [
@@ -126,7 +132,7 @@ def chart_title(candles: Candles, zone: ZoneInfo) -> Children:
     known = [f"{candles.interval} candles", f"{len(candles.bars)} bars", when, last.source]
     if candles.is_cut:
         known.append("older ones left out")
-    tags = [html.Span(" · ".join(known), className="known")]
+    tags: list[Component] = [html.Span(" · ".join(known), className="known")]
     if candles.simulated:
         tags.append(simulated_badge())
     if not last.is_final:
@@ -142,11 +148,11 @@ def legend(candles: Candles) -> Component:
     bar = candles.bars[-1]
     values = {"O": bar.open, "H": bar.high, "L": bar.low, "C": bar.close}
     cells = [
-        html.Span([html.B(name), html.Span(text.price(value), **{"data-ohlc": name})])
+        html.Span([html.B(name), html.Span(text.price(value), **more({"data-ohlc": name}))])
         for name, value in values.items()
     ]
     cells.append(
-        html.Span([html.B("V"), html.Span(text.compact(bar.volume), **{"data-ohlc": "V"})])
+        html.Span([html.B("V"), html.Span(text.compact(bar.volume), **more({"data-ohlc": "V"}))])
     )
     lines = [
         html.Span([html.I(className=f"key key-{number}"), label], className="average")
@@ -200,7 +206,7 @@ def _tile(row: Row, box: Box, whole: Box) -> Component:
         className=f"tile {text.direction(change)}",
         title=f"{row['name'] or row['symbol']}: {shown}, {money} traded",
         style={**_placed(box, whole), "--strength": f"{20 + 50 * strength:.0f}%"},
-        **{"data-symbol": row["symbol"]},
+        **more({"data-symbol": row["symbol"]}),
     )
 
 
@@ -298,7 +304,7 @@ def anomalies(rows: Sequence[Row], zone: ZoneInfo) -> Component:
 
 def table(header: Sequence[str], body: Sequence[Sequence[Any]], name: str) -> Component:
     """Return a plain table that scrolls by itself."""
-    return dmc.ScrollArea(
+    scrolling: Component = dmc.ScrollArea(
         html.Table(
             [
                 html.Thead(html.Tr([html.Th(cell, scope="col") for cell in header])),
@@ -309,6 +315,7 @@ def table(header: Sequence[str], body: Sequence[Sequence[Any]], name: str) -> Co
         type="auto",
         className="scroll",
     )
+    return scrolling
 
 
 def mover_rows(rows: Sequence[Row]) -> list[dict[str, Any]]:

@@ -112,18 +112,25 @@
     const last = candles && candles.data.length ? candles.data[candles.data.length - 1] : null;
     const isMinutes = ["1H", "4H", "1D"].includes(range) && last && typeof last.time === "number";
     newest = isMinutes ? { time: last.time, isLine: candles.type !== "candlestick" } : null;
+    if (!checked) document.getElementById("live-price").textContent = "";
     if (checked && symbol) window.tapehouse.live.open(symbol);
     else window.tapehouse.live.close();
     return same();
   }
 
   document.addEventListener("tapehouse:trade", (event) => {
+    const price = document.getElementById("live-price");
+    if (price && event.detail.last) {
+      const mark = event.detail.simulated ? " simulated" : "";
+      price.textContent = `${event.detail.symbol} ${plain(event.detail.last.price)}${mark}`;
+    }
     if (newest === null) return;
     const ticks = [];
     for (const one of event.detail.candles) {
       const time = axis_time(one.start_s);
-      // Earlier minutes are gold's; the library takes no bar before the last one.
-      if (one.open === null || one.segment !== "regular" || time < newest.time) continue;
+      // Earlier minutes are gold's; the library takes no bar before the last one. Of a minute in
+      // which the feed began nobody knows the open.
+      if (one.open === null || one.is_partial || one.segment !== "regular" || time < newest.time) continue;
       newest.time = time;
       const bar = newest.isLine
         ? { time, value: one.close }

@@ -1,19 +1,17 @@
 """The page's server on a small gold, and a browser that can reach nothing else."""
 
-import socket
-import threading
-import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
-import uvicorn
 from playwright.sync_api import Browser, ConsoleMessage, Page, Route, sync_playwright
 
 from dashboards.web.feed import Feed
 from dashboards.web.health import HealthReader
+from dashboards.web.pictures import serving
 from dashboards.web.server import create_server
 from dbt_stocks.reader import GoldReader
 from infra.setup import browser as chromium
@@ -35,37 +33,24 @@ def reader(gold_file: Path) -> Iterator[GoldReader]:
         yield opened
 
 
-@dataclass
+@dataclass(frozen=True)
 class Site:
     """A running page; `gold` is the folder that it reads."""
 
     url: str
     gold: Path
-    _server: uvicorn.Server = field(repr=False)
-    _thread: threading.Thread = field(repr=False)
-
-    def stop(self) -> None:
-        self._server.should_exit = True
-        self._thread.join()
 
 
-def serve(gold: Path) -> Site:
-    """Serve the page of a folder on a free port, in a thread."""
+@contextmanager
+def serve(gold: Path) -> Iterator[Site]:
+    """Serve the page of a folder; no Kafka."""
     clock, exchange = SystemClock(), calendar.get()
     kafka = KafkaSettings(bootstrap_servers="127.0.0.1:1")
-    reader = GoldReader(gold)
-    health = HealthReader(reader, gold / "verdict.json", kafka)
-    app = create_server(reader, health, Feed(kafka, exchange, clock), exchange, clock)
-    listener = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=1)
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
-    thread.start()
-    until = time.monotonic() + 30
-    while not server.started:
-        assert time.monotonic() < until, "the server has not started"
-        time.sleep(0.02)
-    return Site(f"http://127.0.0.1:{listener.getsockname()[1]}", gold, server, thread)
+    with GoldReader(gold) as reader:
+        health = HealthReader(reader, gold / "verdict.json", kafka)
+        feed = Feed(kafka, exchange, clock)
+        with serving(create_server(reader, health, feed, exchange, clock)) as url:
+            yield Site(url, gold)
 
 
 @pytest.fixture(scope="module")
@@ -73,9 +58,8 @@ def site(gold_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     folder = tmp_path_factory.mktemp("site")
     (folder / gold_file.name).hardlink_to(gold_file)
     (folder / "current").symlink_to(gold_file.name)
-    running = serve(folder)
-    yield running
-    running.stop()
+    with serve(folder) as running:
+        yield running
 
 
 @pytest.fixture(scope="module")
@@ -133,7 +117,7 @@ def watched(browser: Browser, site: Site) -> Iterator[Watched]:
     }  # fmt: skip
     context = browser.new_context(**kept)
     found = Watched(context.new_page())
-    found.page.set_default_timeout(20_000)
+    found.page.set_default_timeout(90_000)
     found.watch(site.url)
     yield found
     context.close()

@@ -39,11 +39,14 @@ def test_both_changes_of_the_clock_leave_the_open_at_half_past_nine(day: date) -
 
 
 def test_a_day_is_the_exchange_s_and_not_utc_s() -> None:
-    assert chart.time_of(candle(datetime(2013, 3, 9, 1, 0)), False, ZONE) == "2013-03-08"
+    assert (
+        chart.time_of(candle(datetime.fromisoformat("2013-03-09T01:00")), False, ZONE)
+        == "2013-03-08"
+    )
 
 
 def test_only_what_is_not_final_is_faint_and_marked() -> None:
-    first = candle(datetime(2013, 3, 8, 14, 30))
+    first = candle(datetime.fromisoformat("2013-03-08T14:30"))
     forming = replace(first, start_at=first.start_at + timedelta(minutes=1), is_final=False)
     price = drawn(Candles("1m", False, (first, forming), False))["price"]
     assert ["color" in point for point in price["data"]] == [False, True]
@@ -52,7 +55,7 @@ def test_only_what_is_not_final_is_faint_and_marked() -> None:
 
 
 def test_warm_up_is_a_gap_and_not_a_zero() -> None:
-    start = datetime(2013, 3, 8, 14, 30)
+    start = datetime.fromisoformat("2013-03-08T14:30")
     bars = (
         candle(start, sma_20=None, rsi_14=None),
         candle(start + timedelta(days=3), sma_20=9.0, rsi_14=50.0),
@@ -63,7 +66,7 @@ def test_warm_up_is_a_gap_and_not_a_zero() -> None:
 
 
 def test_studies_of_days_are_left_out_within_a_day() -> None:
-    bars = (candle(datetime(2013, 3, 8, 14, 30), ma_15m=1.0, ma_1h=None),)
+    bars = (candle(datetime.fromisoformat("2013-03-08T14:30"), ma_15m=1.0, ma_1h=None),)
     found = drawn(Candles("1m", False, bars, False), "ma", "rsi", "macd", "bollinger")
     assert found.keys() == {"price", "volume", "ma_15m", "ma_1h"}
 
@@ -73,7 +76,7 @@ def test_series_have_the_library_s_names() -> None:
     lines = dict.fromkeys(
         ("sma_20", "sma_50", "sma_200", "bollinger_upper", "bollinger_lower", "rsi_14",
          "macd_line", "macd_signal", "macd_histogram"), 1.0)  # fmt: skip
-    bars = (candle(datetime(2013, 3, 8, 14, 30), **lines),)
+    bars = (candle(datetime.fromisoformat("2013-03-08T14:30"), **lines),)
     for style in ("candles", "line"):
         found = drawn(Candles("1d", False, bars, False), *chart.STUDIES, style=style)
         kinds = {one["type"] for one in found.values()}

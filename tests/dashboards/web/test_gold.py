@@ -36,7 +36,7 @@ def test_a_query_reads_what_its_panel_declares_and_all_of_it(panel: str) -> None
     marks: dict[int, list[object]] = {
         0: [],
         1: ["x"],
-        5: ["x", "1d", False, datetime(2013, 1, 1), 3],
+        5: ["x", "1d", False, datetime.fromisoformat("2013-01-01T00:00"), 3],
     }
     with declared(panel) as db:
         assert db.execute(sql, marks[sql.count("?")]).fetchall() == []
@@ -47,7 +47,7 @@ def test_a_query_reads_what_its_panel_declares_and_all_of_it(panel: str) -> None
 
 
 def series(interval: str, first: str, n_bars: int = 100, simulated: bool = False) -> Series:
-    start, end = datetime.fromisoformat(first), datetime(2013, 3, 12, 20, 0)
+    start, end = datetime.fromisoformat(first), datetime.fromisoformat("2013-03-12T20:00")
     return Series(interval, simulated, start, end, date(2013, 3, 12), n_bars)
 
 
@@ -84,10 +84,10 @@ def test_everything_is_drawn_by_the_day_until_it_is_too_much() -> None:
 
 def test_ranges_end_with_the_newest_candle_and_count_the_exchange_s_days() -> None:
     newest = series("1m", "2013-03-01")
-    assert RANGES["1H"].start(newest, ZONE) == datetime(2013, 3, 12, 19, 0)
+    assert RANGES["1H"].start(newest, ZONE) == datetime.fromisoformat("2013-03-12T19:00")
     # Midnight in New York: 4 hours behind UTC since the 10th, 5 before.
-    assert RANGES["1D"].start(newest, ZONE) == datetime(2013, 3, 12, 4, 0)
-    assert RANGES["1W"].start(newest, ZONE) == datetime(2013, 3, 6, 5, 0)
+    assert RANGES["1D"].start(newest, ZONE) == datetime.fromisoformat("2013-03-12T04:00")
+    assert RANGES["1W"].start(newest, ZONE) == datetime.fromisoformat("2013-03-06T05:00")
     assert RANGES["MAX"].start(newest, ZONE) is None
 
 
