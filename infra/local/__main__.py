@@ -149,7 +149,7 @@ def prometheus(change: Annotated[Change, typer.Argument()] = Change.START) -> No
     tools.ensure("prometheus", Console(total=1), stack.layout.log / "setup-prometheus.log")
     stack.up(METRICS)
     settings = PrometheusSettings.load()
-    typer.echo(f"http://127.0.0.1:{settings.port}/alerts, scrapes {_scraped()}")
+    typer.echo(f"http://127.0.0.1:{settings.port}, scrapes {_scraped()}")
 
 
 def _scraped() -> str:

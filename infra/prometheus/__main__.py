@@ -59,9 +59,9 @@ def write_configuration(check: Check = False) -> None:
 def dashboard(check: Check = False) -> None:
     """Write Grafana's dashboard."""
     # Its builders are development's: the exporter's image has none of them.
-    from infra.prometheus.grafana import dashboard as grafana
+    from infra.prometheus.grafana.dashboard import FILE, render
 
-    _write(grafana.FILE, grafana.render(), check)
+    _write(FILE, render(), check)
 
 
 def _write(path: Path, text: str, check: bool) -> None:

@@ -220,7 +220,7 @@ def test_mounted_files_exist(compose: dict[str, Any]) -> None:
         for volume in service.get("volumes", []):
             source = volume.split(":")[0]
             if source.startswith("."):
-                assert (ROOT / "infra" / source).is_dir(), volume
+                assert (ROOT / "infra" / source).exists(), volume
             else:
                 assert source in compose["volumes"], volume
         if "build" in service:

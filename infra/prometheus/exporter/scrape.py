@@ -23,9 +23,10 @@ _log = logs.get("exporter")
 
 @dataclass(frozen=True)
 class _Answer:
-    """What a source gave, and how long that took; ``is_busy`` where it is being written."""
+    """What a source gave, when and how long that took; ``is_busy`` where it is being written."""
 
     metrics: tuple[Metric, ...] | None
+    at: float
     seconds: float
     is_busy: bool = False
 
@@ -79,7 +80,7 @@ class Exporter(Collector):
         one.is_up, one.seconds = answer.metrics is not None, answer.seconds
         now = self._clock.monotonic()
         if answer.metrics is not None:
-            one.metrics, one.read_at, one.problem = answer.metrics, now, ""
+            one.metrics, one.read_at, one.problem = answer.metrics, answer.at, ""
         elif not (answer.is_busy and one.read_at is not None and now - one.read_at <= KEPT_S):
             one.metrics = ()
 
@@ -94,7 +95,8 @@ class Exporter(Collector):
         # as a metric and, once, in the log.
         except Exception as error:
             self._tell(one, f"{type(error).__name__}: {error}")
-        return _Answer(metrics, self._clock.monotonic() - began, is_busy)
+        ended = self._clock.monotonic()
+        return _Answer(metrics, ended, ended - began, is_busy)
 
     def _tell(self, one: _Asked, problem: str) -> None:
         if problem != one.problem:
