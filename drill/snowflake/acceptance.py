@@ -11,12 +11,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from snowflake.connector import Error, SnowflakeConnection
+
 from drill.outcome import Outcome
 from drill.snowflake import account, trials
 from ingestion.cli import one_line
-from ingestion.errors import StackError, TapehouseError
+from ingestion.errors import SnowflakeError, StackError, TapehouseError
+from ingestion.load import snowflake_sql as sql
 from ingestion.settings import ROOT, SnowflakeSettings
 from ingestion.snowflake.connection import connection
+from ingestion.snowflake.diagnosis import of_statement
 from ingestion.verify.run import TARGETS
 from ingestion.verify.tables import Tables
 
@@ -24,6 +28,7 @@ NOT_EXERCISED: Final = "not exercised"
 _SYMBOLS: Final = ("--symbol", "AAPL", "--symbol", "IBM")
 _JOBS: Final = ("compact", "daily-metrics", "window-metrics", "bars", "anomalies")
 _TAIL: Final = 400
+_LOCK_S: Final = 5
 Say = Callable[[str], None]
 
 
@@ -157,6 +162,43 @@ def _loaded(world: World) -> list[str]:
     ]
 
 
+def _alone(world: World) -> list[str]:
+    """What keeps two loads from writing at once is Snowflake's own lock and transaction."""
+    with (
+        closing(connection(world.settings, "loader", "live")) as first,
+        closing(connection(world.settings, "loader", "live")) as second,
+    ):
+        _ask(first, "begin", sql.lock("first"))
+        _ask(second, f"alter session set lock_timeout = {_LOCK_S}", "begin")
+        try:
+            _ask(second, sql.lock("second"))
+        except SnowflakeError as error:
+            told = one_line(str(error))
+        else:
+            raise WrongError("expected a second load to wait for the first one's lock; it did not")
+        [(id_of_first,)] = _ask(first, "select current_transaction()")
+        _ask(second, "rollback", f"select system$abort_transaction({id_of_first})")
+        [(is_in_it,)] = _ask(
+            first, f"select equal_null(current_transaction(), {sql.literal(str(id_of_first))})"
+        )
+        if is_in_it:
+            raise WrongError("expected an aborted transaction to be over for its session")
+        _ask(second, "begin", sql.lock("second"), "rollback")
+    return [f"a second load waits ({told})", "and goes on when the first one's transaction ends"]
+
+
+def _ask(session: SnowflakeConnection, *statements: str) -> list[tuple[Any, ...]]:
+    rows: list[tuple[Any, ...]] = []
+    for statement in statements:
+        try:
+            with session.cursor() as cursor:
+                cursor.execute(statement)
+                rows = [tuple(row) for row in cursor.fetchall()]
+        except Error as error:
+            raise of_statement(error, statement) from error
+    return rows
+
+
 def _verified(world: World) -> list[str]:
     found = world.run("ingestion", "snowflake", "verify")
     rows = sum(one["rows"] for one in found["targets"].values())
@@ -213,6 +255,7 @@ PARTS = (
     Part("logins and grants", _checked, "no grants that can be shown, and checks no key"),
     Part("recorded bars, simulated quotes", _filled),
     Part("load by the internal stage, twice", _loaded),
+    Part("two loads at once", _alone, "no transactions"),
     Part("verify", _verified),
     Part("dbt build, tested and published", _built),
     Part("what each user may", _read),

@@ -15,6 +15,15 @@ create table if not exists ${database}.ops.load_ledger (
     primary key (target, file)
 );
 
+-- Its one row is updated by whoever writes a list, and so locked for everybody else.
+create table if not exists ${database}.ops.load_lock (
+    holder varchar not null,
+    taken_at timestamp_ltz not null
+);
+insert into ${database}.ops.load_lock (holder, taken_at)
+select 'nobody', current_timestamp()
+where not exists (select holder from ${database}.ops.load_lock);
+
 create table if not exists ${database}.common.bronze_stock_quotes_raw (
     v variant,
     topic varchar not null,

@@ -13,6 +13,7 @@ grant usage on all file formats in schema ${database}.common to role ${database}
 grant read, write on stage ${database}.common.incoming to role ${database}_LOADER;
 grant usage on schema ${database}.ops to role ${database}_LOADER;
 grant select, insert on table ${database}.ops.load_ledger to role ${database}_LOADER;
+grant select, update on table ${database}.ops.load_lock to role ${database}_LOADER;
 
 -- TRANSFORMER reads raw tables and makes everything else; it owns what it makes.
 grant usage on warehouse ${database}_TRANSFORMER_WH to role ${database}_TRANSFORMER;

@@ -54,12 +54,19 @@ class DuckDBWarehouse:
         self._read_rows = read_rows
         self._clock = clock
 
+    def last_keys(self, target: str) -> dict[str, str]:
+        rows = self._db.execute(
+            "select max(file) from ops.load_ledger where target = ? "
+            "group by regexp_replace(file, '[^/]+$', '')",
+            [target],
+        ).fetchall()
+        return {file.rpartition("/")[0] + "/": file for (file,) in rows}
+
     def ledger(self, target: str) -> Ledger:
         rows = self._db.execute(
-            "select file, snapshot_id from ops.load_ledger where target = ? order by file", [target]
+            "select file, snapshot_id from ops.load_ledger where target = ?", [target]
         ).fetchall()
         return Ledger(
-            {file.rpartition("/")[0] + "/": file for file, _ in rows},
             frozenset(file for file, _ in rows),
             frozenset(snapshot for _, snapshot in rows if snapshot is not None),
         )

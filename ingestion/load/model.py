@@ -70,9 +70,8 @@ class TableFile:
 
 @dataclass(frozen=True)
 class Ledger:
-    """What a target has loaded: the last key of each folder, its files, its lake snapshots."""
+    """What a target has loaded of the lake: its files and snapshots."""
 
-    last_keys: dict[str, str]
     files: frozenset[str]
     snapshots: frozenset[int]
 
@@ -98,8 +97,12 @@ class Warehouse(Protocol):
     remote one is told to COPY them from its stage.
     """
 
+    def last_keys(self, target: str) -> dict[str, str]:
+        """Return the last of ``target``'s bronze objects so far, by their folder."""
+        ...
+
     def ledger(self, target: str) -> Ledger:
-        """Return what ``target`` has loaded so far."""
+        """Return what ``target`` has loaded of the lake so far."""
         ...
 
     def cost(self) -> Cost | NoCost | None:

@@ -47,7 +47,7 @@ class TargetResult:
 def load_quotes(warehouse: Warehouse, bronze: Bronze) -> TargetResult:
     """Load the quotes topic's bronze objects beyond the ledger."""
     started = time.monotonic()
-    listed = bronze.beyond(QUOTES, warehouse.ledger(QUOTES_TARGET).last_keys)
+    listed = bronze.beyond(QUOTES, warehouse.last_keys(QUOTES_TARGET))
     loaded = Loaded()
     for batch in batches(listed):
         loaded += warehouse.load_lines(QUOTES_TARGET, batch)

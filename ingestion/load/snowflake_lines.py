@@ -37,10 +37,13 @@ class Lines:
             found[line.file] = found.get(line.file, 0) + 1
         compare(expected, found)
         refuse_differing(self._session.execute(sql.differing_lines(batch)))
-        writes = [sql.insert_lines(batch)]
         if refused:
             self._stage_refused(batch.target, refused)
-            writes.append(sql.insert_rejects(batch))
+
+        def writes(batch: sql.Batch) -> list[str]:
+            rejects = [sql.insert_rejects(batch)] if refused else []
+            return [sql.insert_lines(batch), *rejects]
+
         rows = sum(expected.values()) - len(refused)
         return Staged(batch, expected, writes, Loaded(len(listed), rows, len(refused)))
 
@@ -81,7 +84,7 @@ class Lines:
         """
         accepted, refused = prepare(files)
         self._incoming.send_table(target, _ACCEPTED, accepted)
-        self._session.execute_all(sql.stage_texts(sql.folder_of(target), _ACCEPTED))
+        self._session.execute_all(sql.stage_texts(self._incoming.folder(target), _ACCEPTED))
         by_name = {file.listed.file: file for file in files}
         for name, number, reason in self._session.execute(sql.refused_texts()):
             refused.append(_refused(by_name[name], number, reason))
@@ -92,7 +95,7 @@ class Lines:
         rows = [line.row() for line in refused]
         table = pa.Table.from_pylist(rows, schema=pa.schema(Refused.TYPES))
         self._incoming.send_table(target, _REFUSED, table)
-        self._session.execute_all(sql.stage_rejects(sql.folder_of(target), _REFUSED))
+        self._session.execute_all(sql.stage_rejects(self._incoming.folder(target), _REFUSED))
 
 
 def _refused(file: LineFile, number: int, reason: str | None) -> Refused:

@@ -66,15 +66,16 @@ class Session:
             self.execute(sql.tag(text))
 
     @contextmanager
-    def transaction(self) -> Iterator[None]:
-        """Commit what is done within, or nothing of it.
+    def transaction(self) -> Iterator[str | None]:
+        """Commit what is done within, or nothing of it; yield Snowflake's id of it.
 
         With a lost connection that is unknown: ``begin_anew``, and look.
         """
         self.execute("begin")
-        [(self._transaction,)] = self.execute("select current_transaction()")
+        [(found,)] = self.execute("select current_transaction()")
+        self._transaction = None if found is None else str(found)
         try:
-            yield
+            yield self._transaction
             self.execute("commit")
         except SnowflakeAwayError:
             raise
@@ -86,8 +87,8 @@ class Session:
     def begin_anew(self) -> None:
         """Give up the connection, and end the transaction that it may have left open.
 
-        A transaction that has been committed meanwhile stays so; an open one would hold the
-        ledger's lock for hours.
+        A transaction that has been committed meanwhile stays so; an open one would hold the lock
+        of all loads until Snowflake ends it.
         """
         self.close()
         if self._transaction is not None:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 LEDGER = "ops.load_ledger"
+LOCK = "ops.load_lock"
 INCOMING = "@common.incoming"
 BRONZE_OBJECTS = "@common.bronze_objects"
 LAKE_FILES = "@common.lake_files"
@@ -23,6 +24,9 @@ _LINES = "common.loading_lines"
 _TEXTS = "common.loading_texts"
 _REJECTS = "common.loading_rejects"
 _ROWS = "common.loading_rows"
+# Longer than a list takes to be written; then another load is at work, or a lost one's transaction
+# waits for its end.
+_LOCK_TIMEOUT_S = 120
 
 # What a raw table has beyond the lake's own columns.
 LOADS_OWN = ("file", "snapshot_id", "loaded_at", "batch_id")
@@ -105,8 +109,16 @@ def quoted(name: str) -> str:
 
 
 def begin_session() -> list[str]:
-    """The lake's times are of UTC, and the raw tables' without a zone."""
-    return ["alter session set timezone = 'UTC'", "use schema common"]
+    """The lake's times are of UTC, and the raw tables' without a zone.
+
+    A statement ends with the client that waits for it: it would hold the lock for nobody.
+    """
+    return [
+        "alter session set timezone = 'UTC'",
+        f"alter session set lock_timeout = {_LOCK_TIMEOUT_S}",
+        "alter session set abort_detached_query = true",
+        "use schema common",
+    ]
 
 
 def tag(text: str) -> str:
@@ -127,12 +139,17 @@ def known_files(target: str, files: Iterable[str]) -> str:
     )
 
 
+def last_files(target: str) -> str:
+    """Ask for the last of a target's files in each folder."""
+    return (
+        f'select max("FILE") from {LEDGER} where "TARGET" = {literal(target)} '
+        "group by regexp_replace(\"FILE\", '[^/]+$', '')"
+    )
+
+
 def all_files(target: str) -> str:
     """Ask for a target's files and snapshots in the ledger."""
-    return (
-        f'select "FILE", "SNAPSHOT_ID" from {LEDGER} where "TARGET" = {literal(target)} '
-        'order by "FILE"'
-    )
+    return f'select "FILE", "SNAPSHOT_ID" from {LEDGER} where "TARGET" = {literal(target)}'
 
 
 def last_batches(target: str, tables: Sequence[str]) -> str:
@@ -152,10 +169,11 @@ def last_batches(target: str, tables: Sequence[str]) -> str:
 
 
 def columns_of(target: str) -> str:
-    """Ask for a table's columns, with precision and scale of its numbers."""
+    """Ask for a table's columns and their types, with precision and scale of numbers."""
     schema, _, table = target.upper().partition(".")
     return (
-        "select column_name, numeric_precision, numeric_scale from information_schema.columns "
+        "select column_name, data_type, numeric_precision, numeric_scale "
+        "from information_schema.columns "
         f"where table_schema = {literal(schema)} and table_name = {literal(table)} "
         "order by ordinal_position"
     )
@@ -198,6 +216,11 @@ def count_lines() -> str:
 def forget_lines(files: Iterable[str]) -> str:
     """Drop what came out of these objects; they are sent line by line."""
     return f'delete from {_LINES} where "FILE" in ({_literals(files)})'
+
+
+def incoming_files() -> str:
+    """Ask for what lies in the internal stage, of any load."""
+    return f"list {INCOMING}"
 
 
 def put(path: str, folder: str) -> str:
@@ -259,6 +282,12 @@ def count_rows() -> str:
     )
 
 
+def bounds_of_rows(columns: Iterable[str]) -> str:
+    """Ask for the least and the greatest value of each column."""
+    bounds = (f"min({quoted(name)}), max({quoted(name)})" for name in columns)
+    return f"select {', '.join(bounds)} from {_ROWS}"
+
+
 def differing_lines(batch: Batch) -> str:
     """Ask which objects have lines that the raw table lacks while it has others of them."""
     return _differing(
@@ -312,10 +341,23 @@ def insert_rows(batch: Batch, columns: Sequence[str]) -> str:
     )
 
 
-def merge_ledger(batch: Batch) -> str:
-    """Enter the list; a second load of the same list waits here for the first one's end."""
+def lock(holder: str) -> str:
+    """Keep other loads out until the transaction ends, wherever they run.
+
+    Of two that insert alone Snowflake lets both go on; an UPDATE locks what it changes.
+    """
+    return f'update {LOCK} set "HOLDER" = {literal(holder)}, "TAKEN_AT" = current_timestamp()'
+
+
+def merge_ledger(batch: Batch, transaction: str | None) -> str:
+    """Enter the list, within that transaction alone.
+
+    Snowflake ends one that others wait for and that says nothing for minutes. What comes after it
+    is a transaction by itself: there the list has no rows, and must have no entries.
+    """
     return (
-        f"merge into {LEDGER} as ledger using {_FILES} as files "
+        f"merge into {LEDGER} as ledger using (select * from {_FILES} "
+        f"where equal_null(current_transaction(), {literal(transaction)})) as files "
         f'on ledger."TARGET" = {literal(batch.target)} and ledger."FILE" = files."FILE" '
         "when not matched then insert "
         '("TARGET", "FILE", "SNAPSHOT_ID", "ROW_COUNT", "BYTES", "BATCH_ID", "LOADED_AT") '
@@ -344,9 +386,9 @@ def count_written(batch: Batch) -> str:
     )
 
 
-def folder_of(target: str) -> str:
-    """Return the folder of a target in the internal stage."""
-    return target.partition(".")[2]
+def folder_of(target: str, load: str) -> str:
+    """Return the folder in the internal stage of what one load sends of a target."""
+    return f"{target.partition('.')[2]}/{load}"
 
 
 def rejects_of(target: str) -> str:

@@ -5,16 +5,21 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime, timedelta
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ingestion.clock import Clock
 from ingestion.errors import LoadError
 from ingestion.load import snowflake_sql as sql
 from ingestion.load.model import Added, Described, LineFile, Listed, Loaded
 from ingestion.load.snowflake_session import Session
+
+_KEPT = timedelta(days=1)
 
 
 @dataclass(frozen=True)
@@ -35,22 +40,32 @@ class Source:
 class Staged:
     """A list in the temporary tables, counted.
 
-    ``expected`` has the records of each file as its maker counted them, ``writes`` the statements
-    that bring them into the raw tables.
+    ``expected`` has the records of each file as its maker counted them, ``writes`` gives the
+    statements that bring them into the raw tables as that batch: its number is known when no other
+    load can take it.
     """
 
     batch: sql.Batch
     expected: Mapping[str, int]
-    writes: Sequence[str]
+    writes: Callable[[sql.Batch], list[str]]
     loaded: Loaded
 
 
 class Incoming:
-    """The internal stage: a folder for each target, emptied when the ledger has what was sent."""
+    """The internal stage: a folder for each load and target, emptied when the ledger has it all.
 
-    def __init__(self, session: Session) -> None:
+    No load reads what another one sends. What a killed one has left goes a day later.
+    """
+
+    def __init__(self, session: Session, load: str, clock: Clock) -> None:
         self._session = session
+        self._load = load
+        self._clock = clock
         self._used: set[str] = set()
+
+    def folder(self, target: str) -> str:
+        """Return the folder of what is sent of a target."""
+        return sql.folder_of(target, self._load)
 
     def send_table(self, target: str, name: str, rows: pa.Table) -> None:
         """Send rows as a Parquet file."""
@@ -67,15 +82,28 @@ class Incoming:
     def clear(self, target: str) -> None:
         """Remove what was sent of a target."""
         if target in self._used:
-            self._session.execute(sql.remove(sql.folder_of(target)))
+            self._session.execute(sql.remove(self.folder(target)))
             self._used.remove(target)
+            for folder in self._left_behind():
+                self._session.execute(sql.remove(folder))
+
+    def _left_behind(self) -> list[str]:
+        """Return the folders in which nothing has come for a day."""
+        newest: dict[str, datetime] = {}
+        for file in self._session.show(sql.incoming_files()):
+            # Behind the stage's name: a target's folder, a load's, and the file.
+            folder = "/".join(str(file["name"]).split("/")[-3:-1])
+            sent = parsedate_to_datetime(file["last_modified"])
+            newest[folder] = max(sent, newest.get(folder, sent))
+        limit = self._clock.now() - _KEPT
+        return [folder for folder, sent in newest.items() if sent < limit]
 
     @contextmanager
     def _folder(self, target: str) -> Iterator[Path]:
         with tempfile.TemporaryDirectory(prefix="tapehouse-load-") as folder:
             yield Path(folder)
             self._used.add(target)
-            self._session.execute(sql.put(f"{folder}/*", sql.folder_of(target)))
+            self._session.execute(sql.put(f"{folder}/*", self.folder(target)))
 
 
 def compare(expected: Mapping[str, int], found: Mapping[str, int]) -> None:

@@ -2,7 +2,9 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from typing import TypeVar
+from uuid import uuid4
 
 from snowflake.connector import SnowflakeConnection
 
@@ -51,7 +53,8 @@ class SnowflakeWarehouse:
     def __init__(
         self, session: Session, source: Source, clock: Clock, bill: Bill | None = None
     ) -> None:
-        incoming = Incoming(session)
+        self._load = uuid4().hex
+        incoming = Incoming(session, self._load, clock)
         self._session = session
         self._incoming = incoming
         self._lines = Lines(session, source, incoming)
@@ -59,10 +62,13 @@ class SnowflakeWarehouse:
         self._clock = clock
         self._bill = bill
 
+    def last_keys(self, target: str) -> dict[str, str]:
+        rows = self._persist(target, lambda: self._session.execute(sql.last_files(target)))
+        return {file.rpartition("/")[0] + "/": file for (file,) in rows}
+
     def ledger(self, target: str) -> Ledger:
         rows = self._persist(target, lambda: self._session.execute(sql.all_files(target)))
         return Ledger(
-            {file.rpartition("/")[0] + "/": file for file, _ in rows},
             frozenset(file for file, _ in rows),
             frozenset(snapshot for _, snapshot in rows if snapshot is not None),
         )
@@ -160,19 +166,33 @@ class SnowflakeWarehouse:
             )
 
     def _next_batch(self, target: str, tables: tuple[str, ...]) -> sql.Batch:
-        """Number batches by what is there, not by a clock: dbt's increments rely on their order."""
+        """Number batches by what is there, not by a clock.
+
+        dbt's increments rely on their order, and on none coming later with an earlier number:
+        rows are written with a number that was asked for under the lock.
+        """
         [(last, of_target)] = self._session.execute(sql.last_batches(target, tables))
         now = self._clock.now().replace(tzinfo=None)
         return sql.Batch(target, tables, last + 1, of_target, now)
 
     def _write(self, staged: Staged, files: int) -> None:
-        batch = staged.batch
-        with self._session.transaction():
-            self._session.execute_all([*staged.writes, sql.merge_ledger(batch)])
+        target = staged.batch.target
+        with self._session.transaction() as transaction:
+            [(locked, *_)] = self._session.execute(sql.lock(self._load))
+            if locked != 1:
+                raise LoadError(
+                    f"{sql.LOCK}: expected one row, found {locked}: "
+                    "`python -m ingestion snowflake bootstrap` makes it"
+                )
+            now = self._next_batch(target, staged.batch.tables)
+            batch = replace(staged.batch, number=now.number, loaded_at=now.loaded_at)
+            writes = staged.writes(batch)
+            self._session.execute_all([*writes, sql.merge_ledger(batch, transaction)])
             [(entered,)] = self._session.execute(sql.count_entered(batch))
             if entered != files:
                 raise LoadError(
-                    f"{batch.target}: expected {files} files entered into the ledger by this load, "
-                    f"found {entered}: another load has taken them"
+                    f"{target}: expected {files} files entered into the ledger by this load, "
+                    f"found {entered}: another load has taken them, or Snowflake has ended the "
+                    "transaction"
                 )
             compare(staged.expected, dict(self._session.execute(sql.count_written(batch))))

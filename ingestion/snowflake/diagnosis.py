@@ -28,6 +28,12 @@ _UNANSWERED = frozenset(
         errorcode.ER_RETRYABLE_CODE,
     }
 )
+# PUT talks to the stage's own store, not to Snowflake.
+_STAGE_AWAY = frozenset(
+    {errorcode.ER_FAILED_TO_UPLOAD_TO_STAGE, errorcode.ER_FAILED_TO_CHECK_EXISTING_FILES}
+)
+# An internal error, as Snowflake calls it, and a lock that too many wait for.
+_PASSING = frozenset({603, 625})
 _UNKNOWN_ACCOUNT = frozenset({403, 404})
 # Its host name exists wherever names are resolved at all.
 _KNOWN_HOST = "www.snowflake.com"
@@ -62,7 +68,8 @@ def is_transient(error: Exception) -> bool:
     if isinstance(error, errors.ForbiddenError):  # its code is that of an unanswered login
         return False
     found = code(error)
-    return found in _UNANSWERED | _SESSION_GONE or found in (408, 429) or 500 <= found < 600
+    passing = _UNANSWERED | _SESSION_GONE | _STAGE_AWAY | _PASSING
+    return found in passing or found in (408, 429) or 500 <= found < 600
 
 
 def of_statement(error: errors.Error, what: str) -> SnowflakeError:

@@ -79,7 +79,7 @@ class Rows:
             return Inventory({})
         snapshots = (entry.snapshot_id for entry in entries.values())
         reached = frozenset(one for one in snapshots if one is not None)
-        news = lake.news(table, Ledger({}, frozenset(entries), reached))
+        news = lake.news(table, Ledger(frozenset(entries), reached))
         pending = {added.file for added in news.files}
         held = [one for one in _held(table, news.since) if one.file not in pending]
         return Inventory(

@@ -38,8 +38,8 @@ NOT_EXECUTED = [
     rf"{_BEFORE}(?:alter\s+session|use\s+role|drop\s+database)\b",
 ]
 _SHOWN_WAREHOUSE = re.compile(r"\s*show\s+warehouses\s+like\s+'(\w+)'\s*", re.IGNORECASE)
-_MERGE = re.compile(rf"{_BEFORE}merge\b", re.IGNORECASE)
-_ONE_MERGE = threading.Lock()
+_LOCKING = re.compile(rf"{_BEFORE}(?:merge|update)\b", re.IGNORECASE)
+_ONE_AT_A_TIME = threading.Lock()
 _REFUSED = {"errno": 1003, "sqlstate": "42000"}
 _QUERIES = "/queries/v1/query-request"
 _JSON_TYPES = {
@@ -223,8 +223,12 @@ def _warehouse(name: str) -> str:
 
 
 def _turn(command: str) -> AbstractContextManager[object]:
-    """Let one MERGE run at a time: all sessions register a table of the same name for theirs."""
-    return _ONE_MERGE if _MERGE.match(command) else nullcontext()
+    """Let one MERGE or UPDATE run at a time, as they wait for each other's locks at Snowflake.
+
+    All sessions register a table of the same name for their MERGE; DuckDB refuses an UPDATE beside
+    another one.
+    """
+    return _ONE_AT_A_TIME if _LOCKING.match(command) else nullcontext()
 
 
 async def _answer(request: Request) -> JSONResponse:

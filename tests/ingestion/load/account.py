@@ -29,7 +29,14 @@ REJECTS = "common.bronze_stock_quotes_rejects"
 BARS = "common.bars_raw"
 LEDGER = "ops.load_ledger"
 # Of the bootstrap, what the emulator has: no roles, rights, warehouses, integrations.
-_MADE = ("create schema", "create file format", "create stage", "create table", "alter table")
+_MADE = (
+    "create schema",
+    "create file format",
+    "create stage",
+    "create table",
+    "alter table",
+    "insert into",
+)
 _NUMBERS = count(1)
 
 Stage = Literal["internal", "external"]

@@ -83,7 +83,7 @@ def test_lines_become_variant_rows_with_their_place(
     assert rows[1][0] == 8
     ledger = query(warehouse, "select target, file, rows, bytes from ops.load_ledger")
     assert ledger == [(QUOTES, key(7), 2, listed.size)]
-    assert warehouse.ledger(QUOTES).last_keys == {key(7).rpartition("/")[0] + "/": key(7)}
+    assert warehouse.last_keys(QUOTES) == {key(7).rpartition("/")[0] + "/": key(7)}
 
 
 HOSTILE = {

@@ -15,7 +15,7 @@ from ingestion.load.model import Ledger
 from ingestion.settings import LakeSettings, StoreSettings
 from tests.ingestion.load.lake import bars, bars_table
 
-NOTHING = Ledger({}, frozenset(), frozenset())
+NOTHING = Ledger(frozenset(), frozenset())
 
 
 @pytest.fixture
@@ -37,7 +37,6 @@ def taken(found: lake.News, before: Ledger = NOTHING) -> Ledger:
     added = {added.snapshot_id for added in found.files if not added.is_base}
     snapshots = added | ({found.head} - {None})
     return Ledger(
-        {},
         before.files | {added.file for added in found.files},
         before.snapshots | frozenset(snapshot for snapshot in snapshots if snapshot is not None),
     )
@@ -76,7 +75,7 @@ def test_a_first_load_takes_what_expired_snapshots_had_added(rewritten: Table) -
 
 def test_a_first_load_that_was_interrupted_goes_on(rewritten: Table) -> None:
     base, last = lake.news(rewritten, NOTHING).files
-    begun = Ledger({}, frozenset({base.file}), frozenset())
+    begun = Ledger(frozenset({base.file}), frozenset())
     rewritten.append(bars("JPM"))
 
     found = lake.news(rewritten, begun)
@@ -86,7 +85,7 @@ def test_a_first_load_that_was_interrupted_goes_on(rewritten: Table) -> None:
 
 
 def test_a_first_load_whose_files_are_gone_says_so(rewritten: Table) -> None:
-    begun = Ledger({}, frozenset({"s3://lake/rewritten-since.parquet"}), frozenset())
+    begun = Ledger(frozenset({"s3://lake/rewritten-since.parquet"}), frozenset())
 
     with pytest.raises(LoadError, match="1 of its files are no longer in snapshot"):
         lake.news(rewritten, begun)
@@ -124,7 +123,7 @@ def test_a_batch_that_ended_inside_a_snapshot_goes_on_there(table: Table) -> Non
     table.append(bars("AAPL"))
     table.append(bars("IBM"))
     first, second = lake.news(table, NOTHING).files
-    half = Ledger({}, frozenset({first.file}), frozenset({first.snapshot_id}))
+    half = Ledger(frozenset({first.file}), frozenset({first.snapshot_id}))
 
     assert lake.news(table, half).files == [second]
 
@@ -149,7 +148,7 @@ def test_rewritten_rows_are_refused_and_compaction_is_no_news(
 
 def test_a_lost_history_is_an_error_and_not_a_second_load(table: Table) -> None:
     table.append(bars("AAPL"))
-    elsewhere = Ledger({}, frozenset(), frozenset({1}))
+    elsewhere = Ledger(frozenset(), frozenset({1}))
 
     with pytest.raises(LoadError, match="expected the last loaded snapshot among the ancestors"):
         lake.news(table, elsewhere)

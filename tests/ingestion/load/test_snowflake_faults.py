@@ -114,7 +114,7 @@ def test_a_kill_before_any_statement_loses_and_doubles_nothing(
     steps = list(fault.statements)
     assert {"begin", "commit"} <= set(steps) and len(steps) > 12
 
-    # Files that were sent, and entered by the killed load, go with the target's next list.
+    # What a killed load has sent stays for a day.
     expected.pop("staged")
     for number, statement in enumerate(steps):
         account.empty()
@@ -267,8 +267,10 @@ def test_a_file_of_which_rows_are_missing_is_not_entered(
     with load_again as warehouse:
         load(warehouse)
 
-    found = account.contents()
-    assert found == undisturbed(account, buckets, load, "external")[0], "a whole file comes again"
+    found, expected = account.contents(), undisturbed(account, buckets, load, "external")[0]
+    for contents in (found, expected):
+        contents.pop("staged")  # what a killed load has sent stays for a day
+    assert found == expected, "a whole file comes again"
 
 
 @pytest.mark.parametrize("kind", ["quotes", "bars"])

@@ -31,7 +31,7 @@ def test_lines_become_variant_rows_with_their_place(
     with account.open(buckets.source(stage)) as warehouse:
         assert warehouse.load_lines(QUOTES, [listed]) == Loaded(1, 2, 0)
         folder = key(7, 3).rpartition("/")[0] + "/"
-        assert warehouse.ledger(QUOTES).last_keys == {folder: key(7, 3)}
+        assert warehouse.last_keys(QUOTES) == {folder: key(7, 3)}
 
     rows = account.query(
         "select v['offset']::bigint, v['value']['data']['c']::double, topic, generation, "
@@ -309,6 +309,44 @@ def test_a_decimal_that_would_be_rounded_is_refused(account: Account, buckets: B
         pytest.raises(LoadError, match=r"expected open as decimal\(38, 18\), found decimal128"),
     ):
         warehouse.load_rows(BARS, [buckets.add("bars/a.parquet", finer)], 1)
+
+
+def test_a_column_of_another_type_is_refused(account: Account, buckets: Buckets) -> None:
+    """Snowflake would round a double to whatever the number has decimals for."""
+    rounded = pa.table({"symbol": ["A"], "volume": [7.5]})
+
+    with (
+        account.open(buckets.source("internal")) as warehouse,
+        pytest.raises(LoadError, match=r"expected volume as NUMBER, found double in the lake"),
+    ):
+        warehouse.load_rows(BARS, [buckets.add("bars/a.parquet", rounded)], 1)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ("event_at = dateadd(hour, -5, event_at)", "event_at from 2013-03-01 14:30:00 .* 09:30:00"),
+        ("open = open + 0.000000000000000001", "open from 34.099998474121094000 to"),
+    ],
+)
+def test_values_that_copy_has_changed_are_seen_before_anything_is_written(
+    account: Account, buckets: Buckets, monkeypatch: pytest.MonkeyPatch, change: str, told: str
+) -> None:
+    execute = Session.execute
+
+    def executing(session: Session, statement: str) -> Any:
+        if statement.startswith("select min("):
+            execute(session, f"update common.loading_rows set {change}")
+        return execute(session, statement)
+
+    monkeypatch.setattr(Session, "execute", executing)
+    with (
+        account.open(buckets.source("external")) as warehouse,
+        pytest.raises(LoadError, match=f"{BARS}: expected {told}"),
+    ):
+        warehouse.load_rows(BARS, [buckets.add("bars/a.parquet", bars("AAPL"))], 1)
+
+    assert account.query(f"select count(*) from {BARS}") == [(0,)]
 
 
 def test_a_table_that_is_missing_names_the_bootstrap(

@@ -119,6 +119,15 @@ create table if not exists STOCKS_MDS.ops.load_ledger (
     primary key (target, file)
 );
 
+-- Its one row is updated by whoever writes a list, and so locked for everybody else.
+create table if not exists STOCKS_MDS.ops.load_lock (
+    holder varchar not null,
+    taken_at timestamp_ltz not null
+);
+insert into STOCKS_MDS.ops.load_lock (holder, taken_at)
+select 'nobody', current_timestamp()
+where not exists (select holder from STOCKS_MDS.ops.load_lock);
+
 create table if not exists STOCKS_MDS.common.bronze_stock_quotes_raw (
     v variant,
     topic varchar not null,
@@ -343,6 +352,7 @@ grant usage on all file formats in schema STOCKS_MDS.common to role STOCKS_MDS_L
 grant read, write on stage STOCKS_MDS.common.incoming to role STOCKS_MDS_LOADER;
 grant usage on schema STOCKS_MDS.ops to role STOCKS_MDS_LOADER;
 grant select, insert on table STOCKS_MDS.ops.load_ledger to role STOCKS_MDS_LOADER;
+grant select, update on table STOCKS_MDS.ops.load_lock to role STOCKS_MDS_LOADER;
 
 -- TRANSFORMER reads raw tables and makes everything else; it owns what it makes.
 grant usage on warehouse STOCKS_MDS_TRANSFORMER_WH to role STOCKS_MDS_TRANSFORMER;

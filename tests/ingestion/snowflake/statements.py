@@ -55,6 +55,11 @@ _MANY = re.compile(
     rf"grant (?P<privileges>[a-z, ]+) on (?P<reach>all|future) (?P<kinds>[a-z ]+) in schema "
     rf"{DATABASE}\.(?P<schema>[a-z_]+) to role {DATABASE}_(?P<role>[A-Z]+)"
 )
+# The one row of the lock, once.
+_LOCK = (
+    f"insert into {DATABASE}.ops.load_lock (holder, taken_at) select 'nobody', current_timestamp() "
+    f"where not exists (select holder from {DATABASE}.ops.load_lock)"
+)
 _CREATED = {
     "WAREHOUSE",
     "DATABASE",
@@ -128,6 +133,8 @@ def _kind(line: str, tree: exp.Expr) -> str:
             return "create external stage" if is_external else f"create {tree.kind.lower()}"
         case exp.Alter() if tree.args["kind"] == "TABLE" and " add column if not exists " in line:
             return "alter table"
+        case exp.Insert() if line == _LOCK:
+            return "insert row"
         case exp.Drop() if tree.kind in _DROPPED:
             return f"drop {tree.kind.lower()}"
         case exp.Grant() if _is_plain(tree):

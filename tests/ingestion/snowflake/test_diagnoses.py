@@ -207,6 +207,8 @@ def test_an_account_that_is_none_and_a_network_that_is_none_are_told_apart_by_na
         (540001, 250001, True),  # a login without an answer, wrapped
         (250003, 250003, True),
         (390112, 390112, True),  # the session is over
+        (253003, 253003, True),  # the store behind the stage does not answer a PUT
+        (603, 603, True),  # an internal error of Snowflake
         (390144, 390144, False),
         (1003, 1003, False),  # SQL that does not compile
         (3001, 3001, False),  # no rights
