@@ -126,16 +126,15 @@ def test_after_a_transaction_that_snowflake_has_ended_nothing_is_entered(
 def test_without_the_lock_s_row_nothing_is_written(
     changed_account: Account, buckets: Buckets
 ) -> None:
-    account = changed_account
-    account.query(f"delete from {LOCK}")
+    changed_account.query(f"delete from {LOCK}")
 
     with (
-        account.open(buckets.source("external")) as warehouse,
+        changed_account.open(buckets.source("external")) as warehouse,
         pytest.raises(LoadError, match=f"{LOCK}: expected one row, found 0: .*bootstrap"),
     ):
         warehouse.load_lines(QUOTES, [buckets.put(0, [line(0)])])
 
-    assert account.query(f"select count(*) from {QUOTES}") == [(0,)]
+    assert changed_account.query(f"select count(*) from {QUOTES}") == [(0,)]
 
 
 @pytest.mark.parametrize(("days", "kept"), [(0, 1), (2, 0)])
