@@ -9,7 +9,7 @@ one, and ``gold.published_build``, a table of the schema, says which. That table
    schema, the build's id stamped over every row, and ``published_build``;
 2. ``gold_kept_<publication>``, a clone of that for a rollback, and the state of its tables;
 3. READER's rights on ``gold_next``: a swap takes rights along;
-4. the swap;
+4. the swap, if the lease (``lease.py``) is still held and ``gold_next`` is the build's own;
 5. the books; ``gold_next``, which is the build before now, and clones of long ago are dropped.
 
 A clone of a schema takes along what was granted on its tables. So nothing is ever granted on the
@@ -25,9 +25,10 @@ from typing import Any, Final
 
 from snowflake.connector import Error, SnowflakeConnection
 
-from dbt_stocks import books, catalog, state, views
+from dbt_stocks import books, catalog, lease, state, views
 from dbt_stocks.books import Build, Outcome
 from dbt_stocks.engine import CANDIDATE, GOLD, refill_candidate
+from dbt_stocks.lease import Lease
 from ingestion.errors import BuildError
 from ingestion.settings import SnowflakeSettings, WarehouseSettings
 from ingestion.snowflake import diagnosis
@@ -37,7 +38,7 @@ NEXT: Final = "gold_next"
 _KEPT: Final = "gold_kept_"
 _RECORD: Final = catalog.RECORD
 _DDL: Final = (
-    *(*books.DDL, state.DDL),
+    *(*books.DDL, state.DDL, *lease.DDL),
     f"create schema if not exists {GOLD}",
     f"create schema if not exists {CANDIDATE}",
 )
@@ -77,20 +78,27 @@ class SnowflakeWarehouse:
     @contextmanager
     def opened(self) -> Iterator["SnowflakeGold"]:
         with open_gold(
-            lambda: connection(self.settings, "transformer", _TAG), self.settings.role("reader")
+            lambda: connection(self.settings, "transformer", _TAG),
+            self.settings.role("reader"),
+            lease.holder(self.lock().with_suffix(".holder")),
         ) as gold:
             yield gold
 
 
 @contextmanager
-def open_gold(connect: Callable[[], SnowflakeConnection], reader: str) -> Iterator["SnowflakeGold"]:
+def open_gold(
+    connect: Callable[[], SnowflakeConnection], reader: str, holder: str
+) -> Iterator["SnowflakeGold"]:
     """Log in for a gate command, and out at its end; ``reader`` is the role that sees gold.
+
+    ``holder`` is who takes the lease.
 
     Raises:
         SnowflakeError: the login is refused, or a statement; SnowflakeAwayError: nobody answers.
     """
     with closing(connect()) as session:
-        gold = SnowflakeGold(SnowflakeSession(session), reader)
+        db = SnowflakeSession(session)
+        gold = SnowflakeGold(db, reader, Lease(db, holder))
         for statement in _DDL:
             gold.db.execute(statement)
         yield gold
@@ -138,11 +146,18 @@ class SnowflakeGold:
 
     db: catalog.Session
     reader: str
+    lease: Lease
+
+    def take(self, what: str) -> None:
+        self.lease.take(what)
+
+    def give_back(self) -> None:
+        self.lease.give_back()
 
     def publish(self, build_id: str, outcome: Outcome) -> None:
         build = books.finished(self.db, build_id, outcome)
         self._prepare(build)
-        self._show()
+        self._show(build_id)
         build.record(self.db)
         self._drop_next()
         self._prune()
@@ -166,7 +181,7 @@ class SnowflakeGold:
             f"update {NEXT}.{_RECORD} set reason = ?",  # noqa: S608 - names of ours
             [books.way(before, target.build_id, at, why)],
         )
-        self._show()
+        self._show(target.build_id)
         self._follow()
         self._drop_next()
         return before, target.build_id
@@ -197,9 +212,15 @@ class SnowflakeGold:
         execute(f"create or replace schema {_KEPT}{build.publication} clone {NEXT}")
         state.keep(self.db, CANDIDATE, build.build_id, books.published(self.db)[: books.KEEP])
 
-    def _show(self) -> None:
-        for statement in (*grants(self.reader), f"alter schema {GOLD} swap with {NEXT}"):
+    def _show(self, build_id: str) -> None:
+        for statement in grants(self.reader):
             self.db.execute(statement)
+        # Taken once more: it now outlasts the swap, and nobody else has made or dropped gold_next.
+        self.lease.take(build_id)
+        found = books.recorded_in(self.db, f"{NEXT}.{_RECORD}")[0].build_id
+        if found != build_id:
+            raise BuildError(f"{NEXT}: expected build {build_id}, found {found}: it is not shown")
+        self.db.execute(f"alter schema {GOLD} swap with {NEXT}")
 
     def _follow(self) -> list[str]:
         """Write in the books what readers are shown, where they say another build."""

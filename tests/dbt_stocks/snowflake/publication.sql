@@ -16,6 +16,10 @@ insert into ops.model_state (schema_name, model_name, covered_batch, generation,
 grant usage on schema gold_next to role STOCKS_MDS_READER;
 grant select on all tables in schema gold_next to role STOCKS_MDS_READER;
 grant select on all views in schema gold_next to role STOCKS_MDS_READER;
+update ops.lease set holder = 'here/1', build_id = 'b2', held_until = dateadd('hour', 2, sysdate()) where holder = 'here/1' or held_until < sysdate();
+select holder, build_id, held_until from ops.lease where holder <> 'here/1';
+select build_id, as_of, started_at, finished_at, note, load_batch_id, publication from gold_next.published_build where true;
+select reason from gold_next.published_build;
 alter schema gold swap with gold_next;
 update ops.builds set status = 'published', reason = null, as_of = '2026-11-01 00:00:00'::timestamp, started_at = '2026-11-01 00:00:00'::timestamp, finished_at = '2026-11-01 00:00:00'::timestamp, note = 'it\'s 5 % of mart_a', load_batch_id = 2::bigint, publication = 2::bigint where build_id = 'b2';
 drop schema if exists gold_next cascade;

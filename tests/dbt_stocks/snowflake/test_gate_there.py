@@ -95,6 +95,17 @@ def test_a_part_that_was_built_alone_is_not_published(there: There) -> None:
     assert refused.returncode == 1
     assert "found none published" in refused.stderr
 
+    there.rows(
+        "update ops.lease set holder = 'there/2', build_id = 'b3', "
+        "held_until = dateadd('hour', 1, sysdate())"
+    )
+    for command in (["rollback"], ["build", "--build-id", "late"]):
+        kept_out = there.run(*command)
+        assert kept_out.returncode == 1
+        [line] = kept_out.stderr.splitlines()
+        assert line.startswith("error: ") and "found there/2 at it (b3) until 20" in line
+    assert there.rows("select count(*) from ops.builds") == [(1,)]
+
 
 @pytest.mark.long
 @pytest.mark.timeout(1200)
