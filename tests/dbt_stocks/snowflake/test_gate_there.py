@@ -185,6 +185,10 @@ def test_models_are_transient_and_a_layer_s_warehouse_is_one_that_is_asked_for(
     assert {name for name, config in models.items() if config.get("cluster_by")} == {
         "gold_candlestick", "gold_intraday_window_metrics", "silver_minute_bars",
     }  # fmt: skip
+    # A key would start Automatic Clustering, which no monitor stops.
+    for name, config in models.items():
+        hooks = [hook["sql"] for hook in config["post-hook"]]
+        assert bool(config.get("cluster_by")) == ("{{ keep_order_alone() }}" in hooks), name
     asked = {
         (config["layer"], config.get("snowflake_warehouse"))
         for config in models.values()
