@@ -37,10 +37,13 @@ from ingestion.snowflake.connection import connection
 NEXT: Final = "gold_next"
 _KEPT: Final = "gold_kept_"
 _RECORD: Final = catalog.RECORD
+# What is replaced or dropped here is paid for no longer: the way back is a kept clone, not Time
+# Travel. The tables of a schema have its time, dbt's among them.
+_NO_TRAVEL: Final = "data_retention_time_in_days = 0"
 _DDL: Final = (
     *(*books.DDL, state.DDL, *lease.DDL),
-    f"create schema if not exists {GOLD}",
-    f"create schema if not exists {CANDIDATE}",
+    f"create schema if not exists {GOLD} {_NO_TRAVEL}",
+    f"create schema if not exists {CANDIDATE} {_NO_TRAVEL}",
 )
 _TAG: Final = "gate"
 _WORDS: Final = 6
@@ -176,7 +179,7 @@ class SnowflakeGold:
     def rollback(self, to: str | None, at: datetime, why: str) -> tuple[str, str]:
         before, target = books.before(self.db, to)
         kept = self._kept(target)
-        self.db.execute(f"create or replace schema {NEXT} clone {kept}")
+        self.db.execute(f"create or replace schema {NEXT} clone {kept} {_NO_TRAVEL}")
         self.db.execute(
             f"update {NEXT}.{_RECORD} set reason = ?",  # noqa: S608 - names of ours
             [books.way(before, target.build_id, at, why)],
@@ -199,17 +202,17 @@ class SnowflakeGold:
 
     def _prepare(self, build: Build) -> None:
         execute = self.db.execute
-        execute(f"create or replace schema {NEXT} clone {CANDIDATE}")
+        execute(f"create or replace schema {NEXT} clone {CANDIDATE} {_NO_TRAVEL}")
         for name, text in views.texts(self.db, CANDIDATE, place="").items():
             execute(f"create or replace view {NEXT}.{name} as {text}")
         for mart in catalog.tables(self.db, CANDIDATE):
-            # In place: a clone has the constraints of the mart's contract, and its clustering key.
+            # In place: a clone has the constraints of the mart's contract.
             execute(
                 f"update {NEXT}.{mart} set build_id = ? where build_id is distinct from ?",  # noqa: S608 - names of the catalog
                 [build.build_id, build.build_id],
             )
         build.record_in(self.db, f"{NEXT}.{_RECORD}")
-        execute(f"create or replace schema {_KEPT}{build.publication} clone {NEXT}")
+        execute(f"create or replace schema {_KEPT}{build.publication} clone {NEXT} {_NO_TRAVEL}")
         state.keep(self.db, CANDIDATE, build.build_id, books.published(self.db)[: books.KEEP])
 
     def _show(self, build_id: str) -> None:
