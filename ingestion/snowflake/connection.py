@@ -8,7 +8,7 @@ from snowflake.connector import SnowflakeConnection
 from ingestion.settings import SnowflakeSettings, SnowflakeUser
 from ingestion.snowflake import diagnosis, keys
 
-# What rows and names rest on, and an account may have set otherwise. The service users have the same
+# What rows and names rest on, and an account may have set otherwise. Service users have the same
 # from bootstrap (09_service_users.sql): dbt logs in by itself.
 PARAMETERS: Final = {
     "TIMEZONE": "UTC",
