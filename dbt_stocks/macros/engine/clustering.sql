@@ -1,6 +1,6 @@
 {#-
     Post-hook of a table with `cluster_by`: a full build is written in that order, and the key goes
-    again, since it would start Automatic Clustering. An increment finds none to drop.
+    again, since it would start Automatic Clustering. An increment finds none.
 -#}
 {% macro keep_order_alone() %}
     {{- return(adapter.dispatch('keep_order_alone')()) -}}
@@ -10,7 +10,7 @@
 {%- endmacro %}
 
 {% macro snowflake__keep_order_alone() -%}
-    {%- if not is_incremental() -%}
+    {%- if execute and model['state'].is_new -%}
     alter table {{ this }} drop clustering key
     {%- endif -%}
 {%- endmacro %}
