@@ -215,7 +215,7 @@ def test_a_network_too_wide_to_keep_anybody_out_is_refused(env: Shell, addresses
 def test_each_warehouse_has_a_monitor_of_its_own(whole: list[Script]) -> None:
     """A load that runs away suspends itself, and not those who read gold."""
     form = r"alter warehouse (\S+) set resource_monitor = (\S+)"
-    under = dict(m.groups() for s in _read(whole) if (m := re.fullmatch(form, s.sql)))
+    under = {m[1]: m[2] for s in _read(whole) if (m := re.fullmatch(form, s.sql))}
     own = {name: monitor for name, monitor in under.items() if name.endswith("_WH")}
 
     assert own == {name: name.replace("_WH", "_MONITOR") for name in own}
