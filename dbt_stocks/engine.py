@@ -24,6 +24,19 @@ class Gold(Protocol):
     def db(self) -> catalog.Session:
         """The open warehouse."""
 
+    def take(self, what: str) -> None:
+        """Keep other machines' commands out, from before anything is healed or built.
+
+        Again before each further step: what another machine has taken meanwhile is its own.
+        ``what`` is the build, told to whoever is kept out.
+
+        Raises:
+            WarehouseLockedError: another machine's command is at work.
+        """
+
+    def give_back(self) -> None:
+        """Let other machines' commands in again."""
+
     def heal(self) -> list[str]:
         """Finish or undo what a killed command left, and say what was done."""
 

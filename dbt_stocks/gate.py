@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -99,9 +99,13 @@ def rollback(
     """
     place = place or Place.load()
     with place.held(say), place.warehouse.opened() as gold:
-        for line in gold.heal():
-            say(line)
-        return gold.rollback(to, clock.now(), why)
+        gold.take("a rollback")
+        try:
+            for line in gold.heal():
+                say(line)
+            return gold.rollback(to, clock.now(), why)
+        finally:
+            gold.give_back()
 
 
 def is_withdrawn(build_id: str, say: Say, place: Place | None = None) -> bool:
@@ -139,7 +143,7 @@ class _Gate:
             with _timed(report, "start"), self._opened() as gold:
                 for line in gold.heal():
                     self._say(line)
-                books.begin(gold.db, request.build_id, self._clock.now())
+                self._begin(gold)
             try:
                 if request.only_new:
                     steps = self._steps_to_what_is_new() or steps
@@ -158,6 +162,13 @@ class _Gate:
                     raise BuildError(text) from error
                 raise
             report.status = "published"
+
+    def _begin(self, gold: Gold) -> None:
+        try:
+            books.begin(gold.db, self._request.build_id, self._clock.now())
+        except BuildError:
+            gold.give_back()
+            raise
 
     def _steps_to_what_is_new(self) -> list[tuple[str, list[str]]] | None:
         parents, raw = self._dbt.table_parents(), self._dbt.raw_tables()
@@ -213,6 +224,7 @@ class _Gate:
             batch = covered if covered == catalog.last_batch(gold.db) else None
             outcome = Outcome(self._clock.now(), report.as_of, batch, report.accepted)
             gold.publish(request.build_id, outcome)
+            gold.give_back()
 
     def _is_published_all_the_same(self, reason: str) -> bool:
         """Put things in order after a failure, which may have come after the commit.
@@ -225,6 +237,7 @@ class _Gate:
                 now = self._clock.now()
                 is_published = gold.settle(self._request.build_id, reason, now)
                 self._record(gold)
+                gold.give_back()
         except (TapehouseError, OSError) as error:
             left = f"{reason}; the next command has to restore the candidate, since {error}"
             raise BuildError(left) from error
@@ -234,8 +247,11 @@ class _Gate:
         build_id, now = self._request.build_id, self._clock.now()
         scorecard.record(gold.db, build_id, _as_of(gold.db), self._results, now)
 
-    def _opened(self) -> AbstractContextManager[Gold]:
-        return self._place.warehouse.opened()
+    @contextmanager
+    def _opened(self) -> Iterator[Gold]:
+        with self._place.warehouse.opened() as gold:
+            gold.take(self._request.build_id)
+            yield gold
 
 
 def _audit(found: Invocation, report: Report, say: Say) -> None:

@@ -86,6 +86,12 @@ class DuckDBGold:
     db: duckdb.DuckDBPyConnection
     folder: Path
 
+    def take(self, what: str) -> None:
+        """Nothing to take: whoever has the file open has it alone."""
+
+    def give_back(self) -> None:
+        """Nothing to give back."""
+
     def publish(self, build_id: str, outcome: Outcome) -> None:
         build = books.finished(self.db, build_id, outcome)
         files.write(self.db, self.folder, CANDIDATE, build)

@@ -9,7 +9,7 @@ one, and ``gold.published_build``, a table of the schema, says which. That table
    schema, the build's id stamped over every row, and ``published_build``;
 2. ``gold_kept_<publication>``, a clone of that for a rollback, and the state of its tables;
 3. READER's rights on ``gold_next``: a swap takes rights along;
-4. the swap;
+4. the swap, if the lease (``lease.py``) is still held and ``gold_next`` is the build's own;
 5. the books; ``gold_next``, which is the build before now, and clones of long ago are dropped.
 
 A clone of a schema takes along what was granted on its tables. So nothing is ever granted on the
@@ -25,9 +25,10 @@ from typing import Any, Final
 
 from snowflake.connector import Error, SnowflakeConnection
 
-from dbt_stocks import books, catalog, state, views
+from dbt_stocks import books, catalog, lease, state, views
 from dbt_stocks.books import Build, Outcome
 from dbt_stocks.engine import CANDIDATE, GOLD, refill_candidate
+from dbt_stocks.lease import Lease
 from ingestion.errors import BuildError
 from ingestion.settings import SnowflakeSettings, WarehouseSettings
 from ingestion.snowflake import diagnosis
@@ -36,10 +37,13 @@ from ingestion.snowflake.connection import connection
 NEXT: Final = "gold_next"
 _KEPT: Final = "gold_kept_"
 _RECORD: Final = catalog.RECORD
+# What is replaced or dropped here is paid for no longer: the way back is a kept clone, not Time
+# Travel. The tables of a schema have its time, dbt's among them.
+_NO_TRAVEL: Final = "data_retention_time_in_days = 0"
 _DDL: Final = (
-    *(*books.DDL, state.DDL),
-    f"create schema if not exists {GOLD}",
-    f"create schema if not exists {CANDIDATE}",
+    *(*books.DDL, state.DDL, *lease.DDL),
+    f"create schema if not exists {GOLD} {_NO_TRAVEL}",
+    f"create schema if not exists {CANDIDATE} {_NO_TRAVEL}",
 )
 _TAG: Final = "gate"
 _WORDS: Final = 6
@@ -77,20 +81,27 @@ class SnowflakeWarehouse:
     @contextmanager
     def opened(self) -> Iterator["SnowflakeGold"]:
         with open_gold(
-            lambda: connection(self.settings, "transformer", _TAG), self.settings.role("reader")
+            lambda: connection(self.settings, "transformer", _TAG),
+            self.settings.role("reader"),
+            lease.holder(self.lock().with_suffix(".holder")),
         ) as gold:
             yield gold
 
 
 @contextmanager
-def open_gold(connect: Callable[[], SnowflakeConnection], reader: str) -> Iterator["SnowflakeGold"]:
+def open_gold(
+    connect: Callable[[], SnowflakeConnection], reader: str, holder: str
+) -> Iterator["SnowflakeGold"]:
     """Log in for a gate command, and out at its end; ``reader`` is the role that sees gold.
+
+    ``holder`` is who takes the lease.
 
     Raises:
         SnowflakeError: the login is refused, or a statement; SnowflakeAwayError: nobody answers.
     """
     with closing(connect()) as session:
-        gold = SnowflakeGold(SnowflakeSession(session), reader)
+        db = SnowflakeSession(session)
+        gold = SnowflakeGold(db, reader, Lease(db, holder))
         for statement in _DDL:
             gold.db.execute(statement)
         yield gold
@@ -138,11 +149,18 @@ class SnowflakeGold:
 
     db: catalog.Session
     reader: str
+    lease: Lease
+
+    def take(self, what: str) -> None:
+        self.lease.take(what)
+
+    def give_back(self) -> None:
+        self.lease.give_back()
 
     def publish(self, build_id: str, outcome: Outcome) -> None:
         build = books.finished(self.db, build_id, outcome)
         self._prepare(build)
-        self._show()
+        self._show(build_id)
         build.record(self.db)
         self._drop_next()
         self._prune()
@@ -161,12 +179,12 @@ class SnowflakeGold:
     def rollback(self, to: str | None, at: datetime, why: str) -> tuple[str, str]:
         before, target = books.before(self.db, to)
         kept = self._kept(target)
-        self.db.execute(f"create or replace schema {NEXT} clone {kept}")
+        self.db.execute(f"create or replace schema {NEXT} clone {kept} {_NO_TRAVEL}")
         self.db.execute(
             f"update {NEXT}.{_RECORD} set reason = ?",  # noqa: S608 - names of ours
             [books.way(before, target.build_id, at, why)],
         )
-        self._show()
+        self._show(target.build_id)
         self._follow()
         self._drop_next()
         return before, target.build_id
@@ -184,22 +202,28 @@ class SnowflakeGold:
 
     def _prepare(self, build: Build) -> None:
         execute = self.db.execute
-        execute(f"create or replace schema {NEXT} clone {CANDIDATE}")
+        execute(f"create or replace schema {NEXT} clone {CANDIDATE} {_NO_TRAVEL}")
         for name, text in views.texts(self.db, CANDIDATE, place="").items():
             execute(f"create or replace view {NEXT}.{name} as {text}")
         for mart in catalog.tables(self.db, CANDIDATE):
-            # In place: a clone has the constraints of the mart's contract, and its clustering key.
+            # In place: a clone has the constraints of the mart's contract.
             execute(
                 f"update {NEXT}.{mart} set build_id = ? where build_id is distinct from ?",  # noqa: S608 - names of the catalog
                 [build.build_id, build.build_id],
             )
         build.record_in(self.db, f"{NEXT}.{_RECORD}")
-        execute(f"create or replace schema {_KEPT}{build.publication} clone {NEXT}")
+        execute(f"create or replace schema {_KEPT}{build.publication} clone {NEXT} {_NO_TRAVEL}")
         state.keep(self.db, CANDIDATE, build.build_id, books.published(self.db)[: books.KEEP])
 
-    def _show(self) -> None:
-        for statement in (*grants(self.reader), f"alter schema {GOLD} swap with {NEXT}"):
+    def _show(self, build_id: str) -> None:
+        for statement in grants(self.reader):
             self.db.execute(statement)
+        # Taken once more: it now outlasts the swap, and nobody else has made or dropped gold_next.
+        self.lease.take(build_id)
+        found = books.recorded_in(self.db, f"{NEXT}.{_RECORD}")[0].build_id
+        if found != build_id:
+            raise BuildError(f"{NEXT}: expected build {build_id}, found {found}: it is not shown")
+        self.db.execute(f"alter schema {GOLD} swap with {NEXT}")
 
     def _follow(self) -> list[str]:
         """Write in the books what readers are shown, where they say another build."""

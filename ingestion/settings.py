@@ -397,7 +397,7 @@ class SnowflakeSettings(Section):
     reader_private_key_path: Path | None = None
     reader_private_key_passphrase: SecretStr | None = None
     allowed_ips: str | None = None
-    # Larger ones that dbt is to use for these layers; TRANSFORMER must be allowed to.
+    # Larger ones, there already, that dbt is to use for these layers; bootstrap lets it.
     silver_warehouse: str | None = Field(default=None, pattern=_NAME_OR_NOTHING)
     gold_warehouse: str | None = Field(default=None, pattern=_NAME_OR_NOTHING)
     monthly_credits: int = Field(default=10, gt=0)

@@ -28,10 +28,12 @@ def abandon(reason: str) -> str:
     place, clock = Place.load(), SystemClock()
     build_id = new_build_id(clock)
     with place.held(_say), place.warehouse.opened() as gold:
+        gold.take(build_id)
         for line in gold.heal():
             _say(line)
         books.begin(gold.db, build_id, clock.now())
         gold.settle(build_id, reason, clock.now())
+        gold.give_back()
     return build_id
 
 

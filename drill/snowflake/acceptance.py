@@ -265,7 +265,7 @@ PARTS = (
 TEARDOWN = Part("teardown", _dropped)
 # What no statement of the emulator's shows, whatever is green there.
 BEYOND_THE_EMULATOR = (
-    "warehouses, their time-outs and the resource monitor: it has no compute",
+    "warehouses, their time-outs and the resource monitors: it has no compute",
     "network policy and service users: it lets everybody in",
     "teardown: what drops the database, roles, users and compute is answered, not executed",
     "transactions: BEGIN and ROLLBACK are answered, not executed",

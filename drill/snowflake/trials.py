@@ -69,6 +69,9 @@ REFUSED: dict[SnowflakeUser, tuple[str, ...]] = {
         "delete from common.bars_raw where false",
         "delete from common.bronze_stock_quotes_raw where false",
         "create table common.of_mine (a integer)",
+        # Its own tables, in schemas with managed access.
+        "grant select on table ops.builds to role $_READER",
+        "grant select on table gold_candidate.gold_kpi to role $_READER",
         "use role $_LOADER",
         "use role accountadmin",
         "use warehouse $_LOADER_WH",

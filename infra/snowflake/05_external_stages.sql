@@ -21,3 +21,10 @@ create stage if not exists ${database}.common.bronze_objects
 create stage if not exists ${database}.common.lake_files
     url = '${lake_url}' storage_integration = ${database}_STORAGE
     file_format = (format_name = '${database}.common.lake_parquet');
+-- Of stages that were made for other buckets, or with another format.
+alter stage ${database}.common.bronze_objects set
+    url = '${bronze_url}' storage_integration = ${database}_STORAGE
+    file_format = (format_name = '${database}.common.bronze_lines');
+alter stage ${database}.common.lake_files set
+    url = '${lake_url}' storage_integration = ${database}_STORAGE
+    file_format = (format_name = '${database}.common.lake_parquet');

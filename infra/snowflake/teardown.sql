@@ -9,7 +9,9 @@ drop warehouse if exists ${database}_READER_WH;
 use role accountadmin;
 
 drop integration if exists ${database}_STORAGE;
-drop resource monitor if exists ${database}_MONITOR;
+drop resource monitor if exists ${database}_LOADER_MONITOR;
+drop resource monitor if exists ${database}_TRANSFORMER_MONITOR;
+drop resource monitor if exists ${database}_READER_MONITOR;
 
 -- A network policy cannot be dropped while a user has it.
 use role securityadmin;

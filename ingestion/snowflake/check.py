@@ -1,6 +1,6 @@
 """Whether an account is as bootstrap makes it: each service user logs in and is looked at."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from snowflake.connector import Error, SnowflakeConnection
@@ -8,9 +8,10 @@ from snowflake.connector import Error, SnowflakeConnection
 from ingestion.errors import SnowflakeError
 from ingestion.settings import SnowflakeSettings, SnowflakeUser
 from ingestion.snowflake import diagnosis, scripts
-from ingestion.snowflake.connection import connection
+from ingestion.snowflake.connection import PARAMETERS, connection
 from ingestion.snowflake.rights import Right
 
+_PARAMETERS = "show parameters in user"
 _SESSION = "select current_user(), current_role(), current_warehouse(), current_database()"
 # What a role may do with what it has made itself.
 _OWN = "ownership"
@@ -43,7 +44,10 @@ def differences(
     """
     with connection(settings, who, "check") as session:
         found = _rows(session, _SESSION)[0]
-        held = [_held(settings, row) for row in _grants(session, settings.role(who))]
+        granted = _shown(session, f"show grants to role {settings.role(who)}")
+        held = [_held(settings, row) for row in granted]
+        # Not the session's own, which are set at each login.
+        parameters = {row["key"]: row["value"] for row in _shown(session, _PARAMETERS)}
     names = ("user", "role", "warehouse", "database")
     expected = (
         settings.user(who), settings.role(who), settings.warehouse(who), settings.database,
@@ -53,7 +57,8 @@ def differences(
         for name, one, other in zip(names, expected, found, strict=True)
         if one != other
     ]
-    mine = [right for right in rights if right.role == who.upper()]
+    lines += _other_parameters(parameters)
+    mine = [right for right in _named(settings, rights) if right.role == who.upper()]
     lines += [
         f"missing: {right.privilege} on {right.object}" for right in missing(mine, held, external)
     ]
@@ -102,18 +107,41 @@ def _held(settings: SnowflakeSettings, row: dict[str, str]) -> Held:
     kind = row["granted_on"].replace("_", " ").lower()
     name = row["name"].replace('"', "")
     if kind == "warehouse":
-        return Held(row["privilege"].lower(), kind, name.removeprefix(f"{settings.database}_"))
+        return Held(row["privilege"].lower(), kind, _without_database(settings, name))
     place = name.removeprefix(settings.database).removeprefix(".").lower()
     return Held(row["privilege"].lower(), kind, place)
 
 
-def _grants(session: SnowflakeConnection, role: str) -> Iterator[dict[str, str]]:
+def _named(settings: SnowflakeSettings, rights: Sequence[Right]) -> Iterator[Right]:
+    """Put the names of warehouses where rights.yml says which setting has them."""
+    given = {
+        settings.variable(field).upper(): getattr(settings, field)
+        for field in scripts.LAYER_WAREHOUSES
+    }
+    for right in rights:
+        if right.kind != "warehouse" or right.place not in given:
+            yield right
+        elif name := given[right.place]:
+            yield replace(right, place=_without_database(settings, name.upper()))
+
+
+def _without_database(settings: SnowflakeSettings, warehouse: str) -> str:
+    return warehouse.removeprefix(f"{settings.database}_")
+
+
+def _other_parameters(found: Mapping[str, str]) -> Iterator[str]:
+    for name, value in PARAMETERS.items():
+        if found.get(name, "").lower() != str(value).lower():
+            yield f"{name}: expected {value} for the user, found {found.get(name, 'nothing')}"
+
+
+def _shown(session: SnowflakeConnection, sql: str) -> Iterator[dict[str, str]]:
     with session.cursor() as cursor:
         try:
-            cursor.execute(f"show grants to role {role}")
+            cursor.execute(sql)
             rows = cursor.fetchall()
         except Error as error:
-            raise diagnosis.of_statement(error, f"show grants to role {role}") from error
+            raise diagnosis.of_statement(error, sql) from error
         names = [column.name.lower() for column in cursor.description]
     for row in rows:
         yield dict(zip(names, map(str, row), strict=True))

@@ -35,11 +35,12 @@ def bootstrap(plan: Plan = False) -> None:
     Harmless when repeated: what is there stays, what has been added since comes to it.
     """
     settings, store = SnowflakeSettings.load(), StoreSettings.load()
-    external = scripts.has_external(settings)
+    external, layers = scripts.has_external(settings), scripts.layer_warehouses(settings)
     if plan:
-        _print(scripts.bootstrap(scripts.placeholders(settings, store), external), external)
+        found = scripts.placeholders(settings, store)
+        _print(scripts.bootstrap(found, external, layers), external)
         return
-    listed = scripts.bootstrap(scripts.values(settings, store), external)
+    listed = scripts.bootstrap(scripts.values(settings, store), external, layers)
     with connection(settings, "admin", "bootstrap") as session:
         done = run(session, listed, typer.echo)
     if not external:
@@ -62,7 +63,7 @@ def teardown(plan: Plan = False) -> None:
 
 @app.command()
 def check() -> None:
-    """Log in as each service user; fail where role, warehouse or rights are not as expected."""
+    """Log in as each service user; fail where role, parameters or rights are not as expected."""
     settings = SnowflakeSettings.load()
     rights, external = rights_file.load(), scripts.has_external(settings)
     differ = 0
@@ -74,7 +75,7 @@ def check() -> None:
         differ += len(found)
     if differ:
         raise SnowflakeError(
-            f"{differ} differences from infra/snowflake/rights.yml: `python -m ingestion snowflake "
+            f"{differ} differences from infra/snowflake: `python -m ingestion snowflake "
             "bootstrap` makes what is missing; what is not expected was granted by hand"
         )
 
@@ -98,20 +99,22 @@ def keys(
 ) -> None:
     """Make a key pair for you and each service user, where there is none yet.
 
-    Prints the settings that name them, and the statement that gives you yours.
+    Prints the settings that name them, and the statements that give you yours and take it back.
     """
     settings = SnowflakeSettings.load()
     folder = (into or ProjectSettings.load().state("snowflake")).resolve()
-    public = ""
     for who in ("admin", *scripts.SERVICE_USERS):
         path = folder / f"{who}.p8"
         if not path.exists():
-            key = key_files.make(path)
-            public = key_files.public_text(key) if who == "admin" else public
+            key_files.make(path)
         typer.echo(f"{settings.variable(f'{who}_private_key_path')}={path}")
-    if public:
-        typer.echo("# in a worksheet of yours, once:")
-        typer.echo(f"# alter user <you> set rsa_public_key = '{public}';")
+    mine = settings.model_copy(update={"admin_private_key_path": folder / "admin.p8"})
+    public = key_files.public_text(key_files.read(mine, "admin"))
+    # The second of a user's two keys: the first may be in use.
+    typer.echo("# in a worksheet of yours, before bootstrap:")
+    typer.echo(f"# alter user <you> set rsa_public_key_2 = '{public}';")
+    typer.echo(f"# and when all is made, since {folder / 'admin.p8'} is not encrypted:")
+    typer.echo("# alter user <you> unset rsa_public_key_2;   -- and remove the file")
 
 
 def _print(listed: list[scripts.Script], external: bool) -> None:

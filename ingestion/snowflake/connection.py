@@ -1,12 +1,21 @@
 """A session at Snowflake: key pair, query tag, time-outs."""
 
-from typing import Any
+from typing import Any, Final
 
 import snowflake.connector
 from snowflake.connector import SnowflakeConnection
 
 from ingestion.settings import SnowflakeSettings, SnowflakeUser
 from ingestion.snowflake import diagnosis, keys
+
+# What rows and names rest on, and an account may have set otherwise. Service users have the same
+# from bootstrap (09_service_users.sql): dbt logs in by itself.
+PARAMETERS: Final = {
+    "TIMEZONE": "UTC",
+    "TIMESTAMP_TYPE_MAPPING": "TIMESTAMP_NTZ",
+    "WEEK_START": 0,
+    "QUOTED_IDENTIFIERS_IGNORE_CASE": False,
+}
 
 
 def connection(settings: SnowflakeSettings, who: SnowflakeUser, tag: str) -> SnowflakeConnection:
@@ -34,6 +43,7 @@ def connection(settings: SnowflakeSettings, who: SnowflakeUser, tag: str) -> Sno
             # It would ask the metadata services of three clouds where it runs.
             platform_detection_timeout_seconds=0.0,
             session_parameters={
+                **PARAMETERS,
                 "QUERY_TAG": f"{settings.query_tag}:{tag}",
                 "CLIENT_OUT_OF_BAND_TELEMETRY_ENABLED": False,
             },

@@ -6,11 +6,12 @@ from collections.abc import Callable
 
 from snowflake.connector import errorcode, errors
 
+from ingestion.clock import SystemClock
 from ingestion.errors import SnowflakeAwayError, SnowflakeError
 from ingestion.settings import SnowflakeSettings, SnowflakeUser
 
 # Snowflake's own codes; those of the key are listed in its "Key pair authentication:
-# troubleshooting", and the client mostly sees the general 390144.
+# troubleshooting", and the client mostly sees the general 390144, whatever is wrong with the token.
 _KEY_REFUSED = frozenset({390144, *range(394300, 394400)})
 _ROLE_REFUSED = 390189
 _NO_SUCH_OBJECT = 390201
@@ -92,7 +93,9 @@ def of_login(
         path, _ = settings.key(who)
         return SnowflakeError(
             f"Snowflake refuses the key of {user} ({path}): expected the private key whose public "
-            f"key the user has; {_gives_it(who)} gives it ({_text(error)})"
+            f"key the user has ({_gives_it(who)} gives it), a user of that LOGIN_NAME, in "
+            f"{settings.account_name()} and no other account, and a clock that is right to a "
+            f"minute: this one says {SystemClock().now():%F %T}Z ({_text(error)})"
         )
     if found == _NETWORK_POLICY or _NETWORK_POLICY_TEXT.search(str(error)):
         return SnowflakeError(
@@ -114,7 +117,7 @@ def of_login(
 
 
 def _gives_it(who: SnowflakeUser) -> str:
-    return "`alter user … set rsa_public_key`" if who == "admin" else _BOOTSTRAP
+    return "`alter user … set rsa_public_key_2`" if who == "admin" else _BOOTSTRAP
 
 
 def _unknown_account(settings: SnowflakeSettings) -> SnowflakeError:

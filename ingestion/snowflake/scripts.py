@@ -1,7 +1,7 @@
 """The SQL of ``infra/snowflake``, filled in with this account's names and values."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Network
 from string import Template
@@ -16,7 +16,12 @@ TEARDOWN = "teardown.sql"
 TABLES = "06_tables.sql"
 # What needs an AWS role that may read both buckets.
 EXTERNAL = frozenset({"05_external_stages.sql", "08_external_grants.sql"})
+# Run once for each warehouse that a setting names.
+LAYERS = "10_layer_warehouses.sql"
+LAYER_WAREHOUSES = ("silver_warehouse", "gold_warehouse")
 SCRATCH = "SCRATCH_"
+# A wider network is no list of addresses that somebody knows: of IPv4, 65,536.
+_WIDEST = 16
 
 Values = Mapping[str, str]
 
@@ -38,10 +43,12 @@ class Script:
         return [part.strip().removesuffix(";") for part in parts if part.strip()]
 
 
-def bootstrap(values: Values, external: bool) -> list[Script]:
+def bootstrap(values: Values, external: bool, layer_warehouses: Sequence[str] = ()) -> list[Script]:
     """Return the scripts that make everything, in their order; harmless when repeated."""
     names = sorted(path.name for path in FOLDER.glob("[0-9][0-9]_*.sql"))
-    return [_script(name, values) for name in names if external or name not in EXTERNAL]
+    names = [name for name in names if (external or name not in EXTERNAL) and name != LAYERS]
+    layers = [_script(LAYERS, {**values, "layer_warehouse": one}) for one in layer_warehouses]
+    return [*(_script(name, values) for name in names), *layers]
 
 
 def tables() -> list[str]:
@@ -67,6 +74,12 @@ def teardown(settings: SnowflakeSettings) -> Script:
 def has_external(settings: SnowflakeSettings) -> bool:
     """Return whether Snowflake may read the buckets itself."""
     return bool(settings.storage_role_arn)
+
+
+def layer_warehouses(settings: SnowflakeSettings) -> list[str]:
+    """Return the warehouses that dbt is to use for layers, beside TRANSFORMER's own."""
+    named = [getattr(settings, field) for field in LAYER_WAREHOUSES]
+    return sorted({name.upper() for name in named if name})
 
 
 def placeholders(settings: SnowflakeSettings, store: StoreSettings) -> dict[str, str]:
@@ -125,11 +138,16 @@ def _addresses(settings: SnowflakeSettings) -> str:
     listed = [part.strip() for part in settings.allowed_ips.split(",")]
     for part in listed:
         try:
-            IPv4Network(part)
+            network = IPv4Network(part)
         except ValueError as error:
             raise SettingsError(
                 f"{name}: expected an IPv4 address or network, found {part!r}"
             ) from error
+        if network.prefixlen < _WIDEST:
+            raise SettingsError(
+                f"{name}: expected networks of /{_WIDEST} or narrower, found {part}: with it the "
+                f"keys alone would keep {network.num_addresses:,} addresses out"
+            )
     return ", ".join(f"'{part}'" for part in listed)
 
 

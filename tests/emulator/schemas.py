@@ -1,4 +1,4 @@
-"""CREATE SCHEMA … CLONE and ALTER SCHEMA … SWAP WITH: fakesnow has neither.
+"""CREATE SCHEMA … CLONE, ALTER SCHEMA … SWAP WITH, WITH MANAGED ACCESS: fakesnow has none of them.
 
 DuckDB cannot rename a schema. So a clone is copied, and a swap is played as three copies; each is
 one transaction of DuckDB's, which other sessions see whole or not at all. A view is made anew by
@@ -12,10 +12,14 @@ from duckdb import DuckDBPyConnection
 
 _CLONE = re.compile(
     r"\s*create\s+(?P<replace>or\s+replace\s+)?(?:transient\s+)?schema\s+(?P<new>\w+)"
-    r"\s+clone\s+(?P<old>\w+)\s*",
+    r"\s+clone\s+(?P<old>\w+)(?:\s+data_retention_time_in_days\s*=\s*\d+)?\s*",
     re.IGNORECASE,
 )
 _SWAP = re.compile(r"\s*alter\s+schema\s+(?P<one>\w+)\s+swap\s+with\s+(?P<other>\w+)\s*", re.I)
+_MANAGED = re.compile(
+    r"(?P<made>\s*create\s+schema\s+if\s+not\s+exists\s+\S+)\s+with\s+managed\s+access\b",
+    re.IGNORECASE,
+)
 _VIEW = re.compile(r"\ACREATE VIEW \S+", re.IGNORECASE)
 _BETWEEN = "_FS_SWAPPED"
 
@@ -34,6 +38,11 @@ def run(command: str, db: DuckDBPyConnection, database: str) -> bool:
         db.execute(f"drop schema {database}.{_BETWEEN} cascade")
         return True
     return False
+
+
+def unmanaged(command: str) -> str:
+    """Return a statement that makes a schema without its managed access: there are no rights."""
+    return _MANAGED.sub(lambda found: found["made"], command)
 
 
 def _at_once(db: DuckDBPyConnection, act: Callable[[], None]) -> None:

@@ -35,6 +35,9 @@ NOT_EXECUTED = [
     rf"{_BEFORE}(?:create|alter|drop)\s+(?:or\s+replace\s+)?(?:warehouse|role|user)\b",
     rf"{_BEFORE}(?:create|alter|drop)\s+"
     r"(?:resource\s+monitor|network\s+policy|(?:storage\s+)?integration)\b",
+    # What a stage or a schema is set to, beside its name.
+    rf"{_BEFORE}alter\s+stage\b",
+    rf"{_BEFORE}alter\s+schema\s+\S+\s+(?:set|enable)\b",
     rf"{_BEFORE}(?:alter\s+session|use\s+role|drop\s+database)\b",
 ]
 _SHOWN_WAREHOUSE = re.compile(r"\s*show\s+warehouses\s+like\s+'(\w+)'\s*", re.IGNORECASE)
@@ -207,6 +210,7 @@ def _refusing(execute: Callable[..., Any]) -> Callable[..., Any]:
                 command = "select 'Statement executed successfully.' as status"
             elif found := _SHOWN_WAREHOUSE.fullmatch(command):
                 command = _warehouse(found[1])
+            command = schemas.unmanaged(command)
             with _turn(command):
                 return execute(self, command, *args, **kwargs)
         except Error:

@@ -5,6 +5,7 @@
         unique_key=['instrument_id', 'candle_interval', 'bar_start_at'],
         on_schema_change='fail',
         cluster_by=['session_date', 'instrument_id'],
+        post_hook='{{ keep_order_alone() }}',
         pre_hook='{{ forget_changed_candles() }}',
     )
 }}

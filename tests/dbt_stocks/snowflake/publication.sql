@@ -1,7 +1,7 @@
 select status from ops.builds where build_id = 'b2';
 select started_at from ops.builds where build_id = 'b2';
 select coalesce(max(publication), 0) + 1 from ops.builds;
-create or replace schema gold_next clone gold_candidate;
+create or replace schema gold_next clone gold_candidate data_retention_time_in_days = 0;
 select lower(table_name), view_definition from information_schema.views where lower(table_schema) = 'gold_candidate' and table_catalog = coalesce(NULL, current_database()) order by 1;
 create or replace view gold_next.mart_view as SELECT ID, BUILD_ID FROM MART_A;
 select 'table' as kind, lower(table_name) from information_schema.tables where lower(table_schema) = 'gold_candidate' and table_catalog = coalesce(NULL, current_database()) and table_type = 'BASE TABLE' union all select 'view' as kind, lower(table_name) from information_schema.views where lower(table_schema) = 'gold_candidate' and table_catalog = coalesce(NULL, current_database()) order by 1 desc, 2;
@@ -9,13 +9,17 @@ update gold_next.mart_a set build_id = 'b2' where build_id is distinct from 'b2'
 update gold_next.mart_b set build_id = 'b2' where build_id is distinct from 'b2';
 create table gold_next.published_build ( build_id varchar not null primary key, status varchar not null, reason varchar, as_of timestamp, started_at timestamp not null, finished_at timestamp, note varchar, load_batch_id bigint, publication bigint );
 insert into gold_next.published_build (build_id, as_of, started_at, finished_at, note, load_batch_id, publication, status) select 'b2', '2026-11-01 00:00:00'::timestamp, '2026-11-01 00:00:00'::timestamp, '2026-11-01 00:00:00'::timestamp, 'it\'s 5 % of mart_a', 2::bigint, 2::bigint, 'published';
-create or replace schema gold_kept_2 clone gold_next;
+create or replace schema gold_kept_2 clone gold_next data_retention_time_in_days = 0;
 select build_id from ops.builds where status = 'published' order by publication desc;
 delete from ops.model_state where kept_for not in ('', 'b1');
 insert into ops.model_state (schema_name, model_name, covered_batch, generation, rebuilt_since, content_hash, build_id, kept_for) select schema_name, model_name, covered_batch, generation, rebuilt_since, content_hash, build_id, 'b2' from ops.model_state where kept_for = '' and schema_name = 'gold_candidate';
 grant usage on schema gold_next to role STOCKS_MDS_READER;
 grant select on all tables in schema gold_next to role STOCKS_MDS_READER;
 grant select on all views in schema gold_next to role STOCKS_MDS_READER;
+update ops.lease set holder = 'here/1', build_id = 'b2', held_until = dateadd('hour', 2, sysdate()) where holder = 'here/1' or held_until < sysdate();
+select holder, build_id, held_until from ops.lease where holder <> 'here/1';
+select build_id, as_of, started_at, finished_at, note, load_batch_id, publication from gold_next.published_build where true;
+select reason from gold_next.published_build;
 alter schema gold swap with gold_next;
 update ops.builds set status = 'published', reason = null, as_of = '2026-11-01 00:00:00'::timestamp, started_at = '2026-11-01 00:00:00'::timestamp, finished_at = '2026-11-01 00:00:00'::timestamp, note = 'it\'s 5 % of mart_a', load_batch_id = 2::bigint, publication = 2::bigint where build_id = 'b2';
 drop schema if exists gold_next cascade;

@@ -95,6 +95,17 @@ def test_a_part_that_was_built_alone_is_not_published(there: There) -> None:
     assert refused.returncode == 1
     assert "found none published" in refused.stderr
 
+    there.rows(
+        "update ops.lease set holder = 'there/2', build_id = 'b3', "
+        "held_until = dateadd('hour', 1, sysdate())"
+    )
+    for command in (["rollback"], ["build", "--build-id", "late"]):
+        kept_out = there.run(*command)
+        assert kept_out.returncode == 1
+        [line] = kept_out.stderr.splitlines()
+        assert line.startswith("error: ") and "found there/2 at it (b3) until 20" in line
+    assert there.rows("select count(*) from ops.builds") == [(1,)]
+
 
 @pytest.mark.long
 @pytest.mark.timeout(1200)
@@ -174,6 +185,10 @@ def test_models_are_transient_and_a_layer_s_warehouse_is_one_that_is_asked_for(
     assert {name for name, config in models.items() if config.get("cluster_by")} == {
         "gold_candlestick", "gold_intraday_window_metrics", "silver_minute_bars",
     }  # fmt: skip
+    # A key would start Automatic Clustering, which no monitor stops.
+    for name, config in models.items():
+        hooks = [hook["sql"] for hook in config["post-hook"]]
+        assert bool(config.get("cluster_by")) == ("{{ keep_order_alone() }}" in hooks), name
     asked = {
         (config["layer"], config.get("snowflake_warehouse"))
         for config in models.values()

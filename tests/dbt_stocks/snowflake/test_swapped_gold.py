@@ -19,12 +19,17 @@ from snowflake.connector.cursor import SnowflakeCursor
 from snowflake.connector.errors import OperationalError
 from sqlglot import exp
 
-from dbt_stocks import books, catalog, comparison, engine, scorecard, state, views
+from dbt_stocks import books, catalog, comparison, engine, lease, scorecard, state, views
 from dbt_stocks.books import Outcome
 from dbt_stocks.comparison import Bands
 from dbt_stocks.runner import NodeResult
 from dbt_stocks.snowflake_publishing import Rows, SnowflakeGold, SnowflakeSession, open_gold
-from ingestion.errors import BuildError, SnowflakeAwayError, SnowflakeError
+from ingestion.errors import (
+    BuildError,
+    SnowflakeAwayError,
+    SnowflakeError,
+    WarehouseLockedError,
+)
 from ingestion.snowflake import diagnosis, rights
 from tests.emulator.process import Emulator
 
@@ -88,8 +93,8 @@ class Place:
     database: str
     reading: SnowflakeConnection
 
-    def opened(self) -> AbstractContextManager[SnowflakeGold]:
-        return open_gold(lambda: self.emulator.connect(self.database), READER)
+    def opened(self, holder: str = "here/1") -> AbstractContextManager[SnowflakeGold]:
+        return open_gold(lambda: self.emulator.connect(self.database), READER, holder)
 
     def seen(self) -> int:
         """Return the number of the one build that a reader sees, all of it."""
@@ -426,16 +431,92 @@ def test_a_swap_that_comes_late_finds_nothing_to_swap_with(place: Place, fault: 
         assert (place.seen(), held(gold)) == (1, of(1))
 
 
-def test_a_build_that_was_taken_for_killed_is_not_published(place: Place) -> None:
-    with place.opened() as gold:
-        published(gold, 1)
-        begun(gold, 2)
-        with place.opened() as another_machine_s:
-            another_machine_s.heal()
+def lapsed(gold: SnowflakeGold) -> None:
+    """Let the time of the lease pass."""
+    gold.db.execute("update ops.lease set held_until = dateadd('second', -1, sysdate())")
 
+
+def test_another_machine_is_kept_out_and_told_by_whom(place: Place) -> None:
+    with place.opened() as gold, place.opened("there/2") as another:
+        published(gold, 1)
+        gold.take("b2")
+        begun(gold, 2)
+
+        with pytest.raises(WarehouseLockedError, match=r"found here/1 at it \(b2\) until 20.+Z"):
+            another.take("b3")
+
+        gold.take("b2")
+        gold.publish("b2", Outcome(NOW))
+        gold.give_back()
+        assert place.seen() == 2
+        another.take("b3")
+        with pytest.raises(WarehouseLockedError, match=r"found there/2 at it \(b3\)"):
+            gold.take("b4")
+
+
+def test_what_a_dead_machine_has_left_is_mended_once_its_lease_is_over(place: Place) -> None:
+    with place.opened() as gold, place.opened("there/2") as another:
+        published(gold, 1)
+        gold.take("b2")
+        begun(gold, 2)
+        with pytest.raises(WarehouseLockedError):
+            another.take("b3")
+        lapsed(gold)
+
+        another.take("b3")
+
+        assert another.heal() == [books.healed(["b2"])]
+        assert (place.seen(), held(another)) == (1, of(1))
+        another.give_back()
+        # It was not dead: its build is lost, and nobody is shown any of it.
+        gold.take("b2")
         with pytest.raises(BuildError, match="expected build b2 to be running, found it interr"):
             gold.publish("b2", Outcome(NOW))
         assert place.seen() == 1
+
+
+def test_this_checkout_takes_up_at_once_what_it_has_left(place: Place) -> None:
+    with place.opened() as gold:
+        published(gold, 1)
+        gold.take("b2")
+        begun(gold, 2)
+
+    with place.opened() as gold:
+        gold.take("b3")
+        assert gold.heal() == [books.healed(["b2"])]
+
+
+@pytest.mark.parametrize("way", ["held by another", "another's gold_next"])
+def test_nothing_is_swapped_in_that_is_not_this_build_s(
+    place: Place, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    """Another machine comes between the making of ``gold_next`` and its swap."""
+    with place.opened() as gold, place.opened("there/2") as another:
+        published(gold, 1)
+        gold.take("b2")
+        begun(gold, 2)
+        keep = state.keep
+
+        def interrupted(*arguments: Any) -> None:
+            keep(*arguments)
+            lapsed(another)
+            another.take("b3")
+            if way != "held by another":
+                another.db.execute(f"update gold_next.{catalog.RECORD} set build_id = 'b3'")
+                another.give_back()
+
+        monkeypatch.setattr(state, "keep", interrupted)
+        complaint = "found there/2 at it" if way == "held by another" else "found b3: it is not sh"
+        with pytest.raises((WarehouseLockedError, BuildError), match=complaint):
+            gold.publish("b2", Outcome(NOW))
+
+        assert place.seen() == 1
+
+
+def test_a_checkout_keeps_its_name(tmp_path: Path) -> None:
+    names = [lease.holder(tmp_path / name) for name in ("a", "a", "b")]
+
+    assert names[0] == names[1] != names[2]
 
 
 BANDS = Bands.model_validate(
@@ -529,6 +610,8 @@ def test_the_statements_are_snowflake_s(publication: list[str]) -> None:
 
     # What sqlglot does not read, in full: a word too many would be another form.
     assert unread == [
+        "create or replace schema gold_next clone gold_candidate data_retention_time_in_days = 0",
+        "create or replace schema gold_kept_2 clone gold_next data_retention_time_in_days = 0",
         f"grant select on all tables in schema gold_next to role {READER}",
         f"grant select on all views in schema gold_next to role {READER}",
         "alter schema gold swap with gold_next",

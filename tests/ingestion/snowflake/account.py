@@ -34,6 +34,8 @@ class Account:
     """(privilege, kind, name) by role."""
     session: dict[str, str] = field(default_factory=dict)
     """What differs from what the login asked for: user, role, warehouse, database."""
+    parameters: dict[str, str] = field(default_factory=dict)
+    """What is set for every user."""
     refused_statement: tuple[str, int, str] | None = None
     """(words, code, text): the statement with these words fails."""
     is_in_trouble: bool = False
@@ -70,6 +72,8 @@ class Account:
             role = found[1]
             rows = [("2026-11-26", *row, "ROLE", role) for row in self.grants.get(role, [])]
             return 200, _result(_GRANTS, rows)
+        if sql == "show parameters in user":
+            return 200, _result(("key", "value"), list(self.parameters.items()))
         if sql.startswith("select current_user()"):
             login = self.logins[-1]
             names = {"user": "LOGIN_NAME", "role": "roleName", "warehouse": "warehouse"}

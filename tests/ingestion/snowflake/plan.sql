@@ -13,14 +13,18 @@ grant role STOCKS_MDS_READER to role sysadmin;
 
 -- 02_warehouses.sql
 -- A warehouse each, so that the bill tells loading, building and reading apart. A minute after its
--- last statement it sleeps; nothing that hangs runs for longer than its time-out.
+-- last statement it sleeps; nothing that hangs runs for longer than its time-out. Of the first
+-- generation, whose credits an hour are those that the load's estimate counts with.
 use role sysadmin;
 
-create warehouse if not exists STOCKS_MDS_LOADER_WH warehouse_size = xsmall initially_suspended = true;
-create warehouse if not exists STOCKS_MDS_TRANSFORMER_WH warehouse_size = xsmall initially_suspended = true;
-create warehouse if not exists STOCKS_MDS_READER_WH warehouse_size = xsmall initially_suspended = true;
+create warehouse if not exists STOCKS_MDS_LOADER_WH
+    warehouse_size = xsmall generation = '1' initially_suspended = true;
+create warehouse if not exists STOCKS_MDS_TRANSFORMER_WH
+    warehouse_size = xsmall generation = '1' initially_suspended = true;
+create warehouse if not exists STOCKS_MDS_READER_WH
+    warehouse_size = xsmall generation = '1' initially_suspended = true;
 
--- The size is not set again: a larger one that somebody has chosen stays.
+-- Size and generation are not set again: what somebody has chosen stays.
 alter warehouse STOCKS_MDS_LOADER_WH set
     auto_suspend = 60 auto_resume = true
     statement_timeout_in_seconds = 900 statement_queued_timeout_in_seconds = 600;
@@ -33,43 +37,69 @@ alter warehouse STOCKS_MDS_READER_WH set
     auto_suspend = 60 auto_resume = true
     statement_timeout_in_seconds = 120 statement_queued_timeout_in_seconds = 60;
 
--- Snowflake lets ACCOUNTADMIN alone make monitors and put warehouses under them.
+-- Snowflake lets ACCOUNTADMIN alone make monitors and put warehouses under them. A monitor each:
+-- whoever reads gold goes on reading when a load or a build has run away.
 use role accountadmin;
 
-create resource monitor if not exists STOCKS_MDS_MONITOR with
+create resource monitor if not exists STOCKS_MDS_LOADER_MONITOR with
     credit_quota = 10 frequency = monthly start_timestamp = immediately
     triggers on 75 percent do notify on 100 percent do suspend on 110 percent do suspend_immediate;
-alter resource monitor STOCKS_MDS_MONITOR set credit_quota = 10;
+create resource monitor if not exists STOCKS_MDS_TRANSFORMER_MONITOR with
+    credit_quota = 10 frequency = monthly start_timestamp = immediately
+    triggers on 75 percent do notify on 100 percent do suspend on 110 percent do suspend_immediate;
+create resource monitor if not exists STOCKS_MDS_READER_MONITOR with
+    credit_quota = 10 frequency = monthly start_timestamp = immediately
+    triggers on 75 percent do notify on 100 percent do suspend on 110 percent do suspend_immediate;
+alter resource monitor STOCKS_MDS_LOADER_MONITOR set credit_quota = 10;
+alter resource monitor STOCKS_MDS_TRANSFORMER_MONITOR set credit_quota = 10;
+alter resource monitor STOCKS_MDS_READER_MONITOR set credit_quota = 10;
 
-alter warehouse STOCKS_MDS_LOADER_WH set resource_monitor = STOCKS_MDS_MONITOR;
-alter warehouse STOCKS_MDS_TRANSFORMER_WH set resource_monitor = STOCKS_MDS_MONITOR;
-alter warehouse STOCKS_MDS_READER_WH set resource_monitor = STOCKS_MDS_MONITOR;
+alter warehouse STOCKS_MDS_LOADER_WH set resource_monitor = STOCKS_MDS_LOADER_MONITOR;
+alter warehouse STOCKS_MDS_TRANSFORMER_WH set resource_monitor = STOCKS_MDS_TRANSFORMER_MONITOR;
+alter warehouse STOCKS_MDS_READER_WH set resource_monitor = STOCKS_MDS_READER_MONITOR;
 
 -- 03_database.sql
--- The schemas of the load (common, ops) and of dbt_stocks/dbt_project.yml.
+-- The schemas of the load (common, ops) and of dbt_stocks/dbt_project.yml. With managed access: who
+-- owns a table in one does not decide who else may use it. `gold` has none, since TRANSFORMER gives
+-- READER its rights on what it publishes.
 use role sysadmin;
 
 create database if not exists STOCKS_MDS comment = 'Tapehouse';
 
-create schema if not exists STOCKS_MDS.common comment = 'Raw tables, append only';
-create schema if not exists STOCKS_MDS.ops comment = 'Books of the load, of builds and of tests';
-create schema if not exists STOCKS_MDS.reference comment = 'Seeds: sessions, instruments';
-create schema if not exists STOCKS_MDS.bronze comment = 'One view per raw table';
-create schema if not exists STOCKS_MDS.verdicts comment = 'Every raw record with its verdict';
-create schema if not exists STOCKS_MDS.silver comment = 'Valid records, current and revisions';
-create schema if not exists STOCKS_MDS.quarantine comment = 'Records that break a rule';
-create schema if not exists STOCKS_MDS.gold_candidate comment = 'Marts before they are tested';
+create schema if not exists STOCKS_MDS.common with managed access comment = 'Raw tables, append only';
+create schema if not exists STOCKS_MDS.ops with managed access comment = 'Books of the load, of builds and of tests';
+create schema if not exists STOCKS_MDS.reference with managed access comment = 'Seeds: sessions, instruments';
+create schema if not exists STOCKS_MDS.bronze with managed access comment = 'One view per raw table';
+create schema if not exists STOCKS_MDS.verdicts with managed access comment = 'Every raw record with its verdict';
+create schema if not exists STOCKS_MDS.silver with managed access comment = 'Valid records, current and revisions';
+create schema if not exists STOCKS_MDS.quarantine with managed access comment = 'Records that break a rule';
+create schema if not exists STOCKS_MDS.gold_candidate with managed access comment = 'Marts before they are tested';
 create schema if not exists STOCKS_MDS.gold comment = 'Published marts';
 
+-- Of a database that was made without.
+alter schema STOCKS_MDS.common enable managed access;
+alter schema STOCKS_MDS.ops enable managed access;
+alter schema STOCKS_MDS.reference enable managed access;
+alter schema STOCKS_MDS.bronze enable managed access;
+alter schema STOCKS_MDS.verdicts enable managed access;
+alter schema STOCKS_MDS.silver enable managed access;
+alter schema STOCKS_MDS.quarantine enable managed access;
+alter schema STOCKS_MDS.gold_candidate enable managed access;
+
+-- Marts are written anew, and earlier builds are kept as clones: nobody travels in time here, and what
+-- is replaced is paid for no longer. Publications say the same of gold and its clones.
+alter schema STOCKS_MDS.gold_candidate set data_retention_time_in_days = 0;
+
 -- 04_stages.sql
--- Where files lie for COPY. Formats are named, so that a change of one is a change here.
+-- Where files lie for COPY. Formats are named, so that a change of one is a change here, which comes
+-- with the next bootstrap.
 use role sysadmin;
 
 -- A bronze object: one JSON document a line.
-create file format if not exists STOCKS_MDS.common.bronze_lines
-    type = json compression = zstd strip_outer_array = false;
+create or alter file format STOCKS_MDS.common.bronze_lines
+    type = json compression = zstd strip_outer_array = false multi_line = false;
 -- A data file of the lake: logical types, or a timestamp arrives as a number.
-create file format if not exists STOCKS_MDS.common.lake_parquet
+create or alter file format STOCKS_MDS.common.lake_parquet
     type = parquet use_logical_type = true binary_as_text = false;
 
 -- For a store that Snowflake cannot reach: the load PUTs its files here, and removes them after the
@@ -98,6 +128,13 @@ create stage if not exists STOCKS_MDS.common.bronze_objects
     url = 's3://bronze/' storage_integration = STOCKS_MDS_STORAGE
     file_format = (format_name = 'STOCKS_MDS.common.bronze_lines');
 create stage if not exists STOCKS_MDS.common.lake_files
+    url = 's3://lake/' storage_integration = STOCKS_MDS_STORAGE
+    file_format = (format_name = 'STOCKS_MDS.common.lake_parquet');
+-- Of stages that were made for other buckets, or with another format.
+alter stage STOCKS_MDS.common.bronze_objects set
+    url = 's3://bronze/' storage_integration = STOCKS_MDS_STORAGE
+    file_format = (format_name = 'STOCKS_MDS.common.bronze_lines');
+alter stage STOCKS_MDS.common.lake_files set
     url = 's3://lake/' storage_integration = STOCKS_MDS_STORAGE
     file_format = (format_name = 'STOCKS_MDS.common.lake_parquet');
 
@@ -390,7 +427,8 @@ grant usage on stage STOCKS_MDS.common.lake_files to role STOCKS_MDS_LOADER;
 
 -- 09_service_users.sql
 -- A user for each role: no password, a key pair, from known addresses. Each has one role and no
--- secondary ones, so that its rights are those of rights.yml.
+-- secondary ones, so that its rights are those of rights.yml; and the parameters on which results
+-- rest (ingestion/snowflake/connection.py), whatever the account's are.
 use role securityadmin;
 
 create network policy if not exists STOCKS_MDS_POLICY allowed_ip_list = ('203.0.113.7');
@@ -400,7 +438,9 @@ create user if not exists STOCKS_MDS_LOADER type = service comment = 'Tapehouse'
 alter user STOCKS_MDS_LOADER set
     default_role = STOCKS_MDS_LOADER default_secondary_roles = ()
     default_warehouse = STOCKS_MDS_LOADER_WH default_namespace = STOCKS_MDS.common
-    rsa_public_key = '<public key of SNOWFLAKE_LOADER_PRIVATE_KEY_PATH>' network_policy = STOCKS_MDS_POLICY;
+    rsa_public_key = '<public key of SNOWFLAKE_LOADER_PRIVATE_KEY_PATH>' network_policy = STOCKS_MDS_POLICY
+    timezone = 'UTC' timestamp_type_mapping = 'TIMESTAMP_NTZ' week_start = 0
+    quoted_identifiers_ignore_case = false;
 grant role STOCKS_MDS_LOADER to user STOCKS_MDS_LOADER;
 
 create user if not exists STOCKS_MDS_TRANSFORMER type = service comment = 'Tapehouse';
@@ -408,6 +448,8 @@ alter user STOCKS_MDS_TRANSFORMER set
     default_role = STOCKS_MDS_TRANSFORMER default_secondary_roles = ()
     default_warehouse = STOCKS_MDS_TRANSFORMER_WH default_namespace = STOCKS_MDS.silver
     rsa_public_key = '<public key of SNOWFLAKE_TRANSFORMER_PRIVATE_KEY_PATH>' network_policy = STOCKS_MDS_POLICY
+    timezone = 'UTC' timestamp_type_mapping = 'TIMESTAMP_NTZ' week_start = 0
+    quoted_identifiers_ignore_case = false
     -- Whichever warehouse a layer is given; and what a killed build has begun shall not end later.
     statement_timeout_in_seconds = 3600 abort_detached_query = true;
 grant role STOCKS_MDS_TRANSFORMER to user STOCKS_MDS_TRANSFORMER;
@@ -416,6 +458,19 @@ create user if not exists STOCKS_MDS_READER type = service comment = 'Tapehouse'
 alter user STOCKS_MDS_READER set
     default_role = STOCKS_MDS_READER default_secondary_roles = ()
     default_warehouse = STOCKS_MDS_READER_WH default_namespace = STOCKS_MDS.gold
-    rsa_public_key = '<public key of SNOWFLAKE_READER_PRIVATE_KEY_PATH>' network_policy = STOCKS_MDS_POLICY;
+    rsa_public_key = '<public key of SNOWFLAKE_READER_PRIVATE_KEY_PATH>' network_policy = STOCKS_MDS_POLICY
+    timezone = 'UTC' timestamp_type_mapping = 'TIMESTAMP_NTZ' week_start = 0
+    quoted_identifiers_ignore_case = false;
 grant role STOCKS_MDS_READER to user STOCKS_MDS_READER;
+
+-- 10_layer_warehouses.sql
+-- A warehouse that dbt is to use for a layer, made by somebody: once for each that
+-- SNOWFLAKE_SILVER_WAREHOUSE and SNOWFLAKE_GOLD_WAREHOUSE name. It counts as TRANSFORMER's.
+use role securityadmin;
+
+grant usage on warehouse BIG_WH to role STOCKS_MDS_TRANSFORMER;
+
+use role accountadmin;
+
+alter warehouse BIG_WH set resource_monitor = STOCKS_MDS_TRANSFORMER_MONITOR;
 

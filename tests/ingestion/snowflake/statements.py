@@ -29,6 +29,11 @@ _OWNER = re.compile(
 _COMMANDS = {
     "create role": rf"create role if not exists {_NAME} comment = {_TEXT}",
     "grant role": rf"grant role {_NAME} to (?:role sysadmin|user {_NAME})",
+    "create schema": rf"create schema if not exists {_PLACE} with managed access comment = {_TEXT}",
+    "alter schema": rf"alter schema {_PLACE} "
+    r"(?:enable managed access|set data_retention_time_in_days = 0)",
+    "alter stage": rf"alter stage {_PLACE}\.[a-z_]+ set url = {_TEXT} "
+    rf"storage_integration = {_NAME} file_format = \(format_name = {_TEXT}\)",
     "create resource monitor": rf"create resource monitor if not exists {_NAME} with "
     r"credit_quota = \d+ frequency = monthly start_timestamp = immediately triggers"
     r"(?: on \d+ percent do (?:notify|suspend|suspend_immediate))+",
@@ -44,7 +49,8 @@ _COMMANDS = {
     "create user": rf"create user if not exists {_NAME} type = service comment = {_TEXT}",
     "alter user": rf"alter user {_NAME} set default_role = {_NAME} default_secondary_roles = \(\) "
     rf"default_warehouse = {_NAME} default_namespace = {_PLACE} rsa_public_key = {_TEXT} "
-    rf"network_policy = {_NAME}"
+    rf"network_policy = {_NAME} timezone = 'UTC' timestamp_type_mapping = 'TIMESTAMP_NTZ' "
+    r"week_start = 0 quoted_identifiers_ignore_case = false"
     r"(?: statement_timeout_in_seconds = \d+ abort_detached_query = true)?",
     "grant ownership": _OWNER.pattern,
     "drop user": rf"drop user if exists {_NAME}",
@@ -90,7 +96,7 @@ class Statement:
     def is_repeatable(self) -> bool:
         """Whether it says itself that it may be run again."""
         if self.kind.startswith(("create ", "drop ")):
-            return bool(re.search(r"\bif (?:not )?exists\b", self.sql))
+            return bool(re.search(r"\bif (?:not )?exists\b|^create or alter\b", self.sql))
         return True
 
 

@@ -23,7 +23,8 @@ def granted(role: str) -> Rows:
     rows: Rows = []
     for right in rights_file.load():
         external = right.place in ("common.bronze_objects", "common.lake_files")
-        if right.role != role or external or right.kind.startswith("future"):
+        is_named = right.place.startswith("SNOWFLAKE_")
+        if right.role != role or external or is_named or right.kind.startswith("future"):
             continue
         privilege, kind = right.privilege.upper(), right.kind.upper().replace(" ", "_")
         if right.kind == "all tables":
@@ -43,6 +44,12 @@ def as_made(account: Account) -> None:
     for role in ("LOADER", "TRANSFORMER", "READER"):
         account.grants[f"{DATABASE}_{role}"] = granted(role)
     account.grants[f"{DATABASE}_TRANSFORMER"] += MADE
+    account.parameters = {
+        "TIMEZONE": "UTC",
+        "TIMESTAMP_TYPE_MAPPING": "TIMESTAMP_NTZ",
+        "WEEK_START": "0",
+        "QUOTED_IDENTIFIERS_IGNORE_CASE": "false",
+    }
 
 
 def test_an_account_as_bootstrap_makes_it_is_ok(shell: Shell, account: Account) -> None:
@@ -94,7 +101,7 @@ def test_a_right_too_many_is_seen(
     privilege, kind, _ = (text.lower() for text in more)
     assert found.returncode == 1
     assert f"  not expected: {privilege} on {kind} " in found.stdout
-    assert found.stderr.startswith("error: 1 differences from infra/snowflake/rights.yml")
+    assert found.stderr.startswith("error: 1 differences from infra/snowflake: ")
 
 
 @pytest.mark.parametrize(
@@ -136,3 +143,47 @@ def test_another_role_or_warehouse_is_seen(shell: Shell, account: Account) -> No
     assert found.returncode == 1
     assert "  role: expected STOCKS_MDS_LOADER, found PUBLIC\n" in found.stdout
     assert "  warehouse: expected STOCKS_MDS_LOADER_WH, found COMPUTE_WH\n" in found.stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("TIMEZONE", "America/Los_Angeles"),
+        ("TIMESTAMP_TYPE_MAPPING", "TIMESTAMP_LTZ"),
+        ("WEEK_START", "7"),
+        ("QUOTED_IDENTIFIERS_IGNORE_CASE", "true"),
+    ],
+)
+def test_a_parameter_that_is_the_account_s_own_is_seen(
+    shell: Shell, account: Account, name: str, value: str
+) -> None:
+    account.parameters[name] = value
+
+    found = shell.run("check")
+
+    assert found.returncode == 1
+    assert f"  {name}: expected " in found.stdout and f"for the user, found {value}" in found.stdout
+    for login in account.logins:
+        assert str(login["SESSION_PARAMETERS"][name]) != value
+
+
+def test_a_layer_s_warehouse_is_asked_for_where_a_setting_names_it(
+    shell: Shell, account: Account
+) -> None:
+    granted_by_hand = ("USAGE", "WAREHOUSE", "BIG_WH")
+    shell.variables["SNOWFLAKE_GOLD_WAREHOUSE"] = "big_wh"
+    shell.variables["SNOWFLAKE_SILVER_WAREHOUSE"] = f"{DATABASE}_LAYER_WH"
+
+    lacking = shell.run("check")
+    account.grants[f"{DATABASE}_TRANSFORMER"] += [
+        granted_by_hand,
+        ("USAGE", "WAREHOUSE", f"{DATABASE}_LAYER_WH"),
+    ]
+    whole = shell.run("check")
+    del shell.variables["SNOWFLAKE_GOLD_WAREHOUSE"]
+    unnamed = shell.run("check")
+
+    assert "  missing: usage on warehouse BIG_WH\n" in lacking.stdout
+    assert "  missing: usage on warehouse LAYER_WH\n" in lacking.stdout
+    assert whole.returncode == 0, whole.stdout
+    assert "  not expected: usage on warehouse BIG_WH\n" in unnamed.stdout

@@ -1,5 +1,6 @@
 """T7: what is missing or wrong is said in one line, and nothing else happens."""
 
+import re
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -161,6 +162,19 @@ def test_a_load_tells_the_four_of_t7_as_well_and_asks_for_nothing(
     account.refused_statement = "ops.load_ledger", 2003, "Object does not exist."
     found = shell.run(*load, part="load")
     assert "bootstrap" in found.stderr and "ops.load_ledger" in account.statements[-1]
+
+
+def test_a_refused_key_names_all_that_it_may_be(
+    shell: Shell, account: Account, key_pairs: Keys
+) -> None:
+    """Snowflake has one answer for a wrong key, user, account and clock."""
+    wrong_key(shell, account, key_pairs)
+
+    line = shell.run("check").stderr
+
+    for cause in ("bootstrap` gives it", "LOGIN_NAME", "acme-stocks and no other", "clock"):
+        assert cause in line
+    assert re.search(r"this one says 20\d\d-\d\d-\d\d \d\d:\d\d:\d\dZ", line)
 
 
 def test_debug_shows_the_trace(shell: Shell, account: Account) -> None:

@@ -29,9 +29,13 @@ def test_keys_are_made_once_and_for_their_owner_alone(shell: Shell, tmp_path: Pa
 def test_the_statement_that_is_printed_has_the_public_key_of_the_file(
     shell: Shell, tmp_path: Path
 ) -> None:
+    first = shell.run("keys", "--into", str(tmp_path / "new"))
     found = shell.run("keys", "--into", str(tmp_path / "new"))
 
-    text = found.stdout.partition("rsa_public_key = '")[2].partition("'")[0]
+    # Not the user's first key, which may be in use; and each time, since one may have missed it.
+    assert "rsa_public_key =" not in found.stdout and first.stdout == found.stdout
+    assert "# alter user <you> unset rsa_public_key_2;" in found.stdout
+    text = found.stdout.partition("rsa_public_key_2 = '")[2].partition("'")[0]
     private = serialization.load_pem_private_key((tmp_path / "new/admin.p8").read_bytes(), None)
     pem = private.public_key().public_bytes(
         serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo

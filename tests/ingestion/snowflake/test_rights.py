@@ -5,27 +5,22 @@ import re
 import pytest
 import yaml
 
-from ingestion.settings import ROOT, SnowflakeSettings, StoreSettings
+from ingestion.settings import ROOT
 from ingestion.snowflake import rights as rights_file
-from ingestion.snowflake import scripts
 from ingestion.snowflake.rights import Right
 from tests.ingestion.snowflake.conftest import Shell
 from tests.ingestion.snowflake.statements import UnknownStatementError, read, rights
-from tests.ingestion.snowflake.test_scripts import everything
+from tests.ingestion.snowflake.test_scripts import everything, scripts_of
 
-ARN = "arn:aws:iam::123456789012:role/x"
 README = ROOT / "infra" / "snowflake" / "README.md"
 
 
 @pytest.fixture
 def derived(env: Shell) -> list[Right]:
     """The rights of every role, as the SQL gives them."""
-    env.variables["SNOWFLAKE_STORAGE_ROLE_ARN"] = ARN
-    env.write()
-    values = scripts.values(SnowflakeSettings.load(), StoreSettings.load())
     return [
         right
-        for script in scripts.bootstrap(values, external=True)
+        for script in scripts_of(env)
         for statement in script.statements()
         for right in rights(read(statement))
     ]

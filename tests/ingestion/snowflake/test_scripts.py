@@ -12,6 +12,7 @@ from ingestion.errors import SettingsError
 from ingestion.load import duckdb_warehouse
 from ingestion.settings import SnowflakeSettings, StoreSettings
 from ingestion.snowflake import scripts
+from ingestion.snowflake.connection import PARAMETERS
 from ingestion.snowflake.scripts import Script
 from tests.ingestion.snowflake.conftest import Shell
 from tests.ingestion.snowflake.statements import Statement, read
@@ -23,16 +24,23 @@ ARN = "arn:aws:iam::123456789012:role/tapehouse-snowflake"
 @pytest.fixture
 def whole(env: Shell) -> list[Script]:
     """Every script, those of the external stages too."""
+    return scripts_of(env)
+
+
+def scripts_of(env: Shell) -> list[Script]:
+    """Every script of bootstrap, with all that settings may add."""
     env.variables["SNOWFLAKE_STORAGE_ROLE_ARN"] = ARN
+    # Named as rights.yml has them, behind the database's name.
+    for name in ("SNOWFLAKE_SILVER_WAREHOUSE", "SNOWFLAKE_GOLD_WAREHOUSE"):
+        env.variables[name] = f"STOCKS_MDS_{name}"
     env.write()
-    return scripts.bootstrap(_values(), external=True)
+    layers = scripts.layer_warehouses(SnowflakeSettings.load())
+    return scripts.bootstrap(_values(), external=True, layer_warehouses=layers)
 
 
 def everything(env: Shell) -> list[str]:
     """Every statement that a command of ours may run, for one database."""
-    env.variables["SNOWFLAKE_STORAGE_ROLE_ARN"] = ARN
-    env.write()
-    listed = [*scripts.bootstrap(_values(), external=True), _teardown()]
+    listed = [*scripts_of(env), _teardown()]
     return [statement for script in listed for statement in script.statements()]
 
 
@@ -49,6 +57,8 @@ def test_the_plan_is_the_golden_one(shell: Shell) -> None:
     for who in scripts.SERVICE_USERS:
         del shell.variables[f"SNOWFLAKE_{who.upper()}_PRIVATE_KEY_PATH"]
     shell.variables["SNOWFLAKE_STORAGE_ROLE_ARN"] = ARN
+    shell.variables["SNOWFLAKE_SILVER_WAREHOUSE"] = "big_wh"
+    shell.variables["SNOWFLAKE_GOLD_WAREHOUSE"] = "BIG_WH"
 
     found = shell.run("bootstrap", "--plan")
 
@@ -103,7 +113,7 @@ def test_teardown_drops_all_that_is_made(whole: list[Script]) -> None:
         if (found := re.match(r"drop ([\w ]+) if exists (\S+)", statement.sql))
     }
 
-    assert len(created) == 13
+    assert len(created) == 15
     assert dropped == created
 
 
@@ -192,6 +202,50 @@ def test_what_is_no_address_is_refused_before_anything_is_asked(env: Shell, addr
 
     with pytest.raises(SettingsError, match="SNOWFLAKE_ALLOWED_IPS"):
         _values()
+
+
+@pytest.mark.parametrize("addresses", ["0.0.0.0/0", "203.0.113.7, 203.0.0.0/15"])
+def test_a_network_too_wide_to_keep_anybody_out_is_refused(env: Shell, addresses: str) -> None:
+    env.variables["SNOWFLAKE_ALLOWED_IPS"] = addresses
+    env.write()
+
+    with pytest.raises(SettingsError, match="expected networks of /16 or narrower, found"):
+        _values()
+    env.variables["SNOWFLAKE_ALLOWED_IPS"] = "203.0.0.0/16"
+    env.write()
+    assert _values()["allowed_ips"] == "'203.0.0.0/16'"
+
+
+def test_each_warehouse_has_a_monitor_of_its_own(whole: list[Script]) -> None:
+    """A load that runs away suspends itself, and not those who read gold."""
+    form = r"alter warehouse (\S+) set resource_monitor = (\S+)"
+    under = {m[1]: m[2] for s in _read(whole) if (m := re.fullmatch(form, s.sql))}
+    own = {name: monitor for name, monitor in under.items() if name.endswith("_WH")}
+
+    assert own == {name: name.replace("_WH", "_MONITOR") for name in own}
+    assert len(own) == len(set(own.values())) == 3
+    assert {monitor for name, monitor in under.items() if name not in own} == {
+        "STOCKS_MDS_TRANSFORMER_MONITOR"
+    }
+
+
+def test_every_user_has_the_parameters_that_our_sessions_set(whole: list[Script]) -> None:
+    users = [s.sql for s in _read(whole) if s.kind == "alter user"]
+    wanted = {name.lower(): str(value).lower() for name, value in PARAMETERS.items()}
+
+    assert len(users) == 3
+    for sql in users:
+        set_there = dict(re.findall(r"(\w+) = '?([\w-]+)'?", sql.lower()))
+        assert {name: set_there.get(name) for name in wanted} == wanted
+
+
+def test_all_schemas_but_gold_are_managed_whenever_they_were_made(whole: list[Script]) -> None:
+    sql = [s.sql for s in _read(whole)]
+    made = {m[1] for one in sql if (m := re.match(r"create schema if not exists (\S+)", one))}
+    managed = {m[1] for one in sql if (m := re.match(r"create schema.* (\S+) with managed", one))}
+    altered = {m[1] for one in sql if (m := re.match(r"alter schema (\S+) enable managed", one))}
+
+    assert made - {"STOCKS_MDS.gold"} == managed == altered
 
 
 @pytest.mark.parametrize("arn", ["role/x", "arn:aws:iam::1:role/x", f"{ARN}'"])

@@ -7,6 +7,7 @@
         unique_key=['instrument_id', 'window_size', 'window_start_at'],
         on_schema_change='fail',
         cluster_by=['session_date', 'instrument_id'],
+        post_hook='{{ keep_order_alone() }}',
         pre_hook='{{ forget_changed_minutes() }}',
     )
 }}

@@ -5,6 +5,7 @@
         unique_key=['instrument_id', 'session_date'],
         on_schema_change='fail',
         cluster_by=['session_date', 'instrument_id'],
+        post_hook='{{ keep_order_alone() }}',
     )
 }}
 
