@@ -112,7 +112,7 @@ def _wait_until_still(page: Page, charts: int) -> None:
 
 def _answer(response: Response) -> Answer | None:
     """Return what a chart was told; None for a question of a filter, which no chart asked."""
-    question = response.request.post_data_json
+    question = response.request.post_data_json or {}
     chart = (question.get("form_data") or {}).get("slice_id")
     if not chart:
         return None
