@@ -255,7 +255,7 @@ def test_a_transaction_never_sees_two_builds(target: Target, published: Path) ->
         while not done.is_set():
             with db:
                 found.append({build for table in tables for build in builds_in(db, table)})
-            time.sleep(0.002)
+            time.sleep(0.02)
         db.close()
 
     with ThreadPoolExecutor(3) as pool:
