@@ -124,7 +124,8 @@ def _quality(db: duckdb.DuckDBPyConnection, simulated: bool) -> None:
     mark = {"simulated": simulated}
     db.execute(
         "insert into gold.gold_freshness by name select 'feed of ' || number as source,"
-        " 'daily_bars' as feed, case number when 1 then 'stale' else 'ok' end as status,"
+        " 'daily_bars' as feed, case number when 1 then 'stale'"
+        " when 2 then 'unscheduled' else 'ok' end as status,"
         " number as lag_sessions, number * 60 as lag_open_s, timestamp '2026-03-01 20:00' as"
         " last_event_at, timestamp '2026-03-01 21:00' as checked_at, $simulated as simulated"
         " from (select distinct number from bars)",
