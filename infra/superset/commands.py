@@ -6,7 +6,7 @@ from typing import Final
 
 import superset
 from flask import current_app, g
-from flask_migrate import upgrade
+from flask_migrate import upgrade  # type: ignore[import-untyped]
 from sqlalchemy import text
 from superset import appbuilder, db, security_manager
 

@@ -25,7 +25,6 @@ def test_a_screen_reads_what_its_exposure_names(screen: Screen) -> None:
     assert not differences, "\n".join(differences)
 
 
-@pytest.mark.xfail(strict=True, reason="the screens are not all there; then this mark goes")
 def test_every_exposure_that_is_a_screen_has_panels() -> None:
     assert {s.exposure for s in panels.screens()} == panels.exposed().keys() - WITHOUT_PANELS
 
