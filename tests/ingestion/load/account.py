@@ -31,7 +31,7 @@ LEDGER = "ops.load_ledger"
 # Of the bootstrap, what the emulator has: no roles, rights, warehouses, integrations.
 _MADE = (
     "create schema",
-    "create file format",
+    "create or alter file format",
     "create stage",
     "create table",
     "alter table",
