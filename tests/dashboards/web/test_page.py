@@ -197,7 +197,8 @@ def test_line_and_studies(watched: Watched, site: Site) -> None:
     for name in ("Line", "RSI 14", "MACD 12, 26, 9", "Bollinger 20, 2"):
         page.get_by_text(name, exact=True).click()
     page.wait_for_function(
-        "dash_component_api.getLayout('chart').props.series.some(one => one.id === 'macd_line')"
+        "['macd_line', 'bollinger_upper'].every(id => "
+        "dash_component_api.getLayout('chart').props.series.some(one => one.id === id))"
         " && dash_component_api.getLayout('chart').props.series[0].type === 'area'"
     )
     page.wait_for_function("dash_component_api.getLayout('chart').props.paneOptions.length === 4")

@@ -28,7 +28,10 @@ def test_containers_are_scraped_where_they_serve() -> None:
         assert environments[name][address] == "0.0.0.0"
 
 
-def test_here_is_scraped_what_the_settings_give_a_port(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_here_is_scraped_what_the_settings_give_a_port(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("TAPEHOUSE_ENV_FILE", str(tmp_path / ".env"))
     assert configuration.local() == {"exporter": ["127.0.0.1:19464"]}
     for name, value in (
         ("LAND_METRICS_PORT", "9464"),

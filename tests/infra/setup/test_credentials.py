@@ -5,7 +5,14 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from infra.setup import credentials
-from ingestion.settings import AirflowSettings, KafkaSettings, LakeSettings, Section, StoreSettings
+from ingestion.settings import (
+    AirflowSettings,
+    KafkaSettings,
+    LakeSettings,
+    Section,
+    StoreSettings,
+    SupersetSettings,
+)
 
 
 def mode(path: Path) -> int:
@@ -86,8 +93,9 @@ def test_a_umask_does_not_open_the_file(tmp_path: Path) -> None:
 
 def test_every_secret_that_a_setting_needs_is_generated() -> None:
     needed = set().union(*map(secret_variables, (KafkaSettings, StoreSettings, LakeSettings)))
-    # Its other two are addresses, which nobody can make up.
+    # Their others are addresses, which nobody can make up.
     needed |= secret_variables(AirflowSettings) - {"AIRFLOW_DATABASE_URL", "AIRFLOW_WEBHOOK_URL"}
+    needed |= secret_variables(SupersetSettings) - {"SUPERSET_DATABASE_URL", "SUPERSET_GOLD_URL"}
     assert needed == {
         name for name in credentials.credentials() if not name.endswith("_ACCESS_KEY")
     }
