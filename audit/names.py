@@ -30,6 +30,7 @@ _LAKE = (
 _AIRFLOW = (
     "PORT BIND API_URL DATABASE_URL PARALLELISM ADMIN_PASSWORD SECRET_KEY FERNET_KEY WEBHOOK_URL"
 )
+_SUPERSET = "PORT DATABASE_URL GOLD_URL ADMIN_PASSWORD SECRET_KEY GUEST_SECRET"
 _USERS = ("ADMIN", "PRODUCER", "LANDER", "STREAM", "AUDITOR", "REDRIVER")
 _IDENTITIES = ("ROOT", "LANDER", "LAKE", "LOADER", "AUDITOR")
 KNOWN = frozenset(
@@ -49,6 +50,7 @@ KNOWN = frozenset(
         *(f"{who}_{name}" for who, names in _PROVIDERS.items() for name in names.split()),
         *(f"LAKE_{name}" for name in _LAKE.split()),
         *(f"AIRFLOW_{name}" for name in _AIRFLOW.split()),
+        *(f"SUPERSET_{name}" for name in _SUPERSET.split()),
         *("WAREHOUSE_ENGINE", "WAREHOUSE_PATH", "WAREHOUSE_GOLD_DIR", "WAREHOUSE_LOCK_TIMEOUT_S"),
         *("SERVING_POSTGRES_URL", "SERVING_READERS_WAIT_S"),
         *(
