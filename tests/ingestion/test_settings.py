@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from ingestion import variables
+from ingestion import logs, variables
 from ingestion.errors import SettingsError
 from ingestion.settings import (
     SECTIONS,
@@ -78,6 +78,7 @@ def test_an_unknown_name_in_the_environment_is_refused_with_the_closest(
 def test_what_other_programs_may_mean_is_a_warning(
     env: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
+    logs.configure(debug=False)  # as a command does; whoever ran here before may have left another
     monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVER", "elsewhere:9092")
     KafkaSettings.load()
     StoreSettings.load()
