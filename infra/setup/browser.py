@@ -1,7 +1,9 @@
 """Chromium, for what looks at pages; asked for by those alone, not by every set-up."""
 
+import fcntl
 import os
 import shutil
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -10,6 +12,7 @@ from infra.setup.console import Console, SetupError
 
 NAMES: Final = ("chromium", "chromium-browser", "google-chrome")
 PACKAGE: Final = "chromium"
+_LOCK: Final = Path(tempfile.gettempdir()) / "tapehouse-apt.lock"
 _ADVICE: Final = f"install it (Debian: apt install {PACKAGE}) or set CHROME_BIN to its program"
 
 
@@ -37,7 +40,9 @@ def ensure(console: Console, log: Path) -> str:
     if os.geteuid() != 0 or shutil.which("apt-get") is None:
         raise SetupError(f"Chromium is missing: {_ADVICE}")
     console.next()
-    with console.working(f"{PACKAGE} from Debian's packages"):
+    with console.working(f"{PACKAGE} from Debian's packages"), _LOCK.open("w") as lock:
+        # The lists have a lock that apt does not wait for; two test workers ask at once.
+        fcntl.flock(lock, fcntl.LOCK_EX)
         _apt(console, log, ["update"])
         _apt(console, log, ["install", "--yes", "--no-install-recommends", PACKAGE])
     if found := find():

@@ -15,6 +15,7 @@ from dashboards.web.pictures import serving
 from dashboards.web.server import create_server
 from dbt_stocks.reader import GoldReader
 from infra.setup import browser as chromium
+from infra.setup.console import Console
 from ingestion import calendar
 from ingestion.clock import SystemClock
 from ingestion.settings import KafkaSettings
@@ -63,10 +64,8 @@ def site(gold_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    executable = chromium.find()
-    if executable is None:
-        pytest.skip("no Chromium: apt install chromium, or CHROME_BIN")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    executable = chromium.ensure(Console(total=1), tmp_path_factory.mktemp("browser") / "log")
     with sync_playwright() as playwright:
         found = playwright.chromium.launch(
             executable_path=executable,

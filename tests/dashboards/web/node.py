@@ -16,7 +16,7 @@ def play(asset: str, program: str, argument: Any) -> Any:
     """Return what a function of JavaScript gives for a JSON value; `it` is the asset's module."""
     node = shutil.which("node")
     if node is None:
-        pytest.skip("node is not installed: the browser's part cannot be played")
+        pytest.fail("node is missing (Debian: apt install nodejs): it plays the browser's part")
     script = f"""const it = require({json.dumps(str(ASSETS / asset))});
         const given = JSON.parse(require("fs").readFileSync(0));
         console.log(JSON.stringify(({program})(given)));"""
