@@ -27,6 +27,15 @@ from audit.model import NO_VALUES, NOTHING, Holdings, Offsets, Partition, Valued
 from audit.wanted import NOBODY, Wanted
 
 _TIMEOUT = 10.0  # seconds for one answer of the broker
+# Told while a group's coordinator starts or moves: asked again it answers.
+_NO_COORDINATOR_YET = frozenset(
+    {
+        KafkaError.NOT_COORDINATOR,
+        KafkaError.COORDINATOR_NOT_AVAILABLE,
+        KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+    }
+)
+_AGAIN = 0.2  # seconds between two such questions
 _STALL = 30.0  # seconds without a single record before reading is given up
 _BATCH = 10_000
 _WAIT = 0.05  # consume() waits for a full batch or this long
@@ -132,12 +141,23 @@ class Kafka:
         with self._answers(f"the offsets of group {group}"):
             topics = asker.list_topics(timeout=self._timeout).topics
             places = [TopicPartition(t, n) for t, one in topics.items() for n in one.partitions]
-            found = asker.committed(places, timeout=self._timeout) if places else []
-            for item in found:
-                if item.error is not None:
-                    raise KafkaException(item.error)
+            found = self._committed(asker, places) if places else []
         self._askers[group] = asker  # one that got no answer may wait for a broker that is gone
         return {(item.topic, item.partition): item.offset for item in found if item.offset >= 0}
+
+    def _committed(self, asker: Consumer, places: list[TopicPartition]) -> list[TopicPartition]:
+        until = time.monotonic() + self._timeout
+        while True:
+            try:
+                found = asker.committed(places, timeout=self._timeout)
+                for item in found:
+                    if item.error is not None:
+                        raise KafkaException(item.error)
+                return found
+            except KafkaException as error:
+                if error.args[0].code() not in _NO_COORDINATOR_YET or time.monotonic() > until:
+                    raise
+            time.sleep(_AGAIN)
 
     def read(
         self, partitions: Iterable[Partition], deep: bool = False, wanted: Wanted = NOBODY

@@ -57,11 +57,11 @@ class MockKafka:
     def up(self) -> None:
         self._told("broker_set_up", 1)
 
-    def fail_next(self, *errors: int) -> None:
-        """Answer the next requests to write with these errors, without writing."""
+    def fail_next(self, *errors: int, request: int = _PRODUCE) -> None:
+        """Answer the next requests of a kind, to write by default, with these errors alone."""
         codes = (ctypes.c_int * len(errors))(*errors)
         number = ctypes.c_size_t(len(errors))
-        self._lib.rd_kafka_mock_push_request_errors_array(self._cluster, _PRODUCE, number, codes)
+        self._lib.rd_kafka_mock_push_request_errors_array(self._cluster, request, number, codes)
 
     def slow_down(self, milliseconds: int) -> None:
         """Let the broker think so long about every request."""

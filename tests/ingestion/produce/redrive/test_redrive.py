@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
@@ -400,7 +401,7 @@ def test_hostile_letters_stop_nothing(redrive: Redriven, kafka: MockKafka) -> No
 def test_a_broker_that_is_away_is_one_line(
     redrive: Redriven, kafka: MockKafka, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(in_kafka.read, "__defaults__", (1.0,))
+    monkeypatch.setattr(in_kafka, "read", partial(in_kafka.read, timeout_s=1.0))
     kafka.stop()
 
     found = redrive("list")
