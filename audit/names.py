@@ -52,7 +52,7 @@ KNOWN = frozenset(
         *(f"AIRFLOW_{name}" for name in _AIRFLOW.split()),
         *(f"SUPERSET_{name}" for name in _SUPERSET.split()),
         *("WAREHOUSE_ENGINE", "WAREHOUSE_PATH", "WAREHOUSE_GOLD_DIR", "WAREHOUSE_LOCK_TIMEOUT_S"),
-        *("SERVING_POSTGRES_URL", "SERVING_READERS_WAIT_S"),
+        *("SERVING_POSTGRES_URL", "SERVING_READERS_WAIT_S", "SERVING_READER_URL"),
         *(
             "SNOWFLAKE_ACCOUNT",
             "SNOWFLAKE_ADMIN_PRIVATE_KEY_PASSPHRASE",

@@ -89,8 +89,20 @@ def row_counts(db: Session, schema: str) -> dict[str, int]:
 
 
 def last_batch(db: Session) -> int:
-    """Return the newest load batch that a raw table holds; 0 where nothing was loaded."""
-    newest = [f"select max(batch_id) from common.{name}" for name in tables(db, "common")]  # noqa: S608 - names of the catalog
+    """Return the newest load batch that a raw table holds; 0 where nothing was loaded.
+
+    What has no such column is no raw table: a loader's own for the time of a load, say.
+    """
+    raw = {
+        table
+        for table, found in columns(db, "common").items()
+        if any(column.name == "batch_id" for column in found)
+    }
+    newest = [
+        f"select max(batch_id) from common.{name}"  # noqa: S608 - names of the catalog
+        for name in tables(db, "common")
+        if name in raw
+    ]
     return max((batch for (batch,) in ask_all(db, newest) if batch is not None), default=0)
 
 

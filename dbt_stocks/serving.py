@@ -15,10 +15,8 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Final
 
-import duckdb
 import psycopg2
 import pyarrow as pa
-from psycopg2 import extensions
 from pyarrow import csv
 
 from dashboards import contract
@@ -26,9 +24,10 @@ from dashboards.contract import Table
 from dbt_stocks import postgres, postgres_lock
 from dbt_stocks.books import Build
 from dbt_stocks.postgres import GOLD, PgTable, listed, named, quoted
+from dbt_stocks.postgres_session import connected
 from dbt_stocks.reader import GoldReader, PinnedBuild
 from ingestion.cli import one_line
-from ingestion.errors import BuildError, ServingAwayError, ServingError, SettingsError
+from ingestion.errors import BuildError, ServingError
 
 Say = Callable[[str], None]
 
@@ -49,17 +48,9 @@ create table {_RECORD} (
 """
 # Of all that serve into a database, one at a time: any number that nobody else takes.
 _TURN: Final = 7_227_310_552
-_CONNECT_TIMEOUT_S: Final = 10
 _BATCH_ROWS: Final = 50_000
 # NULL is an empty field, and an empty text is "": as PostgreSQL's CSV has it.
 _CSV: Final = csv.WriteOptions(include_header=False, quoting_style="all_valid")
-# A login that fails so fails again.
-_REFUSALS: Final = (
-    "authentication failed",
-    "does not exist",
-    "no pg_hba.conf entry",
-    "no password",
-)
 
 
 @dataclass
@@ -98,7 +89,7 @@ def serve(published: Path, url: str, say: Say, rules: Rules | None = None) -> Se
         SettingsError: the URL is none.
     """
     started = time.monotonic()
-    with GoldReader(published) as reader, reader.pinned() as build, _connected(url) as db:
+    with GoldReader(published) as reader, reader.pinned() as build, connected(url) as db:
         with _transaction(db):
             served = _Copy(build, db.cursor(), say, rules or Rules()).run()
         if served.copied:
@@ -259,31 +250,6 @@ def _require_contract(build: PinnedBuild, tables: Mapping[str, Table]) -> None:
 
 
 @contextmanager
-def _connected(url: str) -> Iterator[Any]:
-    _require_url(url)
-    try:
-        db = psycopg2.connect(
-            url, connect_timeout=_CONNECT_TIMEOUT_S, application_name="tapehouse serving"
-        )
-    except psycopg2.OperationalError as error:
-        text = one_line(str(error))
-        if any(refusal in text for refusal in _REFUSALS):
-            raise ServingError(f"PostgreSQL: {text}") from None
-        raise ServingAwayError(f"PostgreSQL: {text}") from None
-    try:
-        yield db
-    except psycopg2.Error as error:
-        # Operational: the session was ended, the disk is full, somebody else serves for too long.
-        is_away = isinstance(error, psycopg2.OperationalError) or db.closed
-        kind = ServingAwayError if is_away else ServingError
-        raise kind(f"PostgreSQL: {one_line(str(error))}") from error
-    except duckdb.Error as error:
-        raise BuildError(one_line(str(error))) from error
-    finally:
-        db.close()
-
-
-@contextmanager
 def _transaction(db: Any) -> Iterator[None]:  # noqa: ANN401 - psycopg2's
     """Commit what is done inside, or nothing of it; psycopg2's own hides why a session ended."""
     try:
@@ -293,19 +259,6 @@ def _transaction(db: Any) -> Iterator[None]:  # noqa: ANN401 - psycopg2's
             db.rollback()
         raise
     db.commit()
-
-
-def _require_url(url: str) -> None:
-    """Refuse what libpq would quote in its error, password and all."""
-    try:
-        host = extensions.parse_dsn(url).get("host", "")
-    except psycopg2.ProgrammingError:
-        host = "@"
-    if not url.startswith(("postgresql://", "postgres://")) or "@" in host:
-        raise SettingsError(
-            "SERVING_POSTGRES_URL: expected postgresql://user:password@host:port/database, "
-            "with %40 for an @ in the password, found something else"
-        ) from None
 
 
 def _tidy(db: Any, served: Served) -> None:  # noqa: ANN401 - psycopg2's

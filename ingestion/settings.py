@@ -544,11 +544,15 @@ class SupersetSettings(Section):
 
 
 class ServingSettings(Section):
-    """The PostgreSQL that published gold is copied to, for BI tools; none by default."""
+    """The PostgreSQL that published gold is copied to, for BI tools; none by default.
+
+    ``reader_url`` is the same database as the market page logs in there.
+    """
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", env_prefix="serving_")
 
     postgres_url: SecretStr | None = None
+    reader_url: SecretStr | None = None
     # A copy shows itself when nobody is reading; a transaction left open keeps it from that.
     readers_wait_s: float = Field(default=300.0, ge=0)
 
@@ -563,13 +567,25 @@ class ServingSettings(Section):
         Raises:
             SettingsError: it is not set.
         """
-        if self.postgres_url is None or not self.has_postgres:
+        return self._url("postgres_url")
+
+    def url_of_readers(self) -> str:
+        """Return the URL of a user that may read ``gold`` and ``ops.builds``, password included.
+
+        Raises:
+            SettingsError: it is not set.
+        """
+        return self._url("reader_url")
+
+    def _url(self, field: str) -> str:
+        value: SecretStr | None = getattr(self, field)
+        if value is None or not value.get_secret_value():
             raise SettingsError(
-                "SERVING_POSTGRES_URL is not set: expected "
+                f"{self._variable(field)} is not set: expected "
                 "postgresql://user:password@host:port/database in the environment or in "
                 f"{env_file()}"
             )
-        return self.postgres_url.get_secret_value()
+        return value.get_secret_value()
 
 
 class PrometheusSettings(Section):

@@ -17,7 +17,7 @@ import uvicorn
 from playwright.sync_api import sync_playwright
 from starlette.types import ASGIApp
 
-from dashboards.web.__main__ import site
+from dashboards.web.__main__ import opened, site
 from infra.setup import browser as chromium
 from ingestion.errors import StackError, TapehouseError
 
@@ -42,7 +42,7 @@ def main(
 ) -> None:
     """Take the page's pictures, and fail where it is without gold."""
     try:
-        with serving(site()) as url:
+        with opened("duckdb") as gold, serving(site(gold)) as url:
             take(url, folder)
     except TapehouseError as error:
         if debug:

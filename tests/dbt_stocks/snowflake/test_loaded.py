@@ -66,7 +66,7 @@ def a_year_in_three_batches(raw: RawWarehouse) -> dict[Key, tuple[Any, ...]]:
 def lake_file(raw: RawWarehouse, target: str, batch: int) -> pa.Table:
     """Return a batch's rows as the lake has them: times of UTC, and no columns of the load's."""
     with duckdb.connect(raw.path, read_only=True) as db:
-        rows = db.execute(
+        rows = db.sql(
             f"select * exclude ({_OWN}) from {target} where batch_id = {batch}"
         ).to_arrow_table()
     fields = [
