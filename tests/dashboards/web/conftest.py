@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, Route, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, Route, expect, sync_playwright
 
 from dashboards.web.feed import Feed
 from dashboards.web.health import HealthReader
@@ -20,6 +20,9 @@ from ingestion import calendar
 from ingestion.clock import SystemClock
 from ingestion.settings import KafkaSettings
 from tests.dashboards.web import small_gold
+
+# Machines that test are busy ones.
+expect.set_options(timeout=60_000)
 
 
 @pytest.fixture(scope="session")

@@ -19,8 +19,6 @@ from tests.dashboards.web import small_gold
 from tests.dashboards.web.conftest import Site, Watched, serve
 
 ZONE = ZoneInfo("America/New_York")
-# Machines that test are busy ones.
-expect.set_options(timeout=60_000)
 # What each range is drawn of: of AAA and BBB, whose minutes reach back to 8 February.
 INTERVALS = {"1H": "1m", "4H": "1m", "1D": "1m", "1W": "5m", "1M": "15m", "1Y": "1d", "MAX": "1w"}
 _SINCE = {
