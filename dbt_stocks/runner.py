@@ -10,6 +10,7 @@ from dbt.adapters.duckdb.connections import DuckDBConnectionManager
 from dbt.cli.main import dbtRunner
 from dbt.contracts.graph.manifest import Manifest
 
+from ingestion.cli import one_line
 from ingestion.errors import BuildError
 
 PROJECT = Path(__file__).resolve().parent
@@ -45,7 +46,7 @@ class NodeResult:
     def line(self) -> str:
         """Return one line for people: what failed, and how many rows say so."""
         rows = f", {self.failures} failing rows" if self.kind == "test" and self.failures else ""
-        return f"{self.status} {self.kind} {self.name}{rows}: {self.message.partition(chr(10))[0]}"
+        return f"{self.status} {self.kind} {self.name}{rows}: {one_line(self.message)}"
 
 
 @dataclass(frozen=True)
