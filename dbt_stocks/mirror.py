@@ -6,6 +6,7 @@ is copied is one build, whatever is published meanwhile (`Source.copy`).
 """
 
 import logging
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -21,6 +22,7 @@ from dashboards.contract import Table
 from dbt_stocks import files
 from dbt_stocks.books import Build
 from dbt_stocks.reader import GoldReader, PinnedBuild
+from ingestion.cli import one_line
 from ingestion.errors import BuildError, TapehouseError
 
 # A new build is to be seen within ten seconds of its publication, its copy included.
@@ -28,6 +30,7 @@ EVERY_S: Final = 3.0
 # So long an engine may say nothing before its copy is no longer shown as what is published.
 PATIENCE_S: Final = 60.0
 SCHEMA: Final = "gold"
+_END_S: Final = 5.0
 
 _log = logging.getLogger(__name__)
 
@@ -87,7 +90,7 @@ class MirroredGold:
         Raises:
             TapehouseError: that cannot be done: nothing is followed then.
         """
-        self.refresh()
+        self.refresh(wait_s=self._patience_s)
         self._thread = threading.Thread(target=self._follow, name="gold's mirror", daemon=True)
         self._thread.start()
 
@@ -95,7 +98,7 @@ class MirroredGold:
         """End following, and log out."""
         self._stop.set()
         if self._thread is not None:
-            self._thread.join()
+            self._thread.join(_END_S)  # it may wait for an engine; nothing else waits for it
         self._reader.close()
         self._source.close()
 
@@ -113,20 +116,26 @@ class MirroredGold:
         with self._reader.pinned() as build:
             yield build
 
-    def refresh(self) -> None:
-        """Copy the published build, unless it is here; another process may be about to.
+    def refresh(self, wait_s: float = 0.0) -> None:
+        """Copy the published build, unless it is here.
+
+        ``wait_s``: for another process that copies one.
 
         Raises:
-            BuildError, TapehouseError: as the source; the copy before stays.
+            BuildError, TapehouseError: as the source, or another process has not ended its copy;
+                the copy before stays.
         """
         build_id = self._source.build_id()
         if not files.is_shown(self._folder, build_id):
-            self._folder.mkdir(parents=True, exist_ok=True)
             try:
-                with FileLock(self._folder / "copy.lock", timeout=0):
-                    self._take(build_id)
+                self._folder.mkdir(parents=True, exist_ok=True)
+                with FileLock(self._folder / "copy.lock", timeout=wait_s):
+                    if not files.is_shown(self._folder, build_id):
+                        self._take(build_id)
             except Timeout:
-                _log.info("build %s is being copied by another process", build_id)
+                raise BuildError(f"another process copies build {build_id}") from None
+            except (duckdb.Error, OSError) as error:
+                raise BuildError(f"{self._folder}: {one_line(str(error))}") from error
         self._heard_at, self._problem = self._monotonic(), ""
 
     def _take(self, build_id: str) -> None:
@@ -142,14 +151,17 @@ class MirroredGold:
         tables = contract.load().tables
         staging = self._folder / ".copy.tmp.duckdb"
         try:
-            with duckdb.connect(staging) as db:
+            # What does not fit in memory goes to a folder that ends with this process.
+            with (
+                tempfile.TemporaryDirectory(prefix="tapehouse-gold-") as spill,
+                duckdb.connect(staging, config={"temp_directory": spill}) as db,
+            ):
                 db.execute(f"create schema {SCHEMA}")
                 for table in tables.values():
                     db.execute(_ddl(table))
                 build = self._source.copy(db, tables)
+                _check_builds(db, tables, build.build_id)
                 files.write(db, self._folder, SCHEMA, build)
-        except duckdb.Error as error:
-            raise BuildError(f"{self._folder}: {str(error).partition(chr(10))[0]}") from error
         finally:
             files.remove(staging)
         return build.build_id
@@ -161,13 +173,25 @@ class MirroredGold:
             except TapehouseError as error:
                 self._tell(str(error))
             except Exception as error:
-                _log.exception("gold cannot be copied")
-                self._tell(f"{type(error).__name__}: {error}")
+                if self._tell(f"{type(error).__name__}: {error}"):
+                    _log.exception("gold cannot be copied")
 
-    def _tell(self, problem: str) -> None:
-        if problem != self._problem:
+    def _tell(self, problem: str) -> bool:
+        """Keep why nothing is followed, and log it where it is new; return whether it was."""
+        is_new, self._problem = problem != self._problem, problem
+        if is_new:
             _log.warning("gold is not followed: %s", problem)
-        self._problem = problem
+        return is_new
+
+
+def _check_builds(
+    db: duckdb.DuckDBPyConnection, tables: Mapping[str, Table], build_id: str
+) -> None:
+    """Raise BuildError where rows say that they are another build's."""
+    each = " union ".join(f"select build_id from {SCHEMA}.{name}" for name in tables)  # noqa: S608 - names of the contract
+    found = {name for (name,) in db.execute(each).fetchall()}
+    if others := sorted(map(str, found - {build_id})):
+        raise BuildError(f"expected rows of build {build_id}, found some of {', '.join(others)}")
 
 
 def _ddl(table: Table) -> str:

@@ -13,7 +13,7 @@ from psycopg2 import extensions
 from dashboards.contract import Column, Table
 from dbt_stocks.books import Build
 from dbt_stocks.postgres import named, quoted
-from dbt_stocks.postgres_session import connected
+from dbt_stocks.postgres_session import connected, require_url
 from ingestion.errors import BuildError, ServingError
 
 _FIELDS: Final = tuple(one.name for one in fields(Build))
@@ -29,6 +29,7 @@ class PostgresGold:
     @property
     def name(self) -> str:
         """Return a name made of host, port and database."""
+        require_url(self.url)
         parts = extensions.parse_dsn(self.url)
         place = "/".join(parts.get(one, "") for one in ("host", "port", "dbname"))
         return f"postgres_{sha256(place.encode()).hexdigest()[:12]}"
@@ -41,8 +42,12 @@ class PostgresGold:
     def copy(self, db: duckdb.DuckDBPyConnection, tables: Mapping[str, Table]) -> Build:
         """Fill tables from one snapshot, in which all rows are of one build."""
         with connected(self.url) as session, session.cursor() as cursor:
-            # Begins the transaction, whose first query takes the snapshot.
             cursor.execute("set transaction isolation level repeatable read, read only")
+            # The first query takes the snapshot: a copy that changes columns is waited for before.
+            if _is_served(cursor):
+                session.rollback()
+                cursor.execute("set transaction isolation level repeatable read, read only")
+                cursor.execute("lock table ops.builds in access share mode")
             build = _record(cursor)
             for table in tables.values():
                 _fill(cursor, db, table)
@@ -56,10 +61,8 @@ def _record(cursor: Any) -> Build:  # noqa: ANN401 - psycopg2's
     columns = ", ".join(
         f"{one} at time zone 'UTC' as {one}" if one in _TIMES else one for one in _FIELDS
     )
-    cursor.execute("select to_regclass('ops.builds') is not null")
-    [is_there] = cursor.fetchone()
     found = None
-    if is_there:
+    if _is_served(cursor):
         cursor.execute(f"select {columns} from ops.builds")  # noqa: S608 - names of ours
         found = cursor.fetchone()
     if found is None:
@@ -68,6 +71,11 @@ def _record(cursor: Any) -> Build:  # noqa: ANN401 - psycopg2's
             "`python -m dbt_stocks publish --to postgres`"
         )
     return Build(*found)
+
+
+def _is_served(cursor: Any) -> bool:  # noqa: ANN401 - psycopg2's
+    cursor.execute("select to_regclass('ops.builds') is not null")
+    return bool(cursor.fetchone()[0])
 
 
 def _fill(cursor: Any, db: duckdb.DuckDBPyConnection, table: Table) -> None:  # noqa: ANN401 - psycopg2's

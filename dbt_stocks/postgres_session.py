@@ -12,6 +12,14 @@ from ingestion.cli import one_line
 from ingestion.errors import BuildError, ServingAwayError, ServingError, SettingsError
 
 _CONNECT_TIMEOUT_S: Final = 10
+# A network that drops packets without a word would be waited for by the hour.
+_ALIVE: Final[dict[str, Any]] = {
+    "keepalives": 1,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,
+}
 # A login that fails so fails again.
 _REFUSALS: Final = (
     "authentication failed",
@@ -31,10 +39,13 @@ def connected(url: str) -> Iterator[Any]:
         BuildError: DuckDB's file cannot be read or written.
         SettingsError: the URL is none.
     """
-    _require_url(url)
+    require_url(url)
     try:
         db = psycopg2.connect(
-            url, connect_timeout=_CONNECT_TIMEOUT_S, application_name="tapehouse serving"
+            url,
+            connect_timeout=_CONNECT_TIMEOUT_S,
+            application_name="tapehouse serving",
+            **_ALIVE,
         )
     except psycopg2.OperationalError as error:
         text = one_line(str(error))
@@ -54,7 +65,7 @@ def connected(url: str) -> Iterator[Any]:
         db.close()
 
 
-def _require_url(url: str) -> None:
+def require_url(url: str) -> None:
     """Refuse what libpq would quote in its error, password and all."""
     try:
         host = extensions.parse_dsn(url).get("host", "")
@@ -62,6 +73,7 @@ def _require_url(url: str) -> None:
         host = "@"
     if not url.startswith(("postgresql://", "postgres://")) or "@" in host:
         raise SettingsError(
-            "SERVING_POSTGRES_URL: expected postgresql://user:password@host:port/database, "
+            "SERVING_POSTGRES_URL or SERVING_READER_URL: expected "
+            "postgresql://user:password@host:port/database, "
             "with %40 for an @ in the password, found something else"
         ) from None

@@ -170,6 +170,7 @@ def test_refusals_are_one_line(served: Served, cluster: Cluster, tmp_path: Path)
         (cluster.url("page", "empty"), "no build yet: run `python -m dbt_stocks publish --to"),
         (served.url.replace(cluster.password, "wrong"), "password authentication failed"),
         ("postgresql://nobody@127.0.0.1:1/served", "onnection refused"),
+        (f"page:{cluster.password}@host/served", "SERVING_READER_URL: expected postgresql://"),
     ):
         with pytest.raises(TapehouseError, match=re.escape(said)) as error:
             MirroredGold(PostgresGold(url), tmp_path / "copies").start()
@@ -260,7 +261,8 @@ def test_of_two_processes_one_copies(tmp_path: Path) -> None:
     gold = MirroredGold(source, tmp_path)
     (tmp_path / "fake").mkdir()
     with FileLock(tmp_path / "fake" / "copy.lock"):
-        gold.refresh()
+        with pytest.raises(BuildError, match="another process copies build b1"):
+            gold.refresh()
         assert source.copies == 0
     gold.refresh()
     MirroredGold(source, tmp_path).refresh()
@@ -355,8 +357,16 @@ def test_snowflake_is_copied_value_by_value(snowflake: Account, tmp_path: Path) 
     gold.close()
 
 
-def test_a_build_that_is_swapped_in_meanwhile_is_copied_the_next_time(
-    snowflake: Account, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    "change",
+    [
+        "update gold.published_build set build_id = 'b2'",
+        # Another one came, and a rollback brought this one back.
+        "update gold.published_build set reason = 'went from b2 to b1'",
+    ],
+)
+def test_what_is_swapped_while_it_is_copied_is_not_shown(
+    snowflake: Account, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str
 ) -> None:
     source = snowflake.source()
     fill = source._fill
@@ -364,16 +374,22 @@ def test_a_build_that_is_swapped_in_meanwhile_is_copied_the_next_time(
     def swapping(db: duckdb.DuckDBPyConnection, table: Table) -> None:
         fill(db, table)
         if table.name == "gold_kpi":
-            snowflake.run("update gold.published_build set build_id = 'b2'")
+            snowflake.run(change)
 
     monkeypatch.setattr(source, "_fill", swapping)
     gold = MirroredGold(source, tmp_path / "copies")
-    with pytest.raises(BuildError, match="b2 was published while b1 was copied"):
+    with pytest.raises(BuildError, match="was published while b1 was copied"):
         gold.refresh()
     with pytest.raises(BuildError, match="no build yet"), gold.pinned():
         pass
-    gold.refresh()
-    assert built(gold) == "b2"
+    gold.close()
+
+
+def test_rows_of_another_build_are_not_shown(snowflake: Account, tmp_path: Path) -> None:
+    snowflake.run("update gold.gold_kpi set build_id = 'b0'")
+    gold = MirroredGold(snowflake.source(), tmp_path / "copies")
+    with pytest.raises(BuildError, match="expected rows of build b1, found some of b0"):
+        gold.refresh()
     gold.close()
 
 
