@@ -42,11 +42,11 @@ class PostgresGold:
     def copy(self, db: duckdb.DuckDBPyConnection, tables: Mapping[str, Table]) -> Build:
         """Fill tables from one snapshot, in which all rows are of one build."""
         with connected(self.url) as session, session.cursor() as cursor:
+            is_served = _is_served(cursor)
+            session.rollback()
             cursor.execute("set transaction isolation level repeatable read, read only")
             # The first query takes the snapshot: a copy that changes columns is waited for before.
-            if _is_served(cursor):
-                session.rollback()
-                cursor.execute("set transaction isolation level repeatable read, read only")
+            if is_served:
                 cursor.execute("lock table ops.builds in access share mode")
             build = _record(cursor)
             for table in tables.values():

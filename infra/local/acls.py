@@ -13,6 +13,7 @@ from confluent_kafka.admin import (
     ResourceType,
 )
 
+from infra.local.propagation import wait_until
 from ingestion.settings import KafkaSettings
 
 TIMEOUT_S = 20.0
@@ -55,11 +56,26 @@ def _bindings(principal: str, rule: Mapping[str, Any]) -> Iterable[AclBinding]:
 def ensure(
     client: AdminClient, declaration: Mapping[str, Any], settings: KafkaSettings
 ) -> list[str]:
-    """Create the missing ACLs and delete the undeclared ones of our users; return both."""
+    """Create the missing ACLs and delete the undeclared ones of our users; return both.
+
+    Raises:
+        BrokerError: the broker does not act by them in time.
+    """
     wanted = parse(declaration, settings)
+    found = _in_force(client, wanted)
+    changes = _create(client, wanted - found) + _delete(client, found - wanted)
+    if changes:
+        wait_until(lambda: _difference(client, wanted), "ACLs")
+    return changes
+
+
+def _in_force(client: AdminClient, wanted: set[AclBinding]) -> set[AclBinding]:
     principals = {binding.principal for binding in wanted}
-    found = {binding for principal in principals for binding in _describe(client, principal)}
-    return _create(client, wanted - found) + _delete(client, found - wanted)
+    return {binding for principal in principals for binding in _describe(client, principal)}
+
+
+def _difference(client: AdminClient, wanted: set[AclBinding]) -> list[str]:
+    return sorted(_words(binding) for binding in wanted ^ _in_force(client, wanted))
 
 
 def _describe(client: AdminClient, principal: str) -> list[AclBinding]:

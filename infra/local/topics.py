@@ -4,8 +4,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
+from confluent_kafka.admin import (
+    AdminClient,
+    ConfigResource,
+    NewTopic,
+    ResourceType,
+    TopicMetadata,
+)
 
+from infra.local.propagation import wait_until
 from ingestion.errors import StackError
 
 TIMEOUT_S = 20.0
@@ -40,6 +47,7 @@ def ensure(client: AdminClient, declaration: Mapping[str, Any]) -> list[str]:
 
     Raises:
         StackError: one exists with other values than declared.
+        BrokerError: the broker does not show the new ones in time.
     """
     wanted = parse(declaration)
     found = client.list_topics(timeout=TIMEOUT_S).topics
@@ -56,6 +64,17 @@ def _create(client: AdminClient, topics: list[Topic]) -> None:
     ]
     for future in client.create_topics(requests, request_timeout=TIMEOUT_S).values():
         future.result(TIMEOUT_S)
+    wait_until(lambda: _without_leader(client, topics), "topics")
+
+
+def _without_leader(client: AdminClient, topics: list[Topic]) -> list[str]:
+    shown = client.list_topics(timeout=TIMEOUT_S).topics
+    return [t.name for t in topics if t.name not in shown or not _is_led(shown[t.name], t)]
+
+
+def _is_led(shown: TopicMetadata, topic: Topic) -> bool:
+    led = [one for one in shown.partitions.values() if one.leader >= 0]
+    return len(led) == topic.partitions
 
 
 def _refuse_difference(client: AdminClient, topics: list[Topic], found: Mapping[str, Any]) -> None:

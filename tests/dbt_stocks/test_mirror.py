@@ -18,9 +18,11 @@ from typing import Any, cast
 from urllib.request import urlopen
 
 import duckdb
+import pyarrow as pa
 import pytest
 from filelock import FileLock
 from snowflake.connector import SnowflakeConnection
+from snowflake.connector.cursor import SnowflakeCursor
 
 from dashboards.contract import Table
 from dbt_stocks import files, serving
@@ -382,6 +384,22 @@ def test_what_is_swapped_while_it_is_copied_is_not_shown(
         gold.refresh()
     with pytest.raises(BuildError, match="no build yet"), gold.pinned():
         pass
+    gold.close()
+
+
+def test_rows_that_snowflake_does_not_send_are_told(
+    snowflake: Account, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fetch = SnowflakeCursor.fetch_arrow_batches
+
+    def losing(cursor: SnowflakeCursor) -> Iterator[pa.Table]:
+        for batch in fetch(cursor):
+            yield batch.slice(1)
+
+    monkeypatch.setattr(SnowflakeCursor, "fetch_arrow_batches", losing)
+    gold = MirroredGold(snowflake.source(), tmp_path / "copies")
+    with pytest.raises(BuildError, match=r"expected \d+ rows, found"):
+        gold.refresh()
     gold.close()
 
 

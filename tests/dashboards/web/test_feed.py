@@ -214,8 +214,15 @@ def test_without_kafka_the_feed_says_why(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def send(producer: Producer, number: int, price: str, **more: Any) -> None:
     message = trade(number, OPEN, price, **more)
-    producer.produce(REALTIME, encode(message), message.symbol.encode())
-    assert producer.flush(60) == 0
+    answers: list[Any] = []
+    producer.produce(
+        REALTIME,
+        encode(message),
+        message.symbol.encode(),
+        on_delivery=lambda error, _message: answers.append(error),
+    )
+    producer.flush(60)
+    assert answers == [None]
 
 
 @pytest.mark.integration
