@@ -14,6 +14,8 @@ def uses(sql: str) -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
     for scope in traverse_scope(sqlglot.parse_one(sql, dialect="duckdb")):
         for column in scope.columns:
+            if column.table and column.table not in scope.sources:
+                continue  # the query around has it, too
             # A query over several sources says of which each column is; over one it need not.
             source = scope.sources[column.table or next(iter(scope.sources))]
             if isinstance(source, exp.Table):

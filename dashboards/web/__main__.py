@@ -104,7 +104,7 @@ def site(gold: Gold) -> ASGIApp:
     """Return the page of published gold, this project's verdict and its Kafka."""
     clock, exchange, kafka = SystemClock(), calendar.get(), KafkaSettings.load()
     verdict = ProjectSettings.load().state("audit", "verdict.json")
-    health = HealthReader(gold, verdict, kafka)
+    health = HealthReader(gold, verdict, kafka, exchange)
     return create_server(gold, health, Feed(kafka, exchange, clock), exchange, clock)
 
 

@@ -12,7 +12,7 @@ from dash.development.base_component import Component
 
 from dashboards.web import chart, gold, views
 from dashboards.web.export import candles_csv
-from dashboards.web.gold import Candles, Gold, Market
+from dashboards.web.gold import Candles, Gold, Kpi, Market
 from dashboards.web.health import Health
 from dashboards.web.health_view import health as health_panels
 from dashboards.web.layout import chart_height
@@ -31,6 +31,8 @@ _OUTPUTS: Final = {
     "legend": Output("legend", "children"),
     "studies": Output("studies-note", "children"),
     "frame": Output("chart-frame", "className"),
+    "interval": Output("chart-frame", "data-interval"),
+    "simulated": Output("chart-frame", "data-simulated"),
     "height": Output("chart-frame", "style"),
     "series": Output("chart", "series"),
     "panes": Output("chart", "paneOptions"),
@@ -159,7 +161,8 @@ def _register_browser(app: Dash) -> None:
         Input("live", "checked"),
         Input("symbol", "value"),
         Input("chart", "series"),
-        State("range", "value"),
+        State("chart-frame", "data-interval"),
+        State("chart-frame", "data-simulated"),
         prevent_initial_call=True,
     )
 
@@ -203,7 +206,7 @@ def screen(
     drawn["kpis"] = views.kpi_strip(shown, zone)
     if market.candles is None or not market.candles.bars:
         return drawn | _no_chart(f"Gold has no candles of {shown.symbol} for {wanted}.")
-    return drawn | _chart(market.candles, shown.symbol, wanted, style, studies, scheme, zone)
+    return drawn | _chart(market.candles, shown, wanted, style, studies, scheme, zone)
 
 
 def problem(message: str) -> list[Component]:
@@ -213,7 +216,7 @@ def problem(message: str) -> list[Component]:
 
 def _chart(
     candles: Candles,
-    symbol: str,
+    kpi: Kpi,
     wanted: str,
     style: str,
     studies: list[str],
@@ -223,24 +226,27 @@ def _chart(
     drawn = chart.props(candles, style, studies, scheme, zone)
     missing = [chart.STUDIES[one] for one in studies if one in chart.DAILY_ONLY]
     return {
-        "title": views.chart_title(candles, zone),
+        "title": views.chart_title(candles, kpi, zone),
         "legend": views.legend(candles),
         "studies": f"Of daily bars only, from 1W on: {', '.join(missing)}."
         if missing and candles.is_intraday
         else "",
         "frame": "chart hatched" if candles.simulated else "chart",
+        "interval": candles.interval,
+        "simulated": "yes" if candles.simulated else "",
         "height": chart_height(len(drawn["paneOptions"])),
         "series": drawn["series"],
         "panes": drawn["paneOptions"],
         "options": drawn["chartOptions"],
         # The same range of the same symbol stays where the reader has put it.
-        "fit": {"action": "fitContent", "nonce": f"{symbol} {wanted} {len(studies)}"},
+        "fit": {"action": "fitContent", "nonce": f"{kpi.symbol} {wanted} {len(studies)}"},
     }
 
 
 def _no_chart(why: str) -> Drawn:
     drawn: Drawn = {"title": [], "legend": views.note("No candles", why) if why else ""}
     drawn |= {"studies": "", "frame": "chart", "height": chart_height(2), "series": []}
+    drawn |= {"interval": "", "simulated": ""}
     return drawn | {"panes": [], "options": no_update, "fit": no_update}
 
 

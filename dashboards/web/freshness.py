@@ -27,6 +27,7 @@ State = Literal[
     "no_data",  # nothing is published, or no feed of prices
     "no_calendar",  # the calendar ends before this moment: nothing can be said to be due
     "swapped",  # a newer build is published than the one whose numbers are shown
+    "unreadable",  # numbers are shown, and gold can no longer be read
     "disconnected",  # told by the browser alone: the server has not answered
 ]
 Colour = Literal["green", "amber", "red", "grey", "blue"]
@@ -43,6 +44,7 @@ COLOURS: Final[Mapping[State, Colour]] = {
     "no_data": "grey",
     "no_calendar": "amber",
     "swapped": "amber",
+    "unreadable": "red",
     "disconnected": "red",
 }
 
@@ -168,13 +170,15 @@ class Timeline:
         """Return the badge of a moment within the timeline.
 
         `shown_build_id` is the build of the numbers on the page; where another one is published
-        the badge is `swapped`, whatever it would be else.
+        the badge is `swapped`, whatever it would be else, and where none can be read `unreadable`.
         """
         begun = [one for one in self.segments if one.from_at <= now]
         here = begun[-1] if begun else self.segments[0]
         later = self.segments[len(begun) :]
         state, label = here.state, here.label
-        if shown_build_id is not None and shown_build_id != self.told.build_id:
+        if shown_build_id is not None and self.told.build_id is None:
+            state = "unreadable"
+        elif shown_build_id is not None and shown_build_id != self.told.build_id:
             state, label = "swapped", SWAPPED
         age = None if here.data_at is None else max(0, (now - here.data_at) // _SECOND)
         return Badge(

@@ -57,6 +57,8 @@ class Kpi:
     is_final: bool
     simulated: bool
     session_date: date | None
+    sessions_behind: int | None
+    """Sessions that had opened since that of the price, at the build's now."""
     price_at: datetime
 
 
@@ -130,7 +132,7 @@ select
     kpi.price_kind, kpi.current_price, kpi.previous_close_price, kpi.change_price, kpi.change_pct,
     kpi.day_open_price, kpi.day_high_price, kpi.day_low_price, kpi.volume_shares, kpi.volume_ratio,
     kpi.high_52w_price, kpi.low_52w_price, kpi.position_52w, kpi.is_final, kpi.simulated,
-    kpi.session_date, kpi.price_at
+    kpi.session_date, kpi.sessions_behind, kpi.price_at
 from gold.gold_kpi as kpi
 left join gold.dim_instrument as names
     on

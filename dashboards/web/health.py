@@ -33,6 +33,7 @@ from dashboards.web.health_model import (
     TestScore,
     Topic,
 )
+from ingestion.calendar import Calendar
 from ingestion.clock import Clock, SystemClock
 from ingestion.contracts.topics import DEAD_LETTERS
 from ingestion.settings import KafkaSettings
@@ -79,13 +80,15 @@ class HealthReader:
         gold: OpensBuild,
         verdict: Path,
         kafka: KafkaSettings,
+        calendar: Calendar,
         ttl_s: float = 10.0,
         clock: Clock = _CLOCK,
     ) -> None:
-        """Take what is read: published gold, ``var/audit/verdict.json``, Kafka as auditor."""
+        """Take gold, ``var/audit/verdict.json``, Kafka as auditor, and whose sessions make late."""
         self._gold = gold
         self._verdict = verdict
         self._settings = kafka
+        self._calendar = calendar
         self._ttl_s = ttl_s
         self._clock = clock
         self._mutex = threading.Lock()
@@ -119,7 +122,10 @@ class HealthReader:
         try:
             with self._gold.pinned() as build:
                 return (
-                    _or(lambda: lag(build), lambda text: Lag("unknown", f"Gold: {text}")),
+                    _or(
+                        lambda: lag(build, self._clock.now(), self._calendar),
+                        lambda text: Lag("unknown", f"Gold: {text}"),
+                    ),
                     _or(
                         lambda: last_build(build),
                         lambda text: LastBuild("unknown", f"Gold: {text}"),
@@ -138,7 +144,7 @@ class HealthReader:
             text = "Nothing has been audited yet: `make audit`"
             return Reconciliation("unknown", text)
         return _or(
-            lambda: reconciliation(self._verdict, built_at),
+            lambda: reconciliation(self._verdict, built_at, self._clock.now(), self._calendar),
             lambda text: Reconciliation("unknown", f"{self._verdict.name} is no verdict: {text}"),
         )
 

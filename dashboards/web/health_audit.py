@@ -5,19 +5,27 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
+from dashboards.web.exchange import clock_of
+from dashboards.web.freshness import SCHEDULES
 from dashboards.web.health_model import Gap, Level, Reconciliation, Stage
+from ingestion.calendar import Calendar
 
 _LEVELS: Final[dict[str, Level]] = {"ok": "ok", "behind": "warn", "violated": "bad"}
 _FINE: Final = ("ok", "skipped")
+# When all of a session is due, so that the run after it has been audited, too.
+_DUE: Final = max(one.due for one in SCHEDULES.values())
 _COUNTS: Final = (
     *("kafka", "bronze", "lake", "rejected", "deduplicated", "warehouse", "silver", "quarantined"),
 )
 
 
-def reconciliation(path: Path, built_at: datetime | None) -> Reconciliation:
+def reconciliation(
+    path: Path, built_at: datetime | None, now: datetime, calendar: Calendar
+) -> Reconciliation:
     """Return the verdict in a file.
 
     `built_at` is when the published build was finished: a verdict that is older says nothing of it.
+    Nor does one say much of now from before the last session, had its records long been due.
 
     Raises:
         FileNotFoundError: nothing has been audited.
@@ -29,8 +37,12 @@ def reconciliation(path: Path, built_at: datetime | None) -> Reconciliation:
     verdict: str = document["verdict"]
     level = _LEVELS.get(verdict, "unknown")
     summary = f"{verdict}: {len(document['checks'])} checks, {_told(gaps)}"
+    clock = clock_of(calendar)
     if level == "ok" and built_at is not None and audited_at < built_at:
         level, summary = "warn", f"{summary}; older than the published build: `make audit`"
+    elif level == "ok" and clock.ended(audited_at) < (due := clock.ended(now - _DUE)):
+        day = clock.day(clock.sessions[due].session_date)
+        level, summary = "warn", f"{summary}; older than the session of {day}: `make audit`"
     return Reconciliation(
         level,
         f"{summary}; audited at {audited_at:%Y-%m-%d %H:%M} UTC",

@@ -1,9 +1,10 @@
 """What a published build says of itself: its feeds' lag, its tests, what is in quarantine."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, Final
 
-from dashboards.web.freshness import Reads, utc
+from dashboards.web.freshness import Reads, State, timeline, told, utc
 from dashboards.web.health_model import (
     FeedLag,
     Lag,
@@ -13,9 +14,17 @@ from dashboards.web.health_model import (
     QuarantineRule,
     TestScore,
 )
+from ingestion.calendar import Calendar
 
 # By what gold_freshness calls a feed's state; what is new to us is nothing good.
 _LEVELS: Final[dict[str, Level]] = {"ok": "ok", "unscheduled": "ok", "late": "warn", "stale": "bad"}
+# By the badge's state: what has become of the feeds since the build.
+_NOW: Final[dict[State, Level]] = {
+    "late": "warn",
+    "stale": "bad",
+    "dead": "bad",
+    "no_calendar": "unknown",
+}
 _ORDER: Final[tuple[Level, ...]] = ("ok", "unknown", "warn", "bad")
 
 
@@ -24,8 +33,11 @@ def worst(levels: Sequence[Level]) -> Level:
     return max(levels, key=_ORDER.index, default="unknown")
 
 
-def lag(build: Reads) -> Lag:
-    """Return how far each feed was behind at the build's now."""
+def lag(build: Reads, now: datetime, calendar: Calendar) -> Lag:
+    """Return how far each feed was behind at the build's now, judged by the clock of now as well.
+
+    A build that nobody follows up keeps calling its feeds in time.
+    """
     rows = build.query(
         "select source, feed, status, simulated, lag_sessions, lag_open_s, last_event_at, "
         "checked_at from gold.gold_freshness order by feed, source"
@@ -47,8 +59,10 @@ def lag(build: Reads) -> Lag:
     behind = [one for one in feeds if _LEVELS.get(one.status, "bad") != "ok"]
     named = ", ".join(f"{one.source} {one.feed} {one.status}" for one in behind)
     at = f"at {utc(rows[0]['checked_at']):%Y-%m-%d %H:%M} UTC, the build's now"
-    level = worst([_LEVELS.get(one.status, "bad") for one in feeds])
-    return Lag(level, f"{named or f'{len(feeds)} feeds, none behind'} {at}", feeds)
+    then = f"{named or f'{len(feeds)} feeds, none behind'} {at}"
+    badge = timeline(now, calendar, told(build)).at(now)
+    levels = [_NOW.get(badge.state, "ok"), *(_LEVELS.get(one.status, "bad") for one in feeds)]
+    return Lag(worst(levels), f"Now: {badge.label}. Then: {then}", feeds)
 
 
 def last_build(build: Reads) -> LastBuild:

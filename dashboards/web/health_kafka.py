@@ -22,7 +22,7 @@ TIMEOUT_S: Final = 2.0
 _BACKLOG: Final = 100_000
 # A page is no place for a thousand consumer groups.
 _MAX_GROUPS: Final = 20
-_READ_LETTERS: Final = 100
+_READ_LETTERS: Final = 1_000  # of each partition
 _SHOWN_LETTERS: Final = 20
 _MAX_DETAIL: Final = 200
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -74,19 +74,17 @@ class Cluster:
         """
         redriven: set[str | None] = set()
         letters: list[tuple[str, DeadLetter]] = []
-        found = in_kafka.read(self._settings, TIMEOUT_S, "auditor", _READ_LETTERS)
-        for letter in found:
+        n_read = 0
+        for letter in in_kafka.read(self._settings, TIMEOUT_S, "auditor", _READ_LETTERS):
+            n_read += 1
             if letter.noted is None:
                 letters.append((letter.id, _letter(letter)))
             redriven.add(letter.noted)
         # The note that a letter was re-driven lies behind it, so that it is among those read.
         told = [_noted(one) if key in redriven else one for key, one in reversed(letters)]
         waiting = sum(one.state != "redriven" for one in told)
-        if not waiting:
-            summary = f"{records:,} records, none of the newest is waiting"
-            return DeadLetters("ok", summary, records, tuple(told[:_SHOWN_LETTERS]))
-        summary = f"{waiting} of the newest {len(told)} wait: `python -m ingestion redrive list`"
-        return DeadLetters("warn", summary, records, tuple(told[:_SHOWN_LETTERS]))
+        level, summary = _of_letters(records, n_read, len(told), waiting)
+        return DeadLetters(level, summary, records, tuple(told[:_SHOWN_LETTERS]))
 
     def _groups(self, marks: Marks) -> list[Group]:
         landers = self._settings.landers_group
@@ -141,6 +139,16 @@ def _judged(groups: tuple[Group, ...], missing: list[str], landers: str) -> tupl
     if lag and not any(one.members for one in mine):
         return "bad", f"; {lag:,} are not landed, and no lander runs"
     return ("warn" if lag >= _BACKLOG else "ok"), f"; {lag:,} not landed yet"
+
+
+def _of_letters(records: int, n_read: int, n_letters: int, waiting: int) -> tuple[Level, str]:
+    """Judge the letters among the newest ``n_read`` records of ``records``; others are notes."""
+    how = "`python -m ingestion redrive list`"
+    if waiting:
+        return "warn", f"{waiting:,} of the newest {n_letters:,} wait: {how}"
+    if n_read < records:
+        return "warn", f"none of the newest {n_read:,} records waits; {records:,} in all: {how}"
+    return "ok", f"{records:,} records, no letter is waiting"
 
 
 def _letter(letter: Letter) -> DeadLetter:

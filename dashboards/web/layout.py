@@ -81,6 +81,7 @@ def _header() -> Component:
                 ],
                 value="market",
                 size="sm",
+                **more({"aria-label": "View"}),
             ),
             html.Span(className="spring"),
             html.Span(className="session", **more({"data-market": ""})),
@@ -98,7 +99,7 @@ def _header() -> Component:
 
 
 def _market() -> Component:
-    return html.Main(
+    return html.Div(
         [
             html.Div(id="kpis", className="card kpis"),
             html.Div(
@@ -139,7 +140,10 @@ def _chart_card() -> Component:
         [
             html.Div(
                 [
-                    dmc.SegmentedControl(id="range", data=list(RANGES), value=DEFAULT, size="xs"),
+                    dmc.SegmentedControl(
+                        id="range", data=list(RANGES), value=DEFAULT, size="xs",
+                        **more({"aria-label": "Range"}),
+                    ),
                     dmc.SegmentedControl(
                         id="style",
                         data=[
@@ -148,6 +152,7 @@ def _chart_card() -> Component:
                         ],
                         value="candles",
                         size="xs",
+                        **more({"aria-label": "Style of the chart"}),
                     ),
                     dmc.ChipGroup(
                         [
@@ -179,7 +184,9 @@ def _chart_card() -> Component:
                 id="chart-frame",
                 className="chart",
                 role="img",
-                **more({"aria-label": "Candles and volume"}),
+                # For live mode: what is drawn, so that nothing else is put beside it.
+                **more({"aria-label": "Candles and volume", "data-interval": "",
+                        "data-simulated": ""}),
             ),
         ],
         className="card chart-card",
@@ -212,7 +219,7 @@ def _movers() -> Component:
 
 
 def _health() -> Component:
-    return html.Main(id="view-health", hidden=True)
+    return html.Div(id="view-health", hidden=True)
 
 
 def chart_height(panes: int) -> dict[str, Any]:

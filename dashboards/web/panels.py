@@ -19,7 +19,8 @@ PANELS: Final[dict[str, dict[str, list[str]]]] = {
             "instrument_id", "symbol", "source", "currency", "price_kind", "current_price",
             "previous_close_price", "change_price", "change_pct", "day_open_price",
             "day_high_price", "day_low_price", "volume_shares", "volume_ratio", "high_52w_price",
-            "low_52w_price", "position_52w", "is_final", "simulated", "session_date", "price_at",
+            "low_52w_price", "position_52w", "is_final", "simulated", "session_date",
+            "sessions_behind", "price_at",
         ],
         "dim_instrument": [
             "instrument_id", "name", "sector", "exchange_mic", "valid_from", "valid_to",

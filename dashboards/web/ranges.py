@@ -79,6 +79,7 @@ DEFAULT: Final = "1D"
 def choose(wanted: Range, there: Iterable[Series], zone: ZoneInfo) -> Choice | None:
     """Return what a range is drawn of: real before simulated, then the finest that covers it.
 
+    What ends a session before others do is left out: its last candles are not those of the range.
     Where none reaches back far enough, the one that does so most. None without any candle.
     """
     candidates = [one for one in there if one.interval in wanted.intervals]
@@ -86,6 +87,8 @@ def choose(wanted: Range, there: Iterable[Series], zone: ZoneInfo) -> Choice | N
     candidates = sorted(real or candidates, key=lambda one: wanted.intervals.index(one.interval))
     if not candidates:
         return None
+    last_session = max(one.last_session for one in candidates)
+    candidates = [one for one in candidates if one.last_session == last_session]
     newest = max(candidates, key=lambda one: one.last_end_at)
     start_at = wanted.start(newest, zone)
     return Choice(_covering(candidates, start_at), start_at)

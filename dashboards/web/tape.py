@@ -215,23 +215,9 @@ class Tape:
         minute.version = self._version
 
     def _add_revision(self, line: _Line, arrival: Arrival) -> None:
-        sent = arrival.trade
-        line.revisions.setdefault(
-            sent.event_id,
-            Revision(
-                event_id=sent.event_id,
-                day=arrival.day,
-                ref=arrival.ref or "",
-                cancels=arrival.action == "cancel",
-                price=sent.price,
-                size=sent.size,
-                fetched=sent.fetched,
-                sent=arrival.sent,
-                partition=sent.partition,
-                offset=sent.offset,
-            ),
-        )
-        root = roots_of(line.revisions)[sent.event_id]
+        event_id = arrival.trade.event_id
+        line.revisions.setdefault(event_id, arrival.revision())
+        root = roots_of(line.revisions)[event_id]
         for minute in line.minutes.values():
             if root in minute.trades:
                 minute.count_again(_revised(line, minute.day))

@@ -18,6 +18,8 @@ from dashboards.web.treemap import Box, squarify
 
 # The widest that a colour goes: three percent a day is a lot for a large company.
 _FULL_COLOUR = 0.03
+# How much of the colour a tile has at least and at most: its text has to be read on it.
+TILE_PCT = (15, 45)
 _SECTOR_TITLE_PCT = 7.0  # of the map's height
 _MAP_ASPECT = 1.9
 
@@ -48,6 +50,7 @@ def kpi_strip(kpi: Kpi, zone: ZoneInfo) -> Children:
                         html.H1(kpi.symbol),
                         html.Span(kpi.name or "", className="name"),
                         *([simulated_badge()] if kpi.simulated else []),
+                        *_behind(kpi),
                     ],
                     className="title",
                 ),
@@ -77,6 +80,20 @@ def kpi_strip(kpi: Kpi, zone: ZoneInfo) -> Children:
             kpi.volume_ratio,
         ),
         _year(kpi),
+    ]
+
+
+def _behind(kpi: Kpi) -> list[Component]:
+    """Return the mark of a price that others have overtaken, while the feed as a whole goes on."""
+    n_sessions = kpi.sessions_behind
+    if not n_sessions:
+        return []
+    return [
+        html.Span(
+            f"{n_sessions} session{'s' if n_sessions > 1 else ''} behind",
+            className="tag behind",
+            title="Sessions have opened since this price, and none of them has one",
+        )
     ]
 
 
@@ -124,17 +141,24 @@ def _year(kpi: Kpi) -> Component:
     return html.Div([html.Div("52-week range", className="label"), *body], className="kpi year")
 
 
-def chart_title(candles: Candles, zone: ZoneInfo) -> Children:
-    """Return what the chart is of: size of candles, time, source and what is special about it."""
-    last = candles.bars[-1]
+def chart_title(candles: Candles, kpi: Kpi, zone: ZoneInfo) -> Children:
+    """Return what the chart is of: candles, days, time, source and what is special about it."""
+    first, last = candles.bars[0], candles.bars[-1]
+    days = sorted({first.session_date, last.session_date})
     zone_name = f"{text.local(last.start_at, zone):%Z}"
     when = f"New York time ({zone_name})" if candles.is_intraday else "exchange's days"
-    known = [f"{candles.interval} candles", f"{len(candles.bars)} bars", when, last.source]
+    known = [f"{candles.interval} candles", f"{len(candles.bars)} bars"]
+    known += [" to ".join(map(str, days)), when, last.source]
     if candles.is_cut:
         known.append("older ones left out")
     tags: list[Component] = [html.Span(" · ".join(known), className="known")]
     if candles.simulated:
         tags.append(simulated_badge())
+    if kpi.session_date is not None and last.session_date < kpi.session_date:
+        tags.append(
+            html.Span(f"Ends before the price of {kpi.session_date}", className="tag behind",
+                      title="The figures above are of a session that these candles do not reach")
+        )  # fmt: skip
     if not last.is_final:
         tags.append(
             html.Span("Last candle is forming", className="tag forming",
@@ -198,6 +222,7 @@ def _sector(name: str, rows: Sequence[Row], box: Box) -> Component:
 
 def _tile(row: Row, box: Box, whole: Box) -> Component:
     change = row["return_1d"]
+    least, most = TILE_PCT
     strength = 0.0 if change is None else min(abs(change) / _FULL_COLOUR, 1.0)
     shown = f"{text.arrow(change)} {text.percent(None if change is None else change * 100)}"
     money = f"{row['currency']} {text.compact(row['size_dollar_volume'])}"
@@ -205,7 +230,7 @@ def _tile(row: Row, box: Box, whole: Box) -> Component:
         [html.B(row["symbol"]), html.Span(shown)],
         className=f"tile {text.direction(change)}",
         title=f"{row['name'] or row['symbol']}: {shown}, {money} traded",
-        style={**_placed(box, whole), "--strength": f"{20 + 50 * strength:.0f}%"},
+        style={**_placed(box, whole), "--strength": f"{least + (most - least) * strength:.0f}%"},
         **more({"data-symbol": row["symbol"]}),
     )
 
@@ -288,7 +313,7 @@ def volatility(rows: Sequence[Row]) -> Component:
 def anomalies(rows: Sequence[Row], zone: ZoneInfo) -> Component:
     """Return what looks wrong in the trades, newest first."""
     if not rows:
-        return note("Nothing looks wrong", "No trade, window or session breaks a rule.")
+        return note("No anomaly is recorded", "The rules judge trades, windows and sessions.")
     body = [
         [
             text.clock(row["event_at"], zone),

@@ -108,18 +108,7 @@ class Book:
         if sent.event_id in self._revisions:
             self._counts["duplicate"] += 1
             return
-        self._revisions[sent.event_id] = Revision(
-            event_id=sent.event_id,
-            day=arrival.day,
-            ref=arrival.ref or "",
-            cancels=arrival.action == "cancel",
-            price=sent.price,
-            size=sent.size,
-            fetched=sent.fetched,
-            sent=arrival.sent,
-            partition=sent.partition,
-            offset=sent.offset,
-        )
+        self._revisions[sent.event_id] = arrival.revision()
 
     def settle(self) -> None:
         """Compute anew every minute that a trade or a revision has changed."""

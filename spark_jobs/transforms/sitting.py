@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from spark_jobs.transforms.moments import Moments, Trade
+from spark_jobs.transforms.moments import Moments, Revision, Trade
 from spark_jobs.transforms.segments import (
     AUCTION_MINUTES,
     CLOSING,
@@ -41,6 +41,22 @@ class Arrival(msgspec.Struct, frozen=True, gc=False):
     closing: bool
     sent: int
     trade: Trade
+
+    def revision(self) -> Revision:
+        """Return the revision that this is."""
+        trade = self.trade
+        return Revision(
+            event_id=trade.event_id,
+            day=self.day,
+            ref=self.ref or "",
+            cancels=self.action == "cancel",
+            price=trade.price,
+            size=trade.size,
+            fetched=trade.fetched,
+            sent=self.sent,
+            partition=trade.partition,
+            offset=trade.offset,
+        )
 
 
 class Session(msgspec.Struct, array_like=True):

@@ -27,7 +27,9 @@
       else { next = one.from_ms; break; }
     }
     let { state, label } = here;
-    if (shownBuild !== null && shownBuild !== facts.build_id) {
+    if (shownBuild !== null && facts.build_id === null) {
+      state = "unreadable";
+    } else if (shownBuild !== null && shownBuild !== facts.build_id) {
       [state, label] = ["swapped", facts.swapped_label];
     }
     const age = here.data_ms === null ? null : Math.max(0, Math.floor((nowMs - here.data_ms) / 1000));

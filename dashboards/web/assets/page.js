@@ -93,7 +93,10 @@
   }
 
   // --- live --------------------------------------------------------------------------------------
-  let newest = null; // the axis time of the chart's last candle; null where it shows no minutes
+  // What the chart ends with, where it can be gone on with: null unless it shows minutes.
+  let end = null; // {time, isForming, isLine, isSimulated}; the time is the axis's
+  let minutes = new Map(); // live minutes by their time on the axis, as the feed told them last
+  let following = null; // the symbol that they are of
 
   // The axis has the exchange's wall clock as if it were UTC (chart.py).
   const wall = new Intl.DateTimeFormat("en-US", {
@@ -107,38 +110,64 @@
     return Date.UTC(part.year, part.month - 1, part.day, part.hour, part.minute, part.second) / 1000;
   }
 
-  function go_live(checked, symbol, series, range) {
+  function go_live(checked, symbol, series, interval, simulated) {
     const candles = (series || []).find((one) => one.id === "price");
     const last = candles && candles.data.length ? candles.data[candles.data.length - 1] : null;
-    const isMinutes = ["1H", "4H", "1D"].includes(range) && last && typeof last.time === "number";
-    newest = isMinutes ? { time: last.time, isLine: candles.type !== "candlestick" } : null;
-    if (!checked) document.getElementById("live-price").textContent = "";
+    end = last === null || interval !== "1m" ? null : {
+      time: last.time,
+      isForming: (candles.markers || []).some((one) => one.time === last.time),
+      isLine: candles.type !== "candlestick",
+      isSimulated: simulated === "yes",
+    };
+    if (following !== symbol || !checked) {
+      minutes = new Map();
+      following = symbol;
+      document.getElementById("live-price").textContent = "";
+    }
     if (checked && symbol) window.tapehouse.live.open(symbol);
     else window.tapehouse.live.close();
+    draw([...minutes.keys()]); // what has been drawn anew ends where gold does
     return same();
   }
 
-  document.addEventListener("tapehouse:trade", (event) => {
-    const price = document.getElementById("live-price");
-    if (price && event.detail.last) {
-      const mark = event.detail.simulated ? " simulated" : "";
-      price.textContent = `${event.detail.symbol} ${plain(event.detail.last.price)}${mark}`;
-    }
-    if (newest === null) return;
+  // Put live minutes behind gold's own, which stay: the library takes no bar before the last one.
+  function draw(times) {
+    if (end === null) return;
     const ticks = [];
-    for (const one of event.detail.candles) {
-      const time = axis_time(one.start_s);
-      // Earlier minutes are gold's; the library takes no bar before the last one. Of a minute in
-      // which the feed began nobody knows the open.
-      if (one.open === null || one.is_partial || one.segment !== "regular" || time < newest.time) continue;
-      newest.time = time;
-      const bar = newest.isLine
+    for (const time of times.sort((one, other) => one - other)) {
+      const one = minutes.get(time);
+      if (one.isSimulated !== end.isSimulated) continue; // a made-up minute is no market's
+      if (time < end.time || (time === end.time && !end.isForming)) continue;
+      // Of the minutes in between nothing is known here: an empty one stands for them.
+      if (time > end.time + 60) ticks.push({ id: "price", bar: { time: end.time + 60 } });
+      const bar = end.isLine
         ? { time, value: one.close }
         : { time, open: one.open, high: one.high, low: one.low, close: one.close };
       ticks.push({ id: "price", bar });
       ticks.push({ id: "volume", bar: { time, value: one.volume } });
+      end = { ...end, time, isForming: true };
     }
     if (ticks.length) setProps("chart", { tick: ticks });
+  }
+
+  document.addEventListener("tapehouse:trade", (event) => {
+    const { symbol, last, simulated, candles } = event.detail;
+    if (symbol !== following) return;
+    const price = document.getElementById("live-price");
+    if (price && last) {
+      const mark = simulated ? " simulated" : "";
+      const notDrawn = end !== null && Boolean(simulated) !== end.isSimulated ? ", not drawn" : "";
+      price.textContent = `${symbol} ${plain(last.price)}${mark}${notDrawn}`;
+    }
+    const changed = [];
+    for (const one of candles) {
+      // Of a minute in which the feed began nobody knows the open.
+      if (one.open === null || one.is_partial || one.segment !== "regular") continue;
+      const time = axis_time(one.start_s);
+      minutes.set(time, { ...one, isSimulated: Boolean(simulated) });
+      changed.push(time);
+    }
+    draw(changed);
   });
 
   // --- a newer build -----------------------------------------------------------------------------

@@ -51,6 +51,9 @@ select sum(failed) as failed from gold.gold_dq_scorecard where run_id = 'new'
 -- chart: feeds_behind
 select count(*) as feeds_behind from gold.gold_freshness where status = 'stale'
 
+-- chart: sessions_since
+select count(*) as sessions_since from gold.dim_session where session_date = date '2026-03-02'
+
 -- chart: disagreements
 select count(*) as disagreements from gold.gold_source_reconciliation where status like '%differ%'
 

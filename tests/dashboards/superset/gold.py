@@ -38,6 +38,12 @@ def publish(folder: Path, build: str, contract: Contract, shift: float = 0.0) ->
             _daily(db, simulated, shift)
             _market(db, simulated)
             _quality(db, simulated)
+        # The feeds were judged on 1 March: one session has closed since, one has not yet.
+        db.execute(
+            "insert into gold.dim_session by name select close_at::date as session_date, close_at"
+            " from (values (timestamp '2026-02-27 21:00'), (timestamp '2026-03-02 21:00'),"
+            " (timestamp '2126-03-04 21:00')) as t(close_at)"
+        )
         db.execute(
             "insert into gold.gold_dq_scorecard by name select * from (values "
             "('old', 'm1', 'validity', 4, 3, 0, 9, 0.25, timestamp '2026-01-01 00:00:00'),"

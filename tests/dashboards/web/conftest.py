@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, Route, expect, sync_playwright
 
-from dashboards.web.feed import Feed
+from dashboards.web.feed import Feed, Status
 from dashboards.web.health import HealthReader
 from dashboards.web.pictures import serving
 from dashboards.web.server import create_server
+from dashboards.web.tape import Seen
 from dbt_stocks.reader import GoldReader
 from infra.setup import browser as chromium
 from infra.setup.console import Console
@@ -45,15 +46,38 @@ class Site:
     gold: Path
 
 
+class PlayedFeed(Feed):
+    """A feed without Kafka: a test says what it tells of every symbol."""
+
+    def __init__(self) -> None:
+        super().__init__(KafkaSettings(), calendar.get(), SystemClock())
+        self._status = Status("live")
+        self._told: dict[str, Any] = {}
+        self._version = 0
+
+    def start(self) -> None:
+        """Do nothing: no Kafka is asked."""
+
+    def tell(self, **told: Any) -> None:
+        """Have every client told something new."""
+        self._told = told
+        self._version += 1
+
+    def since(self, symbol: str, seen: Seen) -> tuple[dict[str, Any], Seen] | None:
+        if self._version <= seen.version:
+            return None
+        return {"symbol": symbol, **self._told}, Seen(self._version, self._version)
+
+
 @contextmanager
-def serve(gold: Path) -> Iterator[Site]:
+def serve(gold: Path, feed: Feed | None = None) -> Iterator[Site]:
     """Serve the page of a folder; no Kafka."""
     clock, exchange = SystemClock(), calendar.get()
     kafka = KafkaSettings(bootstrap_servers="127.0.0.1:1")
     with GoldReader(gold) as reader:
-        health = HealthReader(reader, gold / "verdict.json", kafka)
-        feed = Feed(kafka, exchange, clock)
-        with serving(create_server(reader, health, feed, exchange, clock)) as url:
+        health = HealthReader(reader, gold / "verdict.json", kafka, exchange)
+        live = feed or Feed(kafka, exchange, clock)
+        with serving(create_server(reader, health, live, exchange, clock)) as url:
             yield Site(url, gold)
 
 

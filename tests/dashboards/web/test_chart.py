@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from dashboards.web import chart, theme
+from dashboards.web import chart, theme, views
 from dashboards.web.gold import Candle, Candles
 from ingestion import calendar
 
@@ -93,5 +93,23 @@ def _luminance(colour: str) -> float:
 @pytest.mark.parametrize("palette", theme.PALETTES.values(), ids=theme.PALETTES)
 @pytest.mark.parametrize("name", ["text", "muted", "up", "down", "ok", "warn", "bad"])
 def test_text_has_the_contrast_that_wcag_asks_for(palette: theme.Palette, name: str) -> None:
-    ground, ink = sorted((_luminance(palette.surface), _luminance(getattr(palette, name))))
-    assert (ink + 0.05) / (ground + 0.05) >= 4.5
+    assert _contrast(palette.surface, getattr(palette, name)) >= 4.5
+
+
+@pytest.mark.parametrize("palette", theme.PALETTES.values(), ids=theme.PALETTES)
+@pytest.mark.parametrize("name", ["up", "down"])
+@pytest.mark.parametrize("percent", views.TILE_PCT)
+def test_a_tile_s_text_has_it_too(palette: theme.Palette, name: str, percent: int) -> None:
+    ground = _mixed(getattr(palette, name), palette.tile, percent / 100)
+    assert _contrast(ground, palette.text) >= 4.5
+
+
+def _contrast(one: str, other: str) -> float:
+    dark, light = sorted((_luminance(one), _luminance(other)))
+    return (light + 0.05) / (dark + 0.05)
+
+
+def _mixed(one: str, other: str, share: float) -> str:
+    """Return CSS's ``color-mix`` in sRGB."""
+    parts = ((int(one[at : at + 2], 16), int(other[at : at + 2], 16)) for at in (1, 3, 5))
+    return "#" + "".join(f"{round(a * share + b * (1 - share)):02x}" for a, b in parts)

@@ -170,6 +170,17 @@ def test_another_build_than_the_one_shown() -> None:
     assert (found.state, found.colour, found.label) == ("swapped", "amber", freshness.SWAPPED)
 
 
+def test_gold_that_can_no_longer_be_read_is_no_newer_build() -> None:
+    now, said = at("2026-11-20T11:00"), Told(problem="Gold cannot be read: no answer for 61 s")
+    assert badge(now, XNYS, said).state == "no_data"
+    found = badge(now, XNYS, said, "b1")
+    assert (found.state, found.colour, found.label) == ("unreadable", "red", said.problem)
+    line = timeline(now, XNYS, said)
+    asked = {"facts": line.facts(now), "at": freshness._ms(now)}
+    shown = play("freshness.js", "given => it.badge(given.facts, given.at, 'b1')", asked)
+    assert shown == as_browser(found)
+
+
 def test_since_and_next_change_are_of_the_state() -> None:
     said = build(quotes("2026-11-20T15:30:00"))
     found = badge(at("2026-11-23T10:15"), XNYS, said)

@@ -46,9 +46,11 @@ def test_a_query_reads_what_its_panel_declares_and_all_of_it(panel: str) -> None
         assert set(names) <= words, f"{panel} declares of {table} what it does not read"
 
 
-def series(interval: str, first: str, n_bars: int = 100, simulated: bool = False) -> Series:
-    start, end = datetime.fromisoformat(first), datetime.fromisoformat("2013-03-12T20:00")
-    return Series(interval, simulated, start, end, date(2013, 3, 12), n_bars)
+def series(
+    interval: str, first: str, n_bars: int = 100, simulated: bool = False, last: str = "2013-03-12"
+) -> Series:
+    start, end = datetime.fromisoformat(first), datetime.fromisoformat(f"{last}T20:00")
+    return Series(interval, simulated, start, end, date.fromisoformat(last), n_bars)
 
 
 def chosen(wanted: str, *there: Series) -> tuple[str, bool] | None:
@@ -68,6 +70,15 @@ def test_the_finest_candles_that_cover_the_range_are_taken() -> None:
     # Nothing covers it: what goes back furthest.
     assert chosen("1M", series("15m", "2013-03-11"), series("1h", "2013-03-01")) == ("1h", False)
     assert chosen("1H", days) is None
+
+
+def test_candles_that_have_stopped_are_not_the_newest() -> None:
+    days = series("1d", "2000-01-03")
+    stopped = [series(one, "2013-01-02", last="2013-02-22") for one in ("1m", "15m", "1h", "4h")]
+    assert chosen("1W", *stopped, days) == ("1d", False)
+    assert chosen("1M", *stopped, days) == ("1d", False)
+    # Within a day there are no others: what is drawn says of which days it is.
+    assert chosen("1D", *stopped, days) == ("1m", False)
 
 
 def test_real_candles_come_before_simulated_ones() -> None:

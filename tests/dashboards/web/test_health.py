@@ -32,9 +32,10 @@ from ingestion.contracts.topics import BATCH, DEAD_LETTERS, TOPICS
 from ingestion.produce.dead_letters import letter
 from ingestion.settings import KafkaSettings
 from ingestion.sources.source import Refused
-from tests.dashboards.web.test_freshness import FakeClock, at
+from tests.dashboards.web.test_freshness import XNYS, FakeClock, at
 
 BUILT = datetime.fromisoformat("2026-11-20T22:00")  # as gold has times: UTC without saying so
+NOW = BUILT.replace(tzinfo=UTC) + timedelta(minutes=10)  # an hour after Friday's close
 
 
 def nowhere() -> KafkaSettings:
@@ -117,18 +118,23 @@ def verdict(status: str = "ok", *checks: Check, minutes: int = 5) -> Verdict:
 
 @contextmanager
 def reading(
-    folder: Path, audited: Verdict | None, kafka: KafkaSettings, ttl_s: float = 0
+    folder: Path, audited: Verdict | None, kafka: KafkaSettings, now: datetime = NOW
 ) -> Iterator[HealthReader]:
     path = folder / "verdict.json"
     if audited is not None:
         report.write(audited.document(), path)
     with GoldReader(folder) as gold:
-        yield HealthReader(gold, path, kafka, ttl_s)
+        yield HealthReader(gold, path, kafka, XNYS, 0, FakeClock(now))
 
 
-def health(folder: Path, audited: Verdict | None, kafka: KafkaSettings | None = None) -> Health:
+def health(
+    folder: Path,
+    audited: Verdict | None,
+    kafka: KafkaSettings | None = None,
+    now: datetime = NOW,
+) -> Health:
     """Without settings of Kafka there is no password, which is known at once."""
-    with reading(folder, audited, kafka or KafkaSettings()) as reader:
+    with reading(folder, audited, kafka or KafkaSettings(), now) as reader:
         return reader.read()
 
 
@@ -214,10 +220,32 @@ def test_other_verdicts(tmp_path: Path) -> None:
     built = BUILT.replace(tzinfo=UTC)
     for status, level in (("behind", "warn"), ("unknown", "unknown"), ("violated", "bad")):
         report.write(verdict(status).document(), path)
-        assert reconciliation(path, built).level == level
+        assert reconciliation(path, built, NOW, XNYS).level == level
     report.write(verdict(minutes=-5).document(), path)
-    found = reconciliation(path, built)
+    found = reconciliation(path, built, NOW, XNYS)
     assert (found.level, "older than the published build" in found.summary) == ("warn", True)
+
+
+def test_a_pipeline_that_has_stopped_does_not_hold(tmp_path: Path) -> None:
+    """All was well on Friday evening, and nothing has been built or audited since."""
+    publish(tmp_path, **GOOD)
+
+    def found(now: str) -> tuple[str, str, str]:
+        health_then = health(tmp_path, verdict(), now=at(now))
+        verdict_then = health_then.reconciliation
+        named = "older than the session of Mon 23 Nov 2026" in verdict_then.summary
+        assert named == (verdict_then.level == "warn"), verdict_then.summary
+        return verdict_then.level, health_then.lag.level, health_then.lag.summary.split(". ")[0]
+
+    assert found("2026-11-22T12:00")[:2] == ("ok", "ok")  # a weekend is no stop
+    assert found("2026-11-23T21:59")[:2] == ("ok", "ok")
+    late = "Now: Late: daily bars, 1 session missing"
+    assert found("2026-11-23T22:01") == ("warn", "warn", late)
+    assert health(tmp_path, verdict(), now=at("2026-11-24T22:01")).lag.level == "bad"
+    other = tmp_path / "replayed"
+    other.mkdir()
+    publish(other, **GOOD | {"gold_freshness": [feed(simulated=True)]})
+    assert health(other, verdict(), now=at("2026-11-24T22:01")).lag.level == "ok"
 
 
 @pytest.mark.parametrize(
@@ -267,7 +295,8 @@ def test_answers_are_kept_for_some_seconds(tmp_path: Path) -> None:
     clock = FakeClock(at("2026-11-20T11:00"))
     report.write(verdict().document(), tmp_path / "verdict.json")
     with GoldReader(tmp_path) as gold:
-        reader = HealthReader(gold, tmp_path / "verdict.json", KafkaSettings(), 10, clock)
+        path = tmp_path / "verdict.json"
+        reader = HealthReader(gold, path, KafkaSettings(), XNYS, 10, clock)
         before = reader.read()
         report.write(verdict("violated").document(), tmp_path / "verdict.json")
         clock.sleep(9)
@@ -289,7 +318,7 @@ def test_a_slow_source_holds_nobody_up(tmp_path: Path) -> None:
             return found
 
     with GoldReader(tmp_path) as gold:
-        reader = Slow(gold, tmp_path / "verdict.json", KafkaSettings(), 0)
+        reader = Slow(gold, tmp_path / "verdict.json", KafkaSettings(), XNYS, 0)
         first = reader.read()
         thread = threading.Thread(target=reader.read)
         thread.start()
@@ -328,6 +357,23 @@ def test_how_kafka_is_judged(
         Group("other", BATCH, 0, "empty", 10**9),
     )
     found = health_kafka._judged(groups, missing, "landers")
+    assert (found[0], told in found[1]) == (level, True), found
+
+
+@pytest.mark.parametrize(
+    ("records", "n_read", "n_letters", "waiting", "level", "told"),
+    [
+        (0, 0, 0, 0, "ok", "no letter is waiting"),
+        (200, 200, 100, 0, "ok", "200 records, no letter is waiting"),
+        (200, 200, 150, 50, "warn", "50 of the newest 150 wait"),
+        # Notes of what was re-driven hide older letters, of which nothing is known then.
+        (5_000, 1_000, 500, 0, "warn", "none of the newest 1,000 records waits; 5,000 in all"),
+    ],
+)
+def test_how_dead_letters_are_judged(
+    records: int, n_read: int, n_letters: int, waiting: int, level: str, told: str
+) -> None:
+    found = health_kafka._of_letters(records, n_read, n_letters, waiting)
     assert (found[0], told in found[1]) == (level, True), found
 
 

@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from dashboards.web import text
 from tests.dashboards.web import small_gold
-from tests.dashboards.web.conftest import Site, Watched, serve
+from tests.dashboards.web.conftest import PlayedFeed, Site, Watched, serve
 
 ZONE = ZoneInfo("America/New_York")
 # What each range is drawn of: of AAA and BBB, whose minutes reach back to 8 February.
@@ -239,6 +239,8 @@ def test_a_new_build_is_seen_without_a_reload(
     watched: Watched, site: Site, gold_file: Path
 ) -> None:
     page = opened(watched, site, "symbol=AAA")
+    # Drawn for the badge's news, and not because a minute has passed.
+    page.evaluate("dash_clientside.set_props('refresh', {disabled: true})")
     small_gold.publish_again(gold_file, "b2", "49.99").rename(site.gold / "gold-b2.duckdb")
     (gold_file.parent / "current").unlink()
     (gold_file.parent / "current").symlink_to(gold_file.name)
@@ -248,6 +250,92 @@ def test_a_new_build_is_seen_without_a_reload(
 
     expect(page.locator("[data-kpi=current_price]")).to_have_text("49.99")
     expect(page.locator("#shown")).to_have_attribute("data-shown-build", "b2")
+
+
+def minute(start_s: int, close: float, **others: object) -> dict[str, object]:
+    bar = {"open": 10.0, "high": 12.0, "low": 9.0, "close": close, "volume": 500, "n": 3}
+    return bar | {"start_s": start_s, "segment": "regular", "is_partial": False} | others
+
+
+def test_live_minutes_stand_behind_gold_s_own_and_stay_there(
+    browser: Browser, gold_file: Path, tmp_path: Path
+) -> None:
+    feed = PlayedFeed()
+    shutil.copyfile(gold_file, tmp_path / gold_file.name)
+    (tmp_path / "current").symlink_to(gold_file.name)
+    (last,) = rows(
+        gold_file,
+        "select max(bar_start_at) as starts from gold.gold_candlestick"
+        " where symbol = 'AAA' and candle_interval = '1m'",
+    )
+    start_s = int(last["starts"].replace(tzinfo=UTC).timestamp())
+    offset_s = int(last["starts"].replace(tzinfo=UTC).astimezone(ZONE).utcoffset().total_seconds())
+    told = {"last": {"price": 11.5, "kafka_ms": 1, "event_ms": 1}, "simulated": False}
+
+    def ticks(page: Page, name: str) -> list[list[float | None]]:
+        found = page.evaluate("dash_component_api.getLayout('chart').props.tick")
+        wanted = "close" if name == "price" else "value"
+        return [
+            [(one["bar"]["time"] - start_s - offset_s) / 60, one["bar"].get(wanted)]
+            for one in found
+            if one["id"] == name
+        ]
+
+    with serve(tmp_path, feed) as site:
+        watched = Watched(browser.new_page())
+        watched.watch(site.url)
+        page = opened(watched, site, "symbol=AAA&range=1D")
+        expect(page.locator("#chart-title")).to_contain_text("1m candles")
+        page.locator("#live").click()
+        expect(page.locator("[data-live]")).to_have_attribute("data-state", "live")
+        late = minute(start_s - 60, 1.0)
+        begun = minute(start_s + 180, 2.0, is_partial=True)
+        feed.tell(**told, candles=[late, begun, minute(start_s + 240, 11.0)])
+        expect(page.locator("#live-price")).to_have_text("AAA 11.50")
+        # The minutes before are empty: neither gold nor the feed has them.
+        page.wait_for_function("dash_component_api.getLayout('chart').props.tick?.length === 3")
+        assert ticks(page, "price") == [[1, None], [4, 11.0]]
+        feed.tell(**told, candles=[minute(start_s + 300, 11.5)])
+        page.wait_for_function("dash_component_api.getLayout('chart').props.tick?.length === 2")
+        assert ticks(page, "price") == [[5, 11.5]]
+
+        # Drawn anew, the chart ends with gold's last minute: both live ones are put behind it.
+        page.get_by_text("Line", exact=True).click()
+        page.wait_for_function("dash_component_api.getLayout('chart').props.tick.length === 5")
+        assert ticks(page, "volume") == [[4, 500], [5, 500]]
+
+        feed.tell(**told | {"simulated": True}, candles=[minute(start_s + 360, 99.0)])
+        expect(page.locator("#live-price")).to_have_text("AAA 11.50 simulated, not drawn")
+        assert ticks(page, "volume") == [[4, 500], [5, 500]]
+
+        # Live minutes are no candles of a quarter of an hour.
+        page.get_by_text("1M", exact=True).click()
+        expect(page.locator("#chart-title")).to_contain_text("15m candles")
+        feed.tell(**told, candles=[minute(start_s + 420, 12.0)])
+        expect(page.locator("#live-price")).to_have_text("AAA 11.50")
+        assert ticks(page, "volume") == [[4, 500], [5, 500]]
+        page.close()
+    assert (watched.strangers, watched.troubles) == ([], [])
+
+
+def test_a_price_that_others_have_overtaken_says_so(
+    browser: Browser, gold_file: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "gold-behind.duckdb"
+    shutil.copyfile(gold_file, path)
+    with duckdb.connect(path) as db:
+        db.execute("update gold.gold_kpi set sessions_behind = 3 where symbol = 'BBB'")
+        db.execute("update gold.gold_kpi set session_date = session_date + 1 where symbol = 'BBB'")
+    (tmp_path / "current").symlink_to(path.name)
+    with serve(tmp_path) as site:
+        page = browser.new_page()
+        page.goto(f"{site.url}/?symbol=BBB&range=1D")
+        expect(page.locator("#kpis .behind")).to_have_text("3 sessions behind")
+        expect(page.locator("#chart-title .behind")).to_contain_text("Ends before the price of")
+        page.goto(f"{site.url}/?symbol=AAA&range=1D")
+        expect(page.locator("#kpis h1")).to_have_text("AAA")
+        assert page.locator(".behind").count() == 0
+        page.close()
 
 
 def test_without_gold_the_page_says_what_to_do(browser: Browser, tmp_path: Path) -> None:
