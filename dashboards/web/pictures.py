@@ -106,7 +106,7 @@ def take(url: str, folder: Path) -> None:
             page.goto(f"{url}/{query}")
             page.wait_for_selector(drawn)
             page.wait_for_timeout(_SETTLE_MS)
-            page.screenshot(path=folder / f"{name}.png")
+            page.screenshot(path=folder / f"{name}.png", full_page=True)
             typer.echo(f"{name}.png")
             context.close()
         browser.close()
