@@ -19,7 +19,9 @@ from infra.local.services import AIRFLOW, service
 from infra.local.stack import Stack
 from infra.local.supervisor import Supervisor, render
 from ingestion.errors import StackError
+from tests import postgres
 from tests.conftest import RunningStack, StackFactory
+from tests.postgres import Cluster
 from tests.support import wait_for
 
 
@@ -59,6 +61,50 @@ def test_metadata_is_in_sqlite_or_where_the_setting_says(
     # Airflow reads a doubled percent sign as one.
     expected = "postgresql+psycopg2://a:p%%40ss@db/airflow"
     assert configuration(Layout.load())["database"]["sql_alchemy_conn"] == expected
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    with postgres.started() as cluster:
+        cluster.role("airflow")
+        yield cluster
+
+
+def metadata(cluster: Cluster, name: str) -> str:
+    """Make an empty database; return the setting that names it."""
+    cluster.run(f"create database {name} owner airflow")
+    return cluster.url("airflow", name).replace("postgresql:", "postgresql+psycopg2:")
+
+
+@pytest.mark.integration
+def test_the_metadata_in_postgresql_is_made_with_what_is_declared(
+    layout: Layout, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW_DATABASE_URL", metadata(cluster, "prepared"))
+
+    Stack(Layout.load()).prepare_airflow()
+
+    listed = "select tablename from pg_tables where schemaname = 'public'"
+    tables = {name for (name,) in cluster.rows(listed, database="prepared")}
+    assert {"alembic_version", "dag_run", "task_instance", "trigger"} <= tables
+    pools = {name for (name,) in cluster.rows("select pool from slot_pool", database="prepared")}
+    assert {"duckdb_writer", "spark"} <= pools
+    assert not (layout.state / "airflow" / "airflow.db").exists()
+
+
+@pytest.mark.long
+@pytest.mark.integration
+def test_all_services_start_on_postgresql(stack_factory: StackFactory, cluster: Cluster) -> None:
+    url = metadata(cluster, "running")
+    running = stack_factory.make("on-postgresql", AIRFLOW, AIRFLOW_DATABASE_URL=url)
+
+    heartbeats = "select distinct job_type from job where state = 'running'"
+    jobs = {name for (name,) in cluster.rows(heartbeats, database="running")}
+    assert jobs == {"SchedulerJob", "DagProcessorJob", "TriggererJob"}
+    token = _ask(running, "/auth/token", {"username": "admin", "password": _password(running)})
+    pools = _ask(running, "/api/v2/pools", token=token["access_token"])
+    assert {"duckdb_writer", "spark"} <= {pool["name"] for pool in pools["pools"]}
+    running.stack.down()
 
 
 def test_secrets_are_in_private_files_alone(layout: Layout) -> None:
