@@ -17,11 +17,13 @@ import typer
 
 from ingestion.cli import write_report
 from ingestion.errors import StackError, TapehouseError
-from ingestion.settings import AirflowSettings, ProjectSettings
+from ingestion.settings import ProjectSettings
 from orchestration import lineage
 
 KEPT_DAYS: Final = 30
 _DAY: Final = "%Y-%m-%d"
+# In a task's process Airflow hides the database, which this is about.
+_HIDDEN: Final = ("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", "AIRFLOW__CORE__SQL_ALCHEMY_CONN")
 
 
 def prune(
@@ -56,20 +58,26 @@ def clean_database(before: datetime) -> None:
     """Remove the runs of before from the metadata, as ``airflow db clean`` does.
 
     Raises:
-        StackError: it failed for some table.
+        StackError: it failed for some table, or nothing says where Airflow's metadata is.
     """
-    # In a task's process Airflow hides the database, which this is about.
-    conn = {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": AirflowSettings.load().database()}
     command = [
         *(sys.executable, "-m", "airflow", "db", "clean", "--yes", "--skip-archive"),
         *("--error-on-cleanup-failure", "--clean-before-timestamp", before.isoformat()),
     ]
-    done = subprocess.run(
-        command, env=os.environ | conn, capture_output=True, text=True, check=False
-    )
+    done = subprocess.run(command, env=_environment(), capture_output=True, text=True, check=False)
     if done.returncode:
         end = " ".join((done.stdout + done.stderr).split())[-500:]
         raise StackError(f"airflow db clean ended with {done.returncode}: {end}")
+
+
+def _environment() -> dict[str, str]:
+    """Return an environment in which Airflow finds the metadata that its services run with."""
+    default = ProjectSettings.load().state("run", "airflow.cfg")
+    path = Path(os.environ.get("AIRFLOW_CONFIG") or default)
+    if not path.is_file():  # Airflow would write one, and clean an empty database
+        raise StackError(f"expected Airflow's configuration, which it starts with; found no {path}")
+    shown = {name: value for name, value in os.environ.items() if name not in _HIDDEN}
+    return shown | {"AIRFLOW_CONFIG": str(path)}
 
 
 def _folders(root: Path) -> Iterator[Path]:

@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -47,11 +48,26 @@ def _age(folder: Path) -> None:
 
 
 @pytest.fixture
-def database(airflow_database: None, monkeypatch: pytest.MonkeyPatch) -> Path:
+def configured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[Path], None]:
+    """Makes a task's process of this one, in an Airflow whose configuration names a database."""
+
+    def configure(database: Path) -> None:
+        config = tmp_path / "airflow.cfg"
+        config.write_text(f"[database]\nsql_alchemy_conn = sqlite:///{database}\n")
+        monkeypatch.setenv("AIRFLOW_CONFIG", str(config))
+        for section in ("DATABASE", "CORE"):
+            name = f"AIRFLOW__{section}__SQL_ALCHEMY_CONN"
+            monkeypatch.setenv(name, "airflow-db-not-allowed:///")
+        # Its services have the URL in their configuration alone.
+        monkeypatch.delenv("AIRFLOW_DATABASE_URL", raising=False)
+
+    return configure
+
+
+@pytest.fixture
+def database(airflow_database: None, configured: Callable[[Path], None]) -> Path:
     path = HOME / "airflow.db"
-    monkeypatch.setenv("AIRFLOW_DATABASE_URL", f"sqlite:///{path}")
-    # As in a task's process.
-    monkeypatch.setenv("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", "airflow-db-not-allowed:///")
+    configured(path)
     return path
 
 
@@ -71,9 +87,19 @@ def test_old_runs_leave_the_metadata_and_new_ones_stay(database: Path) -> None:
 
 
 def test_a_database_that_cannot_be_cleaned_is_an_error(
-    database: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    configured: Callable[[Path], None], tmp_path: Path
 ) -> None:
-    monkeypatch.setenv("AIRFLOW_DATABASE_URL", f"sqlite:///{tmp_path}/none/airflow.db")
+    configured(tmp_path / "none" / "airflow.db")
 
     with pytest.raises(StackError, match="airflow db clean ended with 1"):
         prune.clean_database(NOW)
+
+
+def test_without_a_configuration_nothing_is_taken_for_the_metadata(
+    database: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("AIRFLOW_CONFIG", str(tmp_path / "none.cfg"))
+
+    with pytest.raises(StackError, match=r"found no .*/none\.cfg"):
+        prune.clean_database(NOW)
+    assert not (tmp_path / "none.cfg").exists()
