@@ -17,7 +17,7 @@ with DAG(
     "maintain_lake",
     doc_md=__doc__,
     description="Merge, expire, probe and audit, every night",
-    # No session of the exchange is open then, in summer or winter.
+    # No session of New York or London is open then, in summer or winter.
     schedule=CronTriggerTimetable("0 6 * * *", timezone="UTC"),
     start_date=START,
     catchup=False,

@@ -36,7 +36,7 @@ with DAG(
     "stock_market_batch_pipeline",
     doc_md=__doc__,
     description="Daily bars to tested gold, after every session",
-    schedule=context.SCHEDULE,
+    schedule=context.after_sessions(),
     start_date=START,
     catchup=False,
     max_active_runs=1,

@@ -10,7 +10,7 @@ from datetime import timedelta
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG, TriggerRule
 
-from orchestration import alerts, edges
+from orchestration import alerts, context, edges
 from orchestration.defaults import (
     AUDIT_UNKNOWN,
     BATCH_DAG,
@@ -27,14 +27,13 @@ from orchestration.guard import GuardedCommandOperator
 from orchestration.operators import CommandOperator
 from orchestration.sensors import ArrivalSensor
 from orchestration.summary import SummaryOperator
-from orchestration.timetables import IntradayTimetable
 from orchestration.words import INTRADAY_JOBS
 
 with DAG(
     "stock_streaming_pipeline",
     doc_md=__doc__,
     description="Windows and bars of trades, every 15 minutes of a session",
-    schedule=IntradayTimetable(every=timedelta(minutes=15)),
+    schedule=context.in_sessions(every=timedelta(minutes=15)),
     start_date=START,
     catchup=False,
     max_active_runs=1,

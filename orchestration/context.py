@@ -10,12 +10,22 @@ from airflow.sdk import Variable
 from ingestion import calendar
 from ingestion.settings import ProjectSettings
 from orchestration import words
-from orchestration.timetables import SessionTimetable
+from orchestration.timetables import IntradayTimetable, SessionTimetable
 
-# After each session; what providers still correct then comes with the runs after it.
-SCHEDULE: Final = SessionTimetable(delay=timedelta(minutes=30))
+# What providers still correct then comes with the runs after it.
+_DELAY: Final = timedelta(minutes=30)
 PROVIDER: Final = "tapehouse_provider"
 _RECORDED: Final = "recorded"
+
+
+def after_sessions() -> SessionTimetable:
+    """Return the schedule of what follows each session of the project's exchange."""
+    return SessionTimetable(ProjectSettings.load().calendar, _DELAY)
+
+
+def in_sessions(every: timedelta) -> IntradayTimetable:
+    """Return the schedule of what comes again and again while that exchange is open."""
+    return IntradayTimetable(ProjectSettings.load().calendar, every=every)
 
 
 def fetch(context: Mapping[str, Any]) -> list[str]:
@@ -55,4 +65,4 @@ def _interval_start(context: Mapping[str, Any]) -> datetime:
     if found is not None:
         return found
     run_after = pendulum.instance(context["dag_run"].run_after)
-    return SCHEDULE.infer_manual_data_interval(run_after=run_after).start
+    return after_sessions().infer_manual_data_interval(run_after=run_after).start

@@ -29,7 +29,7 @@ class _ByIntervals(Timetable):
     scheduled.
     """
 
-    def __init__(self, exchange: str = "XNYS", delay: timedelta = timedelta()) -> None:
+    def __init__(self, exchange: str, delay: timedelta = timedelta()) -> None:
         self.exchange = exchange
         self.delay = delay
         self.now: Now = _now
@@ -105,7 +105,7 @@ class IntradayTimetable(_ByIntervals):
 
     def __init__(
         self,
-        exchange: str = "XNYS",
+        exchange: str,
         delay: timedelta = timedelta(),
         every: timedelta = timedelta(minutes=15),
     ) -> None:

@@ -48,6 +48,18 @@ def test_a_run_of_the_api_asks_up_to_the_last_session_that_is_due(
     assert found.endswith(f"--end {last}")
 
 
+def test_a_run_of_the_api_asks_for_sessions_of_the_exchange_that_is_set(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TAPEHOUSE_CALENDAR", "XLON")
+    # Thanksgiving: New York is closed, London closed at 16:30.
+    moment = datetime(2026, 11, 26, 17, 1, tzinfo=UTC)
+
+    found = asked({}, dag_run=SimpleNamespace(run_after=moment))
+
+    assert found.endswith("--end 2026-11-26")
+
+
 def test_the_form_decides_and_what_was_recorded_has_no_session_of_a_run() -> None:
     run = SimpleNamespace(run_after=datetime(2026, 11, 25, 22, tzinfo=UTC))
 

@@ -96,6 +96,15 @@ def test_every_dag_says_what_it_does_by_itself(dags: dict[str, DAG], name: str) 
         assert task.on_failure_callback, task.task_id
 
 
+@pytest.mark.parametrize("name", [BATCH, "stock_streaming_pipeline"])
+def test_a_dag_of_sessions_follows_the_exchange_that_is_set(
+    small_manifest: None, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    for exchange in ("XLON", "XNYS"):
+        monkeypatch.setenv("TAPEHOUSE_CALENDAR", exchange)
+        assert exchange in bag_of(name).dags[name].timetable.summary
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_complete_is_the_only_leaf_and_needs_all_that_may_fail(
     dags: dict[str, DAG], name: str

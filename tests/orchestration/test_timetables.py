@@ -34,7 +34,7 @@ def runs(timetable: Timetable, first: str, last: str) -> list[tuple[datetime, da
 
 
 def test_a_run_follows_each_session_and_no_other_day(schedule: pd.DataFrame) -> None:
-    found = runs(SessionTimetable(delay=DELAY), FIRST, "2027-01-01")
+    found = runs(SessionTimetable("XNYS", DELAY), FIRST, "2027-01-01")
 
     expected = [
         (row.open.to_pydatetime(), row.close.to_pydatetime(), row.close.to_pydatetime() + DELAY)
@@ -45,7 +45,7 @@ def test_a_run_follows_each_session_and_no_other_day(schedule: pd.DataFrame) -> 
 
 
 def test_intraday_runs_tile_each_session(schedule: pd.DataFrame) -> None:
-    found = runs(IntradayTimetable(), FIRST, "2027-01-01")
+    found = runs(IntradayTimetable("XNYS"), FIRST, "2027-01-01")
 
     expected = [
         (start.to_pydatetime(), min(start + pd.Timedelta("15min"), row.close).to_pydatetime())
@@ -56,7 +56,7 @@ def test_intraday_runs_tile_each_session(schedule: pd.DataFrame) -> None:
 
 
 def test_the_last_interval_of_a_session_may_be_short() -> None:
-    found = runs(IntradayTimetable(every=timedelta(minutes=45)), "2026-11-27", "2026-11-28")
+    found = runs(IntradayTimetable("XNYS", every=timedelta(minutes=45)), "2026-11-27", "2026-11-28")
 
     # The half day after Thanksgiving: 14:30 to 18:00 UTC.
     lengths = [(end - start).total_seconds() / 60 for start, end, _ in found]
@@ -64,7 +64,7 @@ def test_the_last_interval_of_a_session_may_be_short() -> None:
 
 
 def test_without_catch_up_only_the_last_run_that_is_due_is_made_up_for() -> None:
-    timetable = SessionTimetable(delay=DELAY)
+    timetable = SessionTimetable("XNYS", DELAY)
     # Thanksgiving 2026: the exchange is closed, Wednesday's run is the last one due.
     timetable.now = lambda: datetime(2026, 11, 26, 15, tzinfo=UTC)
     restriction = TimeRestriction(pendulum.datetime(2026, 1, 1), None, catchup=False)
@@ -93,7 +93,7 @@ def test_a_run_by_hand_is_about_the_last_session_that_was_due(moment: str, sessi
     at = pendulum.parse(moment)
     assert isinstance(at, pendulum.DateTime)
 
-    interval = SessionTimetable(delay=DELAY).infer_manual_data_interval(run_after=at)
+    interval = SessionTimetable("XNYS", DELAY).infer_manual_data_interval(run_after=at)
 
     assert interval.start.date().isoformat() == session
 
