@@ -6,6 +6,7 @@ from typing import Final, NamedTuple
 from ingestion.clock import SystemClock
 from ingestion.contracts.topics import TOPICS
 from ingestion.land import drain
+from ingestion.land.drain import Progress
 from ingestion.land.process import Settings, open_sides
 from ingestion.land.protocol import Partition
 
@@ -65,8 +66,8 @@ class Bronze:
             for place in self._questions.partitions([topic])
         ]
 
-    def missing(self, targets: Sequence[Target]) -> int:
-        """Return how many offsets below the targets bronze lacks.
+    def behind(self, targets: Sequence[Target]) -> list[Progress]:
+        """Return the partitions in which bronze lacks offsets below the targets.
 
         Raises:
             BrokerError, StoreError: one of the two does not answer, or refuses.
@@ -74,4 +75,4 @@ class Bronze:
         """
         wanted = {Partition(one.topic, one.partition): one.end for one in targets}
         rows = drain.progress(self._questions, self._store, wanted)
-        return sum(row.missing for row in rows)
+        return [row for row in rows if row.missing]

@@ -26,13 +26,14 @@ from orchestration.edges import told
 if TYPE_CHECKING:
     from airflow.sdk.types import RuntimeTaskInstanceProtocol
 
+    from ingestion.land.drain import Progress
     from orchestration.arrived import Arrivals, Arrived
     from orchestration.edges import Told
     from orchestration.landed import Bronze, Target
 
 _PERIOD_S: Final = 2.0
 _ARRIVAL_PERIOD_S: Final = 5.0  # it also reads the lake's metadata
-_TIMEOUT: Final = timedelta(minutes=10)
+_PATIENCE: Final = timedelta(minutes=10)
 
 
 class _BronzeSensor(BaseOperator):
@@ -49,16 +50,19 @@ class _BronzeSensor(BaseOperator):
 
 
 class LandedSensor(_BronzeSensor):
-    """Wait until bronze holds all that Kafka had when the task began, whatever comes after it."""
+    """Wait until bronze holds all that Kafka had when the task began, whatever comes after it.
+
+    Another try would wait for what Kafka has by then: where ``patience`` is over, the task fails.
+    """
 
     def __init__(
         self,
         *,
-        timeout: timedelta = _TIMEOUT,
+        patience: timedelta = _PATIENCE,
         **kwargs: Any,  # noqa: ANN401 - the base class's
     ) -> None:
         super().__init__(**kwargs)
-        self.timeout = timeout
+        self.patience = patience
 
     def execute(self, context: Context) -> int:
         """Look once; what is not there yet is the triggerer's to wait for.
@@ -67,18 +71,20 @@ class LandedSensor(_BronzeSensor):
             AirflowException: Kafka or the store does not answer.
             AirflowFailException: one of them refuses, or bronze contradicts itself.
         """
-        targets, missing = _looked()
-        if missing:
-            self.log.info("waiting for %d offsets", missing)
-            trigger = LandedTrigger([list(one) for one in targets])
-            self.defer(trigger=trigger, method_name="landed", timeout=self.timeout)
+        targets, behind = _looked()
+        if behind:
+            self.log.info("waiting for %d offsets", sum(one.missing for one in behind))
+            until = datetime.now(UTC) + self.patience
+            trigger = LandedTrigger([list(one) for one in targets], until.isoformat())
+            # The triggerer gives up by itself; it may also be gone for a while.
+            self.defer(trigger=trigger, method_name="landed", timeout=2 * self.patience)
         return self.landed(context, {"ends": _ends(targets)})
 
     def landed(self, context: Context, event: dict[str, Any]) -> int:
         """Take the triggerer's answer.
 
         Raises:
-            AirflowFailException: it met what no waiting helps against.
+            AirflowFailException: it met what no waiting helps against, or has waited long enough.
         """
         if "error" in event:
             raise AirflowFailException(event["error"])
@@ -88,43 +94,46 @@ class LandedSensor(_BronzeSensor):
 
 
 class LandedTrigger(BaseTrigger):
-    """Asks every two seconds; ``targets`` are rows of `Target`, as JSON has them."""
+    """Asks every two seconds until a moment; ``targets`` are rows of `Target`, as JSON has them."""
 
     def __init__(
         self,
         targets: Sequence[Sequence[Any]],
+        until: str,
         open_bronze: "Callable[[], Bronze] | None" = None,
     ) -> None:
         from orchestration.landed import Bronze, Target
 
         super().__init__()  # type: ignore[no-untyped-call]
-        self.targets = [Target(*one) for one in targets]
+        self.targets, self.until = [Target(*one) for one in targets], until
         self._open = open_bronze or Bronze
         self._bronze: Bronze | None = None
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         path = f"{type(self).__module__}.{type(self).__qualname__}"
-        return path, {"targets": [list(one) for one in self.targets]}
+        return path, {"targets": [list(one) for one in self.targets], "until": self.until}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         while True:
             try:
-                missing = await asyncio.to_thread(self._missing)
+                behind = await asyncio.to_thread(self._behind)
             except TapehouseError as error:
-                if not error.transient:
+                if not error.transient or _is_over(self.until):
                     yield TriggerEvent({"error": str(error)})
                     return
-                # Its deadline is the task's: until then the other side may come back.
                 self.log.warning("asking again: %s", error)
             else:
-                if not missing:
+                if not behind:
                     yield TriggerEvent({"ends": _ends(self.targets)})
+                    return
+                if _is_over(self.until):
+                    yield TriggerEvent({"error": _told_behind(behind)})
                     return
             await asyncio.sleep(_PERIOD_S)
 
-    def _missing(self) -> int:
+    def _behind(self) -> "list[Progress]":
         self._bronze = self._bronze or self._open()
-        return self._bronze.missing(self.targets)
+        return self._bronze.behind(self.targets)
 
 
 class ArrivalSensor(_BronzeSensor):
@@ -196,12 +205,12 @@ class ArrivalTrigger(BaseTrigger):
             try:
                 found = await asyncio.to_thread(self._look)
             except TapehouseError as error:
-                if not error.transient or self._is_over():
+                if not error.transient or _is_over(self.until):
                     yield TriggerEvent({"error": str(error)})
                     return
                 self.log.warning("asking again: %s", error)
             else:
-                if found.waiting or self._is_over():
+                if found.waiting or _is_over(self.until):
                     yield TriggerEvent(found._asdict())
                     return
             await asyncio.sleep(_ARRIVAL_PERIOD_S)
@@ -210,17 +219,23 @@ class ArrivalTrigger(BaseTrigger):
         self._arrivals = self._arrivals or self._open(self.topic, self.table)
         return self._arrivals.look()
 
-    def _is_over(self) -> bool:
-        return datetime.now(UTC) >= datetime.fromisoformat(self.until)
+
+def _is_over(until: str) -> bool:
+    return datetime.now(UTC) >= datetime.fromisoformat(until)
 
 
-def _looked() -> "tuple[list[Target], int]":
+def _told_behind(behind: "Sequence[Progress]") -> str:
+    rows = [f"{x.partition}: expected {x.end}, found {x.landed}" for x in behind]
+    return f"bronze did not come in time to where Kafka ended: {'; '.join(rows)}"
+
+
+def _looked() -> "tuple[list[Target], list[Progress]]":
     from orchestration.landed import Bronze
 
     try:
         bronze = Bronze()
         targets = bronze.ends()
-        return targets, bronze.missing(targets)
+        return targets, bronze.behind(targets)
     except TapehouseError as error:
         kind = AirflowException if error.transient else AirflowFailException
         raise kind(str(error)) from error

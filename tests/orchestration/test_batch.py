@@ -171,5 +171,5 @@ def test_an_event_that_has_not_landed_is_waited_for(world: World) -> None:
     targets = bronze.ends()
     beyond = [one._replace(end=one.end + 3) for one in targets]
 
-    assert bronze.missing(targets) == 0
-    assert bronze.missing(beyond) == 3 * len(targets)
+    assert bronze.behind(targets) == []
+    assert [row.missing for row in bronze.behind(beyond)] == [3] * len(targets)

@@ -6,17 +6,22 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 import pytest
+from airflow.sdk import Context
+from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 from airflow.sdk.module_loading import import_string
 from airflow.triggers.base import BaseTrigger
 
 from ingestion.errors import ChainError, StoreUnavailableError
+from ingestion.land.drain import Progress
+from ingestion.land.protocol import Partition
 from orchestration import sensors, watch
 from orchestration.arrived import Arrived
 from orchestration.landed import Bronze, Target
-from orchestration.sensors import ArrivalTrigger, LandedTrigger
+from orchestration.sensors import ArrivalTrigger, LandedSensor, LandedTrigger
 from orchestration.watch import BronzeWatch
 
 TARGETS = [["stock-quotes", "aa", 0, 40], ["stock-quotes", "aa", 1, 2]]
+LATER = "2026-11-25T15:00:00+00:00"
 ENDS = {"stock-quotes/aa/0": 40, "stock-quotes/aa/1": 2}
 
 
@@ -34,7 +39,9 @@ class Side:
             raise answer
         return answer
 
-    missing = __call__
+    def behind(self, _: Sequence[Target]) -> list[Progress]:
+        missing = self()
+        return [Progress(Partition("stock-quotes", 0), 40 - missing, 40)] if missing else []
 
     def look(self) -> Arrived:
         return Arrived(self(), ENDS)
@@ -57,8 +64,9 @@ def event(trigger: BaseTrigger) -> dict[str, Any]:
     return asyncio.run(asyncio.wait_for(first(), 20))
 
 
-def landed(side: Side) -> dict[str, Any]:
-    return event(LandedTrigger(TARGETS, lambda: cast("Bronze", side)))
+def landed(side: Side, until: datetime | None = None) -> dict[str, Any]:
+    until = until or later()
+    return event(LandedTrigger(TARGETS, until.isoformat(), lambda: cast("Bronze", side)))
 
 
 def arrival(side: Side, until: datetime) -> dict[str, Any]:
@@ -86,6 +94,39 @@ def test_a_side_that_is_away_is_asked_again() -> None:
 
 def test_what_no_waiting_helps_against_ends_it() -> None:
     assert landed(Side(3, ChainError("a hole at 7"))) == {"error": "a hole at 7"}
+
+
+def test_what_has_not_landed_in_time_is_named_and_not_tried_again() -> None:
+    """Another try would wait for what has come meanwhile, ten minutes each."""
+    found = landed(Side(3), datetime.now(UTC) + timedelta(seconds=0.2))
+
+    assert found["error"].endswith("where Kafka ended: stock-quotes/0: expected 40, found 37")
+    with pytest.raises(AirflowFailException, match="expected 40, found 37"):
+        LandedSensor(task_id="consume").landed(cast("Context", {}), found)
+
+
+def test_a_store_that_does_not_come_back_in_time_ends_it() -> None:
+    side = Side(3, StoreUnavailableError("away"))
+
+    assert landed(side, datetime.now(UTC) + timedelta(seconds=0.2)) == {"error": "away"}
+    assert side.asked > 2
+
+
+def test_the_triggerer_gives_up_before_airflow_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Airflow's own limit on a deferred task is an error that is tried again."""
+    targets = [Target(*one) for one in cast("Any", TARGETS)]
+    monkeypatch.setattr(sensors, "_looked", lambda: (targets, Side(3).behind(targets)))
+    began = datetime.now(UTC)
+
+    with pytest.raises(TaskDeferred) as deferred:
+        LandedSensor(task_id="consume").execute(cast("Context", {}))
+
+    trigger, limit = deferred.value.trigger, deferred.value.timeout
+    assert isinstance(trigger, LandedTrigger)
+    waits = datetime.fromisoformat(trigger.until) - began
+    assert timedelta(minutes=10) <= waits < timedelta(minutes=11)
+    assert limit is not None
+    assert limit >= waits + timedelta(minutes=5)
 
 
 def test_an_arrival_ends_the_waiting() -> None:
@@ -141,8 +182,8 @@ def test_the_watch_outlives_whatever_bronze_says() -> None:
     "trigger",
     [
         BronzeWatch("stock-quotes"),
-        LandedTrigger(TARGETS),
-        ArrivalTrigger("stock-market-realtime", "silver.trades", "2026-11-25T15:00:00+00:00"),
+        LandedTrigger(TARGETS, LATER),
+        ArrivalTrigger("stock-market-realtime", "silver.trades", LATER),
     ],
 )
 def test_the_triggerer_makes_the_same_trigger_of_what_the_database_has(
@@ -157,7 +198,7 @@ def test_the_triggerer_makes_the_same_trigger_of_what_the_database_has(
 
 
 def test_targets_are_json() -> None:
-    _, arguments = LandedTrigger(TARGETS).serialize()
+    _, arguments = LandedTrigger(TARGETS, LATER).serialize()
     targets: Sequence[Sequence[Any]] = arguments["targets"]
 
     assert targets == TARGETS
