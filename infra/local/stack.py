@@ -72,21 +72,26 @@ class Stack:
                 self._shut_down()
 
     def stop(self, names: Sequence[ServiceName]) -> None:
-        """Stop these services and forget them; the others go on.
+        """Stop these services and forget them, also where their supervisor was killed.
+
+        The others go on.
 
         Raises:
-            StackError: the supervisor does not answer.
+            StackError: a process could not be ended.
         """
-        if not self._supervisor.is_running():
-            return
+        self.layout.make_folders()
         with self._lock():
-            known = set(self._supervisor.processes()) - set(names)
-            left = [service(name, self.layout) for name in KNOWN if name in known]
-            self._supervisor.write_config(left)
-            self._supervisor.reload()
+            if self._supervisor.is_running():
+                self._forget(names)
             # Airflow's workers outlive a scheduler that was killed.
             processes.end(processes.of_services(self.layout.state, names))
             self._end_idle_supervisor()
+
+    def _forget(self, names: Sequence[ServiceName]) -> None:
+        known = set(self._supervisor.processes()) - set(names)
+        left = [service(name, self.layout) for name in KNOWN if name in known]
+        self._supervisor.write_config(left)
+        self._supervisor.reload()
 
     def down(self) -> None:
         """Stop every process of the stack, also those whose supervisor was killed.

@@ -161,6 +161,18 @@ def test_down_ends_orphans_of_a_killed_supervisor(other: RunningStack) -> None:
     assert not processes.of_stack(other.state_dir)
 
 
+def test_stop_ends_services_of_a_killed_supervisor_and_no_others(other: RunningStack) -> None:
+    supervisor = int((other.layout.run / "supervisord.pid").read_text())
+    os.kill(supervisor, signal.SIGKILL)
+    psutil.wait_procs([p for p in [_process(supervisor)] if p], timeout=10)
+
+    other.stack.stop(("kafka",))
+    assert processes.of_services(other.state_dir, ("store",))
+    other.stack.stop(("store",))
+
+    assert not processes.of_services(other.state_dir, ("store",))
+
+
 def test_up_after_a_killed_supervisor_starts_anew(other: RunningStack) -> None:
     store.client(other.layout, "lander").put_object(Bucket="bronze", Key="kept", Body=b"x")
     supervisor = int((other.layout.run / "supervisord.pid").read_text())
