@@ -40,7 +40,7 @@ prometheus: ready ## Start Prometheus and the exporter beside the stack: metrics
 down: ready ## Stop the local stack; data stays
 	@$(RUN) infra.local down
 
-status: ready ## Show services and landers: health, memory, lag, rates; fails where one is unhealthy
+status: ready ## Show services and landers: health, memory, lag, rates; fails where one is unhealthy (ARGS="kafka store": these alone)
 	@$(RUN) infra.local status $(ARGS)
 
 reset: ready ## Stop the stack and delete its state in var/ (asks; ARGS=--yes does not); .env stays

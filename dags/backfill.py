@@ -16,6 +16,7 @@ from orchestration.defaults import (
     BRONZE_READY,
     DEFAULT_ARGS,
     GOLD_PUBLISHED,
+    SERVICES,
     SPARK,
     START,
     WRITER,
@@ -44,7 +45,7 @@ with DAG(
     tags=["tapehouse", "backfill"],
 ):
     health = CommandOperator(
-        task_id="health", command=["infra.local", "status"], transient_codes=[1]
+        task_id="health", command=["infra.local", "status", *SERVICES], transient_codes=[1]
     )
     fetch = CommandOperator(
         task_id="fetch", command=context.fetch, execution_timeout=timedelta(hours=6)

@@ -20,6 +20,7 @@ from orchestration.defaults import (
     BRONZE_READY,
     DEFAULT_ARGS,
     GOLD_PUBLISHED,
+    SERVICES,
     SPARK,
     START,
     WRITER,
@@ -49,7 +50,7 @@ with DAG(
 ):
     health = CommandOperator(
         task_id="health",
-        command=["infra.local", "status"],
+        command=["infra.local", "status", *SERVICES],
         transient_codes=[1],
     )
     fetch = CommandOperator(task_id="fetch", command=context.fetch)

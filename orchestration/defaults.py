@@ -23,6 +23,8 @@ QUOTES_LANDED: Final = Asset(
 )
 GOLD_PUBLISHED: Final = Asset("gold_published", uri="tapehouse://gold/published")
 
+# What batch runs need of the stack; a screen or a monitor that is down keeps none from running.
+SERVICES: Final = ("kafka", "store", "lander")
 # The one DAG that builds model by model.
 BATCH_DAG: Final = "stock_market_batch_pipeline"
 # Topic of the trades, and the lake's table of them.

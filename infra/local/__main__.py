@@ -3,6 +3,7 @@
 import json
 import sys
 import traceback
+from collections.abc import Sequence
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
@@ -14,7 +15,15 @@ from rich.table import Table
 from infra.local import airflow as orchestrator
 from infra.local import superset as dashboards
 from infra.local.layout import Layout
-from infra.local.services import AIRFLOW, CLUSTER, METRICS, SERVICES, SUPERSET, ServiceName
+from infra.local.services import (
+    AIRFLOW,
+    CLUSTER,
+    KNOWN,
+    METRICS,
+    SERVICES,
+    SUPERSET,
+    ServiceName,
+)
 from infra.local.stack import Stack
 from infra.local.status import ServiceStatus, StackStatus, look
 from infra.prometheus import configuration
@@ -54,7 +63,7 @@ def up(
 ) -> None:
     """Start the stack and create topics, users, buckets and policies; harmless when it runs."""
     stack = Stack(Layout.load(), report=typer.echo)
-    stack.up(_services(service))
+    stack.up(_services(service, SERVICES) or SERVICES)
     layout = stack.layout
     typer.echo(f"Kafka {layout.kafka.servers()}, store {layout.store.url()}, logs {layout.log}")
 
@@ -182,9 +191,15 @@ def airflow_health(
 
 
 @app.command()
-def status(report: ReportFile = None) -> None:
+def status(
+    service: Annotated[
+        list[str] | None,
+        typer.Argument(help=f"Which of {', '.join(KNOWN)}; by default the stack, and what runs."),
+    ] = None,
+    report: ReportFile = None,
+) -> None:
     """Show processes, health and memory, and what landers do; exit 1 where one is unhealthy."""
-    found = look(Layout.load())
+    found = look(Layout.load(), _services(service, KNOWN))
     _show(found)
     if report:
         report.write_text(json.dumps(asdict(found), indent=1) + "\n")
@@ -204,12 +219,12 @@ def reset(
     typer.echo(f"deleted {stack.layout.state}")
 
 
-def _services(names: list[str] | None) -> list[ServiceName]:
-    unknown = set(names or ()) - set(SERVICES)
+def _services(names: list[str] | None, known: Sequence[ServiceName]) -> list[ServiceName]:
+    unknown = set(names or ()) - set(known)
     if unknown:
-        names_known = ", ".join(SERVICES)
-        raise StackError(f"no service {', '.join(sorted(unknown))}; there are {names_known}")
-    return [name for name in SERVICES if not names or name in names]
+        there_are = ", ".join(known)
+        raise StackError(f"no service {', '.join(sorted(unknown))}; there are {there_are}")
+    return [name for name in known if name in (names or ())]
 
 
 def _show(found: StackStatus) -> None:

@@ -1,6 +1,6 @@
 """What runs, since when, with how much memory, and whether it works."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -9,10 +9,10 @@ import psutil
 
 from infra.local import elsewhere, files, topics
 from infra.local.layout import Layout
-from infra.local.services import KNOWN, SERVICES, Service, health, service
+from infra.local.services import KNOWN, SERVICES, Service, ServiceName, health, service
 from infra.local.supervisor import Supervisor
 from ingestion.clock import SystemClock
-from ingestion.errors import BrokerError
+from ingestion.errors import BrokerError, StackError
 from ingestion.land import health as landers
 from ingestion.land import overview
 from ingestion.land.backlog import Backlog, Offsets
@@ -42,9 +42,10 @@ class ServiceStatus:
 
 @dataclass(frozen=True)
 class StackStatus:
-    """Every service, and what the landers of the stack do, the supervised one and others.
+    """The services asked for, and what the stack's landers do, the supervised one and others.
 
-    ``landers`` is None where they are on other machines: what they tell is there.
+    ``landers`` is None where they are on other machines, for what they tell is there, and where
+    they were not asked for.
     """
 
     services: tuple[ServiceStatus, ...]
@@ -52,21 +53,35 @@ class StackStatus:
 
     @property
     def is_healthy(self) -> bool:
-        """Whether every service is, and every lander."""
+        """Whether each of the services is, and each lander."""
         problems = self.landers.problems if self.landers else ()
         return all(one.is_healthy for one in self.services) and not problems
 
 
-def look(layout: Layout) -> StackStatus:
-    """Return the state of the stack; asks each service itself and starts nothing."""
+def look(layout: Layout, asked: Collection[ServiceName] = ()) -> StackStatus:
+    """Return the state of services, or of the whole stack; asks them and starts nothing.
+
+    Raises:
+        StackError: one that is asked for cannot be asked from here.
+    """
     supervisor = Supervisor(layout)
     is_running = supervisor.is_running()
     if not is_running and elsewhere.is_meant(layout):
-        return StackStatus(tuple(map(_remote, elsewhere.services(layout))), None)
+        return StackStatus(tuple(map(_remote, _elsewhere(layout, asked))), None)
     known = supervisor.processes() if is_running else {}
-    names = [name for name in KNOWN if name in SERVICES or name in known]
+    wanted: set[str] = set(asked) or {*SERVICES, *known}
+    names = [name for name in KNOWN if name in wanted]
     services = tuple(_service(service(name, layout), known.get(name), layout) for name in names)
-    return StackStatus(services, _landers(layout, services))
+    return StackStatus(services, _landers(layout, services) if "lander" in names else None)
+
+
+def _elsewhere(layout: Layout, asked: Collection[ServiceName]) -> list[Service]:
+    found = elsewhere.services(layout)
+    missing = set(asked) - {one.name for one in found}
+    if missing:
+        names = ", ".join(one.name for one in found)
+        raise StackError(f"cannot ask {', '.join(sorted(missing))} from here, only {names}")
+    return [one for one in found if one.name in asked or not asked]
 
 
 def _remote(one: Service) -> ServiceStatus:
@@ -110,10 +125,10 @@ def family(pid: int) -> list[psutil.Process]:
 
 
 def _landers(layout: Layout, services: Iterable[ServiceStatus]) -> Overview:
-    has_kafka = any(one.name == "kafka" and one.is_healthy for one in services)
+    is_away = any(one.name == "kafka" and not one.is_healthy for one in services)
 
     def ask() -> Mapping[Partition, Offsets]:
-        if not has_kafka:  # it was asked already, and waited for
+        if is_away:  # it was asked already, and waited for
             raise BrokerError("the service kafka is not healthy")
         with closing(Backlog(layout.kafka)) as backlog:
             return backlog.ask(names)

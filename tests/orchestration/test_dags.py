@@ -248,6 +248,13 @@ def test_no_task_masks_its_command_s_exit_code(dags: dict[str, DAG]) -> None:
                 assert not set(task.command) & {"sh", "bash", "-c", "||", "echo"}
 
 
+@pytest.mark.parametrize("name", [BATCH, "backfill"])
+def test_a_screen_or_a_monitor_that_is_down_stops_no_run(dags: dict[str, DAG], name: str) -> None:
+    asked = dags[name].get_task("health").command
+
+    assert asked == ["infra.local", "status", "kafka", "store", "lander"]
+
+
 def test_a_model_runs_with_its_tests_and_without_unit_tests(dags: dict[str, DAG]) -> None:
     [model] = [t for t in dags[BATCH].tasks if t.task_id.endswith(".daily_stock_metrics")]
 

@@ -14,6 +14,7 @@ from confluent_kafka import Consumer
 from infra.local.layout import Layout
 from infra.local.status import look
 from infra.setup import credentials
+from ingestion.errors import StackError
 from ingestion.settings import ROOT
 from tests.conftest import RunningStack
 from tests.support import wait_for
@@ -103,6 +104,22 @@ def test_airflow_is_asked_where_its_address_is_set(health: Health) -> None:
     found = health(AIRFLOW_API_URL=NOWHERE)
     for name in ("api", "scheduler", "processor", "triggerer"):
         assert found[f"airflow-{name}"].startswith(f"Airflow does not answer at {NOWHERE}/api/v2")
+
+
+@pytest.mark.integration
+def test_only_what_is_asked_for_is_looked_at(
+    inside: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in (inside | {"AIRFLOW_API_URL": NOWHERE}).items():
+        monkeypatch.setenv(name, value)
+    layout = Layout.load()
+
+    found = look(layout, ("kafka", "store"))
+
+    assert [one.name for one in found.services] == ["kafka", "store"]
+    assert found.is_healthy
+    with pytest.raises(StackError, match="cannot ask superset from here, only kafka, store"):
+        look(layout, ("kafka", "superset"))
 
 
 @pytest.mark.integration

@@ -107,6 +107,30 @@ def test_the_command_exits_1_when_a_service_does_not_run(stack: RunningStack) ->
     assert (stack.state_dir / "status.json").is_file()
 
 
+def test_only_what_is_asked_for_is_looked_at(stack: RunningStack) -> None:
+    """Whoever needs Kafka and the store does not mind that no lander runs."""
+    assert stack.run("infra.local", "status", "kafka", "store").returncode == 0
+    assert {one.name for one in look(stack.layout, ("kafka",)).services} == {"kafka"}
+
+    found = look(stack.layout, ("lander",))
+
+    assert [one.health for one in found.services] == ["stopped"]
+    assert found.landers.partitions, "Kafka was asked for their lag"
+
+
+def test_what_is_asked_for_and_does_not_run_is_not_healthy(stack: RunningStack) -> None:
+    found = look(stack.layout, ("store", "exporter"))
+    assert {one.name: one.health for one in found.services} == {
+        "store": "healthy",
+        "exporter": "stopped",
+    }
+    assert not found.is_healthy
+
+    done = stack.run("infra.local", "status", "kafak")
+    assert done.returncode == 1
+    assert "no service kafak; there are kafka, store, lander" in done.stderr
+
+
 def test_lag_is_what_the_landers_have_not_committed(stack: RunningStack) -> None:
     before = look(stack.layout).landers.totals.lag
     producer = Producer({**stack.layout.kafka.client("producer")})

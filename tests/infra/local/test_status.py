@@ -75,7 +75,7 @@ def test_the_reason_is_shown_whole_and_the_command_exits_1(
 ) -> None:
     lander = told(layout, error=ERROR, failing_since="2026-11-22T02:35:02Z")
     found = StackStatus((lander,), overview.look(layout.run, SystemClock(), dict))
-    monkeypatch.setattr(command, "look", lambda _: found)
+    monkeypatch.setattr(command, "look", lambda _, asked: found)
     monkeypatch.setattr("sys.argv", ["infra.local", "status"])
     with pytest.raises(SystemExit) as ended:
         command.main()
