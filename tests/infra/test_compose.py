@@ -40,6 +40,8 @@ from ingestion.settings import (
     LimitsSettings,
     ProduceSettings,
     PrometheusSettings,
+    ServingSettings,
+    SnowflakeSettings,
     StoreSettings,
     WarehouseSettings,
     YahooSettings,
@@ -175,19 +177,32 @@ def test_a_service_gets_the_credentials_it_needs(
 
 
 def test_tasks_get_every_setting_that_is_no_place_of_this_machine(compose: dict[str, Any]) -> None:
-    sections = (ProduceSettings, LimitsSettings, YahooSettings, FinnhubSettings)
-    known = set().union(
-        *(one.variables() for one in (*sections, AlphaVantageSettings, LakeSettings)),
-        WarehouseSettings.variables(),
-    )
-    # Folders are in the shared volume; there is no cluster, no stream, and one warehouse.
+    providers = (ProduceSettings, LimitsSettings, YahooSettings, FinnhubSettings)
+    stores = (LakeSettings, WarehouseSettings, SnowflakeSettings, ServingSettings)
+    sections = (*providers, AlphaVantageSettings, *stores)
+    known = set().union(*(one.variables() for one in sections))
+    # Folders are in the shared volume; there is no cluster, and no stream.
     places = {"PRODUCE_SPOOL_DIR", "LAKE_PINS_DIR", "WAREHOUSE_GOLD_DIR"}
-    other = {"LAKE_MASTER", "LAKE_EXECUTOR_MEMORY", "WAREHOUSE_ENGINE"}
+    other = {"LAKE_MASTER", "LAKE_EXECUTOR_MEMORY"}
     # Tasks come and go: nobody could scrape them.
     far = ("LAKE_STREAM_", "LAKE_CLUSTER_", "PRODUCE_METRICS_")
-    unused = {name for name in known if name.startswith(far)}
+    # Administrators and readers are no tasks.
+    others = ("SNOWFLAKE_ADMIN_", "SNOWFLAKE_READER_", "SERVING_READER_")
+    bootstrap = {
+        f"SNOWFLAKE_{name}" for name in ("ALLOWED_IPS", "MONTHLY_CREDITS", "STORAGE_ROLE_ARN")
+    }
+    unused = {name for name in known if name.startswith((*far, *others))}
     given = set(compose["services"]["airflow-scheduler"]["environment"])
-    assert known - given == places | other | unused
+    assert known - given == places | other | bootstrap | unused
+
+
+def test_all_of_airflow_knows_the_warehouse_and_the_exchange(compose: dict[str, Any]) -> None:
+    """DAGs are made of both, wherever they are parsed."""
+    for name in ("airflow-init", *AIRFLOW):
+        given = compose["services"][name]["environment"]
+        for setting in ("WAREHOUSE_ENGINE", "TAPEHOUSE_CALENDAR"):
+            # A default written out would win over what .env does not set.
+            assert given.get(setting, "missing") is None, (name, setting)
 
 
 def test_the_lander_gets_its_own_credentials_and_no_others(compose: dict[str, Any]) -> None:
