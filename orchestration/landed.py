@@ -28,7 +28,10 @@ class Target(NamedTuple):
 
 
 class Bronze:
-    """Bronze beside Kafka, asked again and again over one pair of connections."""
+    """Bronze beside Kafka, asked again and again over one pair of connections.
+
+    A look lists what has landed since the one before, whatever bronze holds.
+    """
 
     def __init__(self) -> None:
         """Connect, as the lander.
@@ -61,10 +64,11 @@ class Bronze:
             BrokerError, StoreError: one of the two does not answer, or refuses.
         """
         generation = self._questions.generation(topic)
-        return [
-            Target(topic, generation, place.number, self._store.chain_end(place, generation))
+        found = {
+            place: drain.landed(self._questions, self._store, place, generation)
             for place in self._questions.partitions([topic])
-        ]
+        }
+        return [Target(topic, generation, place.number, end) for place, end in found.items()]
 
     def behind(self, targets: Sequence[Target]) -> list[Progress]:
         """Return the partitions in which bronze lacks offsets below the targets.

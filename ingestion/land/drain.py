@@ -34,10 +34,23 @@ def ends(questions: Questions, partitions: Iterable[Partition]) -> dict[Partitio
     return {partition: questions.watermarks(partition)[1] for partition in partitions}
 
 
+def landed(questions: Questions, store: BronzeStore, partition: Partition, generation: str) -> int:
+    """Return where bronze ends, by listing from the object that the landers committed last.
+
+    Raises:
+        BrokerError: Kafka refuses or does not answer.
+        StoreError: storage could not be read.
+        ChainError: the last object of the partition contradicts itself.
+    """
+    return store.chain_end(
+        partition, generation, lambda: questions.committed(partition, generation)[1]
+    )
+
+
 def progress(
     questions: Questions, store: BronzeStore, targets: dict[Partition, int]
 ) -> list[Progress]:
-    """Compare storage with the given ends, by listing: nothing that landing says is believed.
+    """Compare storage with the given ends, by listing: what landing says is no more than a hint.
 
     Raises:
         BrokerError: Kafka refuses or does not answer.
@@ -47,7 +60,7 @@ def progress(
     topics = {partition.topic for partition in targets}
     generations = {topic: questions.generation(topic) for topic in topics}
     return [
-        Progress(partition, store.chain_end(partition, generations[partition.topic]), end)
+        Progress(partition, landed(questions, store, partition, generations[partition.topic]), end)
         for partition, end in sorted(targets.items())
     ]
 

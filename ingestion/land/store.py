@@ -72,6 +72,8 @@ class BronzeStore:
     def __init__(self, client: "S3Client", bucket: str) -> None:
         self._client = client
         self._bucket = bucket
+        # By chain, the first offset of the last object that a look at its end has found.
+        self._seen: dict[tuple[Partition, str], int] = {}
 
     def check(self) -> str:
         """Make sure that the bucket can be listed; return what the store calls itself.
@@ -126,19 +128,40 @@ class BronzeStore:
             last = key
         return None if last is None else objects.parse_key(last)[2]
 
-    def chain_end(self, partition: Partition, generation: str) -> int:
+    def chain_end(
+        self,
+        partition: Partition,
+        generation: str,
+        hint: Callable[[], int | None] = lambda: None,
+    ) -> int:
         """Return the first offset that storage lacks.
+
+        Each look lists from the last object that the one before found; the first, from the object
+        that ``hint`` names by its first offset. The answer depends on neither: where nothing is
+        found from there on, the chain is listed from its beginning.
 
         Raises:
             ChainError: the last object contradicts itself.
             StoreError: storage could not be read.
         """
-        last = self.last(partition, generation)
+        last = self._newest(partition, generation, hint)
         if last is None:
             return 0
         key = objects.key(partition, generation, last)
         answer = read(lambda: self._client.head_object(Bucket=self._bucket, Key=key))
         return objects.head_of(last, answer["Metadata"]).next
+
+    def _newest(
+        self, partition: Partition, generation: str, hint: Callable[[], int | None]
+    ) -> int | None:
+        chain = partition, generation
+        since = self._seen[chain] if chain in self._seen else hint() or 0
+        last = self.last(partition, generation, since)
+        if last is None and since > 0:
+            last = self.last(partition, generation)
+        if last is not None:
+            self._seen[chain] = last
+        return last
 
     def _keys(self, partition: Partition, generation: str, since: int) -> Iterator[str]:
         # StartAfter is exclusive: the key of the offset before lets `since` itself be found.
