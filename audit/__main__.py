@@ -3,6 +3,7 @@
 Exits 0 (ok), 1 (violated), 2 (unknown) or 3 (behind); watching knows no behind.
 """
 
+import re
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ import typer
 from audit import selftest
 from audit import watch as watching
 from audit.errors import AuditError
+from audit.model import Partition
 from audit.report import render, write
 from audit.run import STAGES, Audit, Options
 from audit.settings import Settings
@@ -22,6 +24,7 @@ from audit.settings import Settings
 EXIT = {"ok": 0, "violated": 1, "unknown": 2, "behind": 3}
 
 _DEBUG = "Show tracebacks."
+_END = re.compile(r"(?P<topic>[^/]+)/(?P<generation>[0-9a-f]{32})/(?P<partition>\d+)=(?P<end>\d+)")
 # The coloured traceback of an unexpected error prints local variables, secrets among them.
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -69,6 +72,13 @@ def audit(
     allow_behind: Annotated[
         bool, typer.Option("--allow-behind", help="Exit 0 where records are only on their way.")
     ] = False,
+    until: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="TOPIC/GENERATION/PARTITION=OFFSET",
+            help="No record below this offset may be on its way any more; may be repeated.",
+        ),
+    ] = None,
     report: Annotated[Path | None, typer.Option(help="Write the verdict to this file too.")] = None,
     debug: Annotated[bool, typer.Option("--debug", help=_DEBUG)] = False,
 ) -> None:
@@ -89,7 +99,8 @@ def audit(
     stages = [str(item) for item in stage or STAGES]
     is_asked = ledger is not None or "ledger" in (stage or ()) or ledger_is_complete
     folder = _ledger(settings, ledger, is_asked)
-    options = Options(stages, full, deep, folder, ledger_is_complete, is_asked, secrets)
+    ends = dict(_end(text) for text in until or ())
+    options = Options(stages, full, deep, folder, ledger_is_complete, is_asked, secrets, ends)
     with _errors_are_unknown(debug):
         _check(settings)
         verdict = Audit(settings, options, _say).run()
@@ -155,6 +166,18 @@ def _ledger(settings: Settings, folder: Path | None, is_asked: bool) -> Path | N
     """Return the ledgers' folder: the one named, or the usual one where there is or must be one."""
     usual = settings.state("ledger")
     return folder or (usual if is_asked or usual.is_dir() else None)
+
+
+def _end(text: str) -> tuple[Partition, int]:
+    """Read where a partition's records end that have been sent through."""
+    found = _END.fullmatch(text)
+    if found is None:
+        raise typer.BadParameter(
+            f"expected TOPIC/GENERATION/PARTITION=OFFSET, found {text!r}", param_hint="--until"
+        )
+    return Partition(found["topic"], found["generation"], int(found["partition"])), int(
+        found["end"]
+    )
 
 
 def _check(settings: Settings) -> None:

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from audit.compare import Claim, Sealed, agree, beyond, due, wrong
+from audit.compare import Claim, Sealed, agree, beyond, wrong
 from audit.lake import TABLES_OF_TOPIC, LakeTable
 from audit.landed import not_beyond
-from audit.model import NOTHING, Check, Holdings, Offsets, Partition, bad, good
+from audit.model import NOTHING, Check, Holdings, Offsets, Partition, Status, bad, good
 from audit.offsets import merge, of_topic
 
 Tables = Mapping[str, LakeTable]
@@ -28,7 +28,7 @@ def judge(
         reached = {place: min(_at(tables[name], place) for name in names) for place in records}
         checks += agree(COMPACTED, records, rows, sealed, beyond(reached))
         checks += [
-            _position(name, place, due(offsets, sealed.get(place)), tables[name])
+            _position(name, place, sealed.due(place, offsets), tables[name], sealed)
             for place, offsets in sorted(records.items())
             if len(offsets)
             for name in names
@@ -44,18 +44,25 @@ def _unique(name: str, table: LakeTable) -> Check:
     return good(title, invariant, detail=name)
 
 
-def _position(name: str, place: Partition, records: Offsets, table: LakeTable) -> Check:
+def _position(
+    name: str, place: Partition, records: Offsets, table: LakeTable, sealed: Sealed
+) -> Check:
     """Check that a table's position covers its own rows and what bronze holds."""
     title, invariant = "lake.positions", "a table's position is where its rows end and bronze does"
     position = _at(table, place)
     rows = np.unique(table.rows.get(place, NOTHING))
-    uncovered, waiting = rows[rows >= position], records[records >= position]
+    waiting = records[records >= position]
+    late = sealed.late(place, waiting)
     what = f"beyond the position {position} of {name}"
-    if len(uncovered):
-        return wrong(title, invariant, place, uncovered, f"in {name}, {what}", found=position)
-    if len(waiting):
-        what = f"in bronze, {what}"
-        return wrong(title, invariant, place, waiting, what, "behind", found=position)
+    kinds: tuple[tuple[Offsets, str, Status], ...] = (
+        (rows[rows >= position], f"in {name}", "violated"),
+        (np.setdiff1d(waiting, late, assume_unique=True), "in bronze", "violated"),
+        (late, "in bronze", "behind"),
+    )
+    for offsets, where, status in kinds:
+        if len(offsets):
+            words = f"{where}, {what}"
+            return wrong(title, invariant, place, offsets, words, status, found=position)
     return good(title, invariant, place, found=position, detail=name)
 
 

@@ -1,19 +1,36 @@
 """Comparing what two stages hold, partition by partition."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from audit.model import EXAMPLES, NOTHING, Check, Holdings, Offsets, Partition, Status, bad, good
 from audit.offsets import compare, distinct
 
-# Offsets below it existed when the audit began, and had to be everywhere by then: the stages are
-# read from the last to the first, so that whatever moves meanwhile is upstream of where it was.
-Sealed = Mapping[Partition, int]
-
 # Of offsets that a stage lacks, those that it has not come to yet.
 Pending = Callable[[Partition, Offsets], Offsets]
+
+
+@dataclass(frozen=True)
+class Sealed:
+    """Which records are judged, and which of them may still be on their way.
+
+    Offsets below ``ends`` existed when the audit began, and had to be everywhere by then: the
+    stages are read from the last to the first, so that whatever moves meanwhile is upstream of
+    where it was. Those below ``until`` whoever asked has sent through every stage.
+    """
+
+    ends: Mapping[Partition, int] = field(default_factory=dict)
+    until: Mapping[Partition, int] = field(default_factory=dict)
+
+    def due(self, place: Partition, offsets: Offsets) -> Offsets:
+        """Return those that were there when the audit began; all where that is not known."""
+        return offsets[offsets < self.ends[place]] if place in self.ends else offsets
+
+    def late(self, place: Partition, offsets: Offsets) -> Offsets:
+        """Return those that a stage may not have come to yet, of what it has not."""
+        return offsets[offsets >= self.until.get(place, 0)]
 
 
 @dataclass(frozen=True)
@@ -47,13 +64,8 @@ def agree(
     checks = []
     for place in sorted(left.keys() | right.keys()):
         wanted, held = left.get(place, NOTHING), right.get(place, NOTHING)
-        checks += _one(claim, place, wanted, held, sealed.get(place), pending)
+        checks += _one(claim, place, wanted, held, sealed, pending)
     return checks
-
-
-def due(offsets: Offsets, limit: int | None) -> Offsets:
-    """Return the offsets that were there when the audit began; all where that is not known."""
-    return offsets if limit is None else offsets[offsets < limit]
 
 
 def _one(
@@ -61,12 +73,12 @@ def _one(
     place: Partition,
     wanted: Offsets,
     held: Offsets,
-    limit: int | None,
+    sealed: Sealed,
     pending: Pending,
 ) -> list[Check]:
     difference = compare(wanted, held)
-    missing = due(difference.missing, limit)
-    late = pending(place, missing)
+    missing = sealed.due(place, difference.missing)
+    late = sealed.late(place, pending(place, missing))
     lost = np.setdiff1d(missing, late, assume_unique=True)
     kinds: tuple[tuple[Offsets, str, Status], ...] = (
         (lost, f"in {claim.left}, not in {claim.right}", "violated"),

@@ -31,6 +31,16 @@ def judge(
     ]
 
 
+def asked(until: Mapping[Partition, int], state: State) -> list[Check]:
+    """Check that bronze goes as far as whoever asked has seen it go."""
+    name, invariant = "bronze.until", "bronze reaches the offsets that were asked for"
+    ends = state.ends()
+    return [
+        not_beyond(name, invariant, place, end, ends.get(place, 0), "asked for was bronze", "it")
+        for place, end in sorted(until.items())
+    ]
+
+
 def reached(
     logs: Logs, committed: Mapping[tuple[str, int], int], state: State
 ) -> dict[Partition, int]:

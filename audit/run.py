@@ -11,6 +11,7 @@ from audit import bucket, built, compacted, kafka, lake, landed, leaks, loaded, 
 from audit.bronze import State as Bronze
 from audit.bronze import read as read_bronze
 from audit.bronze import remember
+from audit.compare import Sealed
 from audit.errors import AuditError
 from audit.hashes import absent
 from audit.kafka import Kafka
@@ -59,6 +60,9 @@ class Options:
     secrets: bool = False
     """Whether logs and objects are searched for the secrets of the settings."""
 
+    until: Mapping[Partition, int] = field(default_factory=dict)
+    """Ends below which no record may be on its way any more."""
+
 
 @dataclass(frozen=True)
 class Sources:
@@ -79,7 +83,7 @@ class Readings:
     due: int = 0
     """How many confirmations the ledger had before anything else was read."""
 
-    sealed: dict[Partition, int] = field(default_factory=dict)
+    sealed: Sealed = field(default_factory=Sealed)
     raw: loaded.Raw | None = None
     parts: list[built.Parts] | None = None
     silver: list[Check] | None = None
@@ -128,14 +132,15 @@ class Audit:
 
     def _read(self) -> Readings:
         """Read the stages; upstream last, so that it holds all that downstream was made of."""
-        found = Readings()
+        found = Readings(sealed=Sealed(until=self._options.until))
         self._attempt("ledger", lambda: self._read_ledger(found))
         broker = self._attempt("kafka", lambda: self._sources.kafka(self._settings.kafka()))
         places = self._attempt("kafka", lambda: broker.partitions(TOPICS)) if broker else None
         if broker and places is not None:
             self._read_checks += _hidden(places)
             marks = self._attempt("kafka", lambda: broker.watermarks(places)) or {}
-            found.sealed = {place: high for place, (_, high) in marks.items()}
+            ends = {place: high for place, (_, high) in marks.items()}
+            found.sealed = Sealed(ends, self._options.until)
         self._attempt("warehouse", lambda: self._read_warehouse(found))
         found.tables = self._attempt("lake", self._read_lake)
         if broker and places is not None:
@@ -239,7 +244,7 @@ class Audit:
     def _judge_bronze(self, found: Readings) -> list[Check]:
         if found.bronze is None:
             return []
-        checks = bucket.judge(found.bronze)
+        checks = [*bucket.judge(found.bronze), *landed.asked(self._options.until, found.bronze)]
         if found.logs is not None:
             checks += landed.judge(found.logs, found.committed, found.bronze, found.sealed)
             if self._options.deep:

@@ -66,7 +66,7 @@ with DAG(
     )
     check_lake = CommandOperator(
         task_id="check_lake",
-        command=["audit", "--stage", "bronze", "--stage", "lake", "--allow-behind"],
+        command=context.check_lake,
         transient_codes=[AUDIT_UNKNOWN],
     )
     load = GuardedCommandOperator(
@@ -90,7 +90,7 @@ with DAG(
     )
     reconcile = CommandOperator(
         task_id="reconcile",
-        command=["audit", "--allow-behind"],
+        command=context.reconcile,
         transient_codes=[AUDIT_UNKNOWN],
         pool=WRITER,
     )

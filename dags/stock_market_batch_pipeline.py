@@ -63,7 +63,7 @@ with DAG(
     )
     check_lake = CommandOperator(
         task_id="check_lake",
-        command=["audit", "--stage", "bronze", "--stage", "lake", "--allow-behind"],
+        command=context.check_lake,
         transient_codes=[AUDIT_UNKNOWN],
     )
     load = CommandOperator(
@@ -82,7 +82,7 @@ with DAG(
     )
     reconcile = CommandOperator(
         task_id="reconcile",
-        command=["audit", "--allow-behind"],
+        command=context.reconcile,
         transient_codes=[AUDIT_UNKNOWN],
         pool=WRITER,
     )

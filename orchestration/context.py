@@ -6,10 +6,11 @@ from typing import Any, Final
 
 import pendulum
 from airflow.sdk import Variable
+from airflow.sdk.exceptions import AirflowFailException
 
 from ingestion import calendar
 from ingestion.settings import ProjectSettings
-from orchestration import words
+from orchestration import states, words
 from orchestration.timetables import IntradayTimetable, SessionTimetable
 
 # What providers still correct then comes with the runs after it.
@@ -41,6 +42,24 @@ def fetch(context: Mapping[str, Any]) -> list[str]:
 def recompute(context: Mapping[str, Any]) -> list[str]:
     """Return the command that computes the metrics of the run's sessions anew."""
     return words.recompute(_bounds(context, ""))
+
+
+def check_lake(context: Mapping[str, Any]) -> list[str]:
+    """Return the command that looks for all that the run has landed, as far as the lake."""
+    return words.audit(("bronze", "lake"), _landed(context))
+
+
+def reconcile(context: Mapping[str, Any]) -> list[str]:
+    """Return the command that looks for all that the run has landed, in every stage."""
+    return words.audit((), _landed(context))
+
+
+def _landed(context: Mapping[str, Any]) -> Mapping[str, int]:
+    """Return where bronze ended when the run had landed what it fetched."""
+    found = states.report(context, "consume")
+    if not found:
+        raise AirflowFailException("expected the report of `consume`, found none: clear that task")
+    return found
 
 
 def _provider(params: Mapping[str, Any]) -> str:

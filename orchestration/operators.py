@@ -1,6 +1,7 @@
 """The operator of most tasks: a command of ours, its report as XCom, its failure as a failure."""
 
 from collections.abc import Callable, Mapping, Sequence
+from textwrap import shorten
 from typing import TYPE_CHECKING, Any, Final
 
 from airflow.sdk import BaseOperator, Context
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from orchestration.edges import Told
 
 REPORT: Final = "report"
+# An alert tells the first 1,000 characters of a failure, of which the command is the least.
+_COMMAND_CHARS: Final = 120
 # What makes a command's words of a run's parameters and times.
 Words = Callable[[Mapping[str, Any]], Sequence[str]]
 
@@ -83,7 +86,8 @@ class CommandOperator(BaseOperator):
             self._running.stop()
 
     def _fail(self, done: Done) -> None:
-        text = f"`python -m {' '.join(self.command)}` ended with {done.code}:\n{done.tail}"
+        command = shorten(" ".join(self.command), _COMMAND_CHARS, placeholder=" …")
+        text = f"`python -m {command}` ended with {done.code}:\n{done.tail}"
         if done.is_transient(self.transient_codes):
             raise AirflowException(text)
         raise AirflowFailException(text)

@@ -24,7 +24,7 @@ def failed(states: Mapping[str, str | None]) -> list[str]:
     return sorted(name for name, state in states.items() if state == "failed")
 
 
-def report(context: Context, task_id: str) -> dict[str, Any]:
+def report(context: Mapping[str, Any], task_id: str) -> dict[str, Any]:
     """Return what a task's command reported in this run; nothing where it did not come so far."""
     found = context["ti"].xcom_pull(task_ids=task_id, key=REPORT)
     return dict(found) if isinstance(found, Mapping) else {}

@@ -36,6 +36,21 @@ def recompute(bounds: tuple[date | None, date | None]) -> list[str]:
     return ["spark_jobs", "run", *LAKE_JOBS[1:], *_bounds(bounds)]
 
 
+def audit(stages: Iterable[str], ends: Mapping[str, int]) -> list[str]:
+    """Return the command that judges stages, all without any, after a run has gone through them.
+
+    ``ends`` are where bronze ended when it began to, by topic/generation/partition: what lies
+    before them is there, only what came later may be on its way.
+    """
+    sent = [f"{place}={end}" for place, end in sorted(ends.items()) if end]
+    return [
+        "audit",
+        *(word for stage in stages for word in ("--stage", stage)),
+        "--allow-behind",
+        *(word for one in sent for word in ("--until", one)),
+    ]
+
+
 def bounds(
     params: Mapping[str, Any], interval_start: datetime | None, calendar: Calendar
 ) -> tuple[date | None, date | None]:

@@ -73,6 +73,49 @@ def test_what_was_committed_or_seen_before_is_not_on_its_way(world: World) -> No
     assert "violated" in status(seen, "bronze.records")
 
 
+def test_what_was_sent_through_is_not_on_its_way(world: World) -> None:
+    place = world.place(BATCH, 0)
+    name = f"{place.topic}/{place.generation}/{place.partition}"
+    with without_the_last_object(world):
+        behind = audit(
+            world.env_file, "--stage", "bronze", "--allow-behind", "--until", f"{name}=8"
+        )
+        lost = audit(world.env_file, "--stage", "bronze", "--allow-behind", "--until", f"{name}=9")
+        verdict = world.audit(stages=("bronze",), until={place: 9})
+    assert behind.returncode == 0, behind.stdout
+    assert lost.returncode == 1, lost.stdout
+    assert {
+        (check.name, check.status): list(check.examples)
+        for check in verdict.checks
+        if check.status in ("violated", "behind")
+    } == {
+        ("bronze.records", "violated"): [8],
+        ("bronze.records", "behind"): [9],
+        ("bronze.until", "violated"): [8],
+    }
+
+
+def test_no_stage_may_lack_what_was_sent_through(world: World) -> None:
+    sent = {world.place(BATCH, 1): 6, world.place(QUOTES, 2): 7}
+    with world.sql(
+        "delete from common.bronze_stock_quotes_raw where cast(v['offset'] as int) >= 4;"
+        f"delete from ops.load_ledger where file = '{world.key(QUOTES, 2, 4)}';"
+        f"update common.bars_raw set loaded_at = timestamp '{BUILT}' + interval 1 hour"
+        ' where partition = 1 and "offset" = 4;'
+        'delete from silver.silver_bars where partition = 1 and "offset" = 4'
+    ):
+        verdict = world.audit(stages=("warehouse", "silver"), until=sent)
+    found = {c.name: list(c.examples) for c in verdict.checks if c.status == "violated"}
+    assert found["warehouse.quotes"] == [4, 5, 6]
+    assert found["silver.bars"] == [4]
+
+
+def test_an_end_that_nobody_understands_is_told(world: World) -> None:
+    found = audit(world.env_file, "--until", f"{BATCH}/0=9")
+    assert found.returncode == 2
+    assert "expected TOPIC/GENERATION/PARTITION=OFFSET" in found.stderr
+
+
 def test_what_compaction_has_not_come_to_is_behind(world: World) -> None:
     with world.lake("silver.corporate_actions") as table:
         rows = table.scan().to_arrow().slice(0, 0)

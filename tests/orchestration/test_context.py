@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from airflow.sdk import Variable
+from airflow.sdk.exceptions import AirflowFailException
 
 from orchestration import context
 
@@ -68,3 +69,32 @@ def test_the_form_decides_and_what_was_recorded_has_no_session_of_a_run() -> Non
 
     assert ranged == "ingestion produce bars --start 2013-02-25 --end 2013-03-01"
     assert recorded == "ingestion produce recorded"
+
+
+class Run:
+    """A run whose tasks have reported this."""
+
+    dag_id, run_id, try_number = "d", "r", 1
+
+    def __init__(self, **reports: dict[str, int]) -> None:
+        self.reports = reports
+
+    def xcom_pull(self, *, task_ids: str, key: str) -> dict[str, int] | None:
+        assert key == "report"
+        return self.reports.get(task_ids)
+
+
+def test_the_gates_ask_for_all_that_the_run_has_landed() -> None:
+    run = {"ti": Run(consume={"stock-quotes/aa/0": 12})}
+
+    lake, all_ = context.check_lake(run), context.reconcile(run)
+
+    assert [*lake[-3:], *all_[-3:]] == ["--allow-behind", "--until", "stock-quotes/aa/0=12"] * 2
+    assert lake[:-3] == ["audit", "--stage", "bronze", "--stage", "lake"]
+    assert all_[:-3] == ["audit"]
+
+
+def test_without_knowing_what_was_landed_no_gate_is_open() -> None:
+    for gate in (context.check_lake, context.reconcile):
+        with pytest.raises(AirflowFailException, match="consume"):
+            gate({"ti": Run()})

@@ -12,6 +12,7 @@ from airflow.sdk import DAG, TriggerRule
 from airflow.serialization.definitions.dag import SerializedDAG
 from sqlalchemy import select
 
+from orchestration import context
 from orchestration import manifest as manifests
 from orchestration.operators import CommandOperator
 from tests.orchestration.support import DAGS, advance, bag_of, dag_files, play, queued, stored
@@ -253,6 +254,17 @@ def test_a_screen_or_a_monitor_that_is_down_stops_no_run(dags: dict[str, DAG], n
     asked = dags[name].get_task("health").command
 
     assert asked == ["infra.local", "status", "kafka", "store", "lander"]
+
+
+@pytest.mark.parametrize("name", [BATCH, "backfill"])
+def test_no_gate_of_a_run_excuses_what_the_run_has_landed(dags: dict[str, DAG], name: str) -> None:
+    dag = dags[name]
+
+    assert dag.get_task("check_lake").words is context.check_lake
+    assert dag.get_task("reconcile").words is context.reconcile
+    for gate in ("check_lake", "reconcile"):
+        before = dag.get_task(gate).get_flat_relative_ids(upstream=True)
+        assert {"consume", "process"} <= before
 
 
 def test_a_model_runs_with_its_tests_and_without_unit_tests(dags: dict[str, DAG]) -> None:

@@ -50,6 +50,16 @@ def test_a_recomputation_leaves_compaction_out() -> None:
     ]
 
 
+def test_an_audit_excuses_only_what_came_after_the_run() -> None:
+    ends = {"t/aa/1": 7, "t/aa/0": 5, "t/aa/2": 0}
+
+    assert words.audit(("bronze", "lake"), ends) == [
+        *("audit", "--stage", "bronze", "--stage", "lake", "--allow-behind"),
+        *("--until", "t/aa/0=5", "--until", "t/aa/1=7"),
+    ]
+    assert words.audit((), {}) == ["audit", "--allow-behind"]
+
+
 def test_each_try_of_a_run_has_a_name_of_its_own_that_a_producer_takes() -> None:
     long = "manual__2026-11-25T14:30:00.123456+00:00" * 3
     names = {
