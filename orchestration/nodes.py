@@ -13,7 +13,7 @@ from dbt.adapters.duckdb.connections import DuckDBConnectionManager
 
 from ingestion.lock import project_lock
 from ingestion.settings import WarehouseSettings
-from orchestration.operators import REPORT
+from orchestration.operators import REPORT, SECONDS
 
 _GOOD: Final = frozenset({"success", "pass", "warn", "no-op", "skipped"})
 _IS_TABLE: Final = """
@@ -34,6 +34,7 @@ def conclude(project_dir: str, *, context: Context) -> None:
         found = report(results, settings.file() if settings.engine == "duckdb" else None)
     finally:
         _unlock()
+    context["ti"].xcom_push(SECONDS, found["seconds"])
     context["ti"].xcom_push(REPORT, found)
     if found["failures"]:
         raise AirflowFailException("\n".join(found["failures"]))

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from orchestration.edges import Told
 
 REPORT: Final = "report"
+# XCom of what a task is there for, without what Airflow adds to it.
+SECONDS: Final = "seconds"
 # An alert tells the first 1,000 characters of a failure, of which the command is the least.
 _COMMAND_CHARS: Final = 120
 # What makes a command's words of a run's parameters and times.
@@ -26,10 +28,10 @@ class CommandOperator(BaseOperator):
     """Run ``python -m <command>``, as a person would in a shell.
 
     ``command`` is its words, or makes them of the task's context. The JSON that the command reports
-    becomes the XCom ``report``, of failed commands too. A failure that may pass is retried as the
-    task's ``retries`` say; any other fails the task at once. ``transient_codes`` are exit codes
-    that mean the former besides what `orchestration.run` tells. ``edges`` are what it moved when it
-    has succeeded, by its report.
+    becomes the XCom ``report``, its process's time the XCom ``seconds``, of failed commands too. A
+    failure that may pass is retried as the task's ``retries`` say; any other fails the task at
+    once. ``transient_codes`` are exit codes that mean the former besides what `orchestration.run`
+    tells. ``edges`` are what it moved when it has succeeded, by its report.
     """
 
     template_fields = ("command",)
@@ -67,6 +69,7 @@ class CommandOperator(BaseOperator):
         self.log.info("python -m %s", " ".join(self.command))
         self._running = Command(self.command, self.reports)
         done = self._running.run(lambda line: self.log.info("%s", line))
+        context["ti"].xcom_push(SECONDS, round(done.seconds, 3))
         if done.report:
             context["ti"].xcom_push(REPORT, done.report)
         if done.code:

@@ -25,11 +25,15 @@ _LOOK: Final = 0  # as a signal: sends none, and fails where nobody is left
 
 @dataclass(frozen=True)
 class Done:
-    """How a command ended: its exit code (negative: the signal), its last lines, its report."""
+    """How a command ended: its exit code (negative: the signal), its last lines, its report.
+
+    ``seconds`` are from its process's start to its end.
+    """
 
     code: int
     tail: str
     report: dict[str, Any] = field(default_factory=dict)
+    seconds: float = 0.0
 
     def is_transient(self, codes: Sequence[int]) -> bool:
         """Tell whether trying again may help.
@@ -54,9 +58,11 @@ class Command:
         with tempfile.TemporaryDirectory(prefix="tapehouse-task-") as folder:
             report = Path(folder) / "report.json"
             tail = deque[str](maxlen=_TAIL_LINES)
+            began = time.monotonic()
             code = self._follow(report, tail, say)
+            seconds = time.monotonic() - began
             found = json.loads(report.read_text()) if report.is_file() else {}
-        return Done(code, "\n".join(tail), found)
+        return Done(code, "\n".join(tail), found, seconds)
 
     def stop(self) -> None:
         """End it and what it started, whichever of them still runs."""

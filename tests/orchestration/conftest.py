@@ -10,12 +10,15 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+import textwrap
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from ingestion.settings import ROOT
+
+Make = Callable[[str], str]
 
 HOME = Path(tempfile.mkdtemp(prefix="tapehouse-airflow-"))
 SETTINGS = {
@@ -58,3 +61,15 @@ def airflow_database() -> Iterator[None]:
     """Airflow's metadata with all that is declared."""
     python("orchestration.database", DECLARED)
     yield
+
+
+@pytest.fixture
+def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
+    """Write a module that a command can run, and return its name."""
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{ROOT}")
+
+    def written(body: str) -> str:
+        (tmp_path / "stand_in.py").write_text(textwrap.dedent(body))
+        return "stand_in"
+
+    return written

@@ -2,9 +2,7 @@
 
 import subprocess
 import sys
-import textwrap
 import threading
-from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -13,22 +11,8 @@ import pytest
 from ingestion.settings import ROOT
 from orchestration import process
 from orchestration.process import Command, Done
+from tests.orchestration.conftest import Make
 from tests.support import wait_for
-
-Make = Callable[[str], str]
-
-
-@pytest.fixture
-def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
-    """Write a module that a command can run, and return its name."""
-    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{ROOT}")
-
-    def written(body: str) -> str:
-        (tmp_path / "stand_in.py").write_text(textwrap.dedent(body))
-        return "stand_in"
-
-    return written
-
 
 RAISES = """
     import sys

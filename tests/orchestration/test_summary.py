@@ -8,7 +8,8 @@ import pytest
 
 from ingestion.load.snowflake_cost import Cost, NoCost
 from ingestion.settings import WarehouseSettings
-from orchestration.summary import Summary, summarise, write
+from orchestration.summary import Summary, SummaryOperator, summarise, write
+from tests.orchestration.ti import Ti, context
 
 NOW = datetime(2026, 11, 25, 22, tzinfo=UTC)
 RUN = ("stock_market_batch_pipeline", "scheduled__1", NOW - timedelta(seconds=90))
@@ -122,3 +123,37 @@ def test_without_a_warehouse_nothing_is_made(settings: WarehouseSettings) -> Non
     write(Summary("d", "r", "failed", None, NOW), settings)
 
     assert not settings.file().exists()
+
+
+FAILED = Ti({"fetch": "success", "load": "failed", "dbt.gold_kpi": "upstream_failed"}, REPORTS)
+
+
+def executed(ti: Ti) -> str:
+    reports = {"fetch": "fetch", "load": "load"}
+    return SummaryOperator(task_id="summary", reports=reports).execute(context(ti))
+
+
+def test_the_task_of_a_failed_run_tells_of_it_and_keeps_it(
+    settings: WarehouseSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WAREHOUSE_PATH", str(settings.file()))
+    duckdb.connect(settings.file()).close()
+
+    page = executed(FAILED)
+
+    assert "**failed**" in page
+    assert "- failed: `load`" in page
+    assert "12,249 |" in page
+    with duckdb.connect(settings.file(), read_only=True) as db:
+        [row] = db.execute("select dag_id, run_id, state from ops.runs").fetchall()
+    assert row == ("batch", "run-1", "failed")
+
+
+def test_a_summary_that_cannot_be_kept_fails_its_task(
+    settings: WarehouseSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WAREHOUSE_PATH", str(settings.file()))
+    settings.file().write_text("damaged")
+
+    with pytest.raises(duckdb.Error):
+        executed(FAILED)
