@@ -18,12 +18,14 @@ from cosmos.operators.local import DbtSourceLocalOperator
 from ingestion.settings import WarehouseSettings
 from orchestration import alerts, manifest
 from orchestration.defaults import MODEL_TIMEOUT, WRITER
+from orchestration.nodes import NodeRetries
 
 PROFILE: Final = "dbt_stocks"
 _COMMON: Final[dict[str, Any]] = {
     "pool": WRITER,
     "execution_timeout": MODEL_TIMEOUT,
     "callback": "orchestration.nodes.conclude",
+    "retry_policy": NodeRetries(),
 }
 # What a batch run is there to bring: other feeds may be off, and gold_freshness knows of all.
 _FED: Final = ("source:dbt_stocks.common.bars_raw",)

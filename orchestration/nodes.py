@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any, Final
 
 import duckdb
-from airflow.sdk import Context
+from airflow.sdk import Context, RetryDecision, RetryPolicy
 from airflow.sdk.exceptions import AirflowFailException
+from cosmos.exceptions import CosmosDbtRunError
 from dbt.adapters.duckdb.connections import DuckDBConnectionManager
 
 from ingestion.lock import project_lock
@@ -16,9 +17,34 @@ from ingestion.settings import WarehouseSettings
 from orchestration.operators import REPORT, SECONDS
 
 _GOOD: Final = frozenset({"success", "pass", "warn", "no-op", "skipped"})
+# Words of dbt's: the project is wrong, and will be the next time.
+_FINAL: Final = ("Compilation Error", "Parsing Error")
 _IS_TABLE: Final = """
 select count(*) from duckdb_tables() where schema_name = ? and table_name = ?
 """
+
+
+class NodeRetries(RetryPolicy):
+    """Try again where dbt could not begin, as for a lock, but never what it could not parse.
+
+    Then there are no results, and Cosmos tells dbt's error as text alone. What results say is
+    `conclude`'s.
+    """
+
+    def evaluate(
+        self,
+        exception: BaseException,
+        try_number: int,
+        max_tries: int,
+        context: Context | None = None,
+    ) -> RetryDecision:
+        """Decide about an error by its words."""
+        del try_number, max_tries, context
+        if isinstance(exception, CosmosDbtRunError):
+            for words in _FINAL:
+                if words in str(exception):
+                    return RetryDecision.fail(f"a {words.lower()} does not pass")
+        return RetryDecision.default()
 
 
 def conclude(project_dir: str, *, context: Context) -> None:

@@ -8,6 +8,7 @@ from airflow.sdk import DAG, TaskGroup
 from orchestration import dbt
 from orchestration import manifest as manifests
 from orchestration.defaults import START
+from orchestration.nodes import NodeRetries
 
 
 @pytest.fixture(scope="module")
@@ -26,3 +27,10 @@ def test_every_model_and_seed_is_a_task_and_nothing_else(group: TaskGroup) -> No
 def test_no_group_is_empty(group: TaskGroup) -> None:
     for one in group.get_task_group_dict().values():
         assert one.children, one.group_id
+
+
+def test_dbt_s_tasks_know_what_is_not_tried_again(group: TaskGroup) -> None:
+    with DAG("sources", start_date=START, schedule=None):
+        tasks = [*group.iter_tasks(), dbt.freshness("freshness")]
+
+    assert {type(task.retry_policy) for task in tasks} == {NodeRetries}

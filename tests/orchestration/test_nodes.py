@@ -1,14 +1,18 @@
 """What a model's task makes of dbt's results: its report, and its failure."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pytest
+from airflow.sdk import RetryAction
 from airflow.sdk.exceptions import AirflowFailException
+from cosmos.exceptions import CosmosDbtRunError
 
-from orchestration.nodes import conclude, report
+from orchestration.nodes import NodeRetries, conclude, report
 from tests.orchestration.ti import Ti, context
 
 MODEL = {
@@ -125,3 +129,59 @@ def test_a_node_that_fails_is_never_tried_again_and_reports(
 
     assert told in str(found.value)
     assert [line for line in ti.pushed["report"]["failures"] if told in line]
+
+
+PROJECT = """
+name: broken
+version: 1.0.0
+profile: broken
+flags: {send_anonymous_usage_stats: false}
+"""
+PROFILE = "broken: {target: dev, outputs: {dev: {type: duckdb, path: ':memory:'}}}"
+# Airflow before Cosmos, as in a DAG file: its plugins import Cosmos themselves.
+INVOKE = """
+from airflow.sdk import DAG
+from cosmos.dbt import runner
+from cosmos.exceptions import CosmosDbtRunError
+result = runner.run_command(["dbt", "build", "--no-use-colors", "--profiles-dir", "."], {}, ".")
+try:
+    runner.handle_exception_if_needed(result)
+except CosmosDbtRunError as error:
+    print("told:", str(error).replace(chr(10), " "))
+"""
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("models/one.sql", "select * from {{ ref('nowhere') }}"),
+        ("models/one.yml", "models: 3"),
+    ],
+)
+def test_what_dbt_cannot_parse_is_never_tried_again(tmp_path: Path, file: str, text: str) -> None:
+    """The error is what Cosmos makes of dbt's own; dbt sets up the process that imports it."""
+    (tmp_path / "models").mkdir()
+    (tmp_path / "dbt_project.yml").write_text(PROJECT)
+    (tmp_path / "profiles.yml").write_text(PROFILE)
+    (tmp_path / file).write_text(text)
+    command = [sys.executable, "-c", INVOKE]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    told = [line for line in done.stdout.splitlines() if line.startswith("told:")]
+    assert told, done.stdout + done.stderr
+
+    assert decided(CosmosDbtRunError(told[0])) == RetryAction.FAIL
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        CosmosDbtRunError("Runtime Error w.lock: another process holds the warehouse lock"),
+        OSError("Compilation Error: of somebody else"),
+    ],
+)
+def test_what_may_pass_is_tried_again_as_the_task_says(error: Exception) -> None:
+    assert decided(error) == RetryAction.DEFAULT
+
+
+def decided(error: Exception) -> RetryAction:
+    return NodeRetries().evaluate(error, try_number=1, max_tries=3).action
