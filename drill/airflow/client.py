@@ -93,6 +93,11 @@ class Airflow:
         """Return a run's state."""
         return str(self._run(dag_id, run_id)["state"])
 
+    def run_ids(self, dag_id: str, run_type: str) -> list[str]:
+        """Return the ids of a DAG's runs of a type, such as ``asset_triggered``, oldest first."""
+        found = self._ask("GET", f"/api/v2/dags/{dag_id}/dagRuns?run_type={run_type}")
+        return [str(one["dag_run_id"]) for one in found["dag_runs"]]
+
     def wait(self, dag_id: str, run_id: str, timeout_s: float) -> Run:
         """Wait for a run's end.
 

@@ -1,29 +1,37 @@
 """What is done to a running Airflow, in order; a scene returns its proofs, or raises."""
 
 import os
+import shutil
 import signal
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
 from drill.airflow.client import Run
+from drill.airflow.marts import differences
 from drill.airflow.world import World
 from infra.local.supervisor import Supervisor
 from ingestion.errors import BuildError, StackError
 
 BATCH: Final = "stock_market_batch_pipeline"
-SESSIONS: Final = ("2013-02-25", "2013-02-26", "2013-02-27", "2013-02-28", "2013-03-01")
+FILL: Final = "backfill"
+EXPORT: Final = "export_gold"
+SESSIONS: Final = ("2013-02-22", "2013-02-25", "2013-02-26", "2013-02-27", "2013-02-28")
+# The session after them, the last of the recorded ones: that of the run in which things die.
+NEXT: Final = "2013-03-01"
 FIVE: Final[dict[str, Any]] = {
     "provider": "recorded",
     "start": SESSIONS[0],
     "end": SESSIONS[-1],
 }
-# The sixty sessions before: marts with trailing windows have something to show.
+# The sixty sessions before them: marts with trailing windows have something to show.
 BEFORE: Final[dict[str, Any]] = {
     "provider": "recorded",
     "start": "2012-11-26",
-    "end": "2013-02-22",
+    "end": "2013-02-21",
 }
+# All of them in one go.
+WHOLE: Final[dict[str, Any]] = BEFORE | {"end": SESSIONS[-1]}
 BATCH_TOPIC: Final = "stock-market-batch"
 QUOTES_TOPIC: Final = "stock-quotes"
 TRADES_TOPIC: Final = "stock-market-realtime"
@@ -35,19 +43,22 @@ select
 """
 PANELS: Final = ("power_bi_stocks", "superset_markets", "market_page", "quant_research")
 _TIMEOUT_S: Final = 1_800.0
+# The scheduler looks for what assets call for with each of its rounds.
+_CAUSED_S: Final = 120.0
 
 
 class Scene(NamedTuple):
-    """A name and what is played."""
+    """A name and what is played; ``is_afresh``: in an empty world, where DAGs run when due too."""
 
     name: str
     play: Callable[[World], list[str]]
+    is_afresh: bool = False
 
 
 def batch(world: World) -> list[str]:
     """The batch pipeline, task by task, to published gold: the sessions before, then single ones.
 
-    Those are five where they are filled again later, and the last of them otherwise.
+    Those are five where another world is filled with them later, and the last of them otherwise.
     """
     days = SESSIONS if world.is_filled_again else SESSIONS[-1:]
     runs = [ended(world, BATCH, BEFORE, "success")]
@@ -59,6 +70,7 @@ def batch(world: World) -> list[str]:
     [(summaries,)] = world.query("select count(*) from ops.runs where state = 'success'")
     expect(summaries == len(runs), f"expected {len(runs)} summaries, found {summaries}")
     world.picture("airflow", runs[-1])
+    shutil.copyfile(world.published(), world.original)
     return [
         f"{len(models)} models, each a task; runs of "
         + ", ".join(f"{run.seconds:.0f}" for run in runs)
@@ -74,14 +86,6 @@ def again(world: World) -> list[str]:
     ended(world, BATCH, _of(SESSIONS[-1]), "success")
     same(before, world.gold())
     return [f"{len(before)} published tables as before", world.audit()]
-
-
-def backfilled(world: World) -> list[str]:
-    """T13: five past sessions in one go are what the original runs made of them."""
-    before = world.gold()
-    run = ended(world, "backfill", FIVE, "success")
-    same(before, world.gold())
-    return [f"five sessions in {run.seconds:.0f} s, {len(before)} tables as before", world.audit()]
 
 
 def minute(world: World) -> list[str]:
@@ -155,9 +159,16 @@ def missing_credential(world: World) -> list[str]:
 
 
 def killed(world: World) -> list[str]:
-    """The scheduler killed in mid-run and started again: the run ends right, and so do counts."""
-    before = world.gold()
-    run_id = world.api.trigger(BATCH, _of(SESSIONS[-1]))
+    """The scheduler killed in mid-run of a new session: the run ends right, with that session."""
+    before = world.sessions()
+    more = {
+        name.replace(SESSIONS[-1], NEXT): rows
+        for name, rows in before.items()
+        if name.endswith(SESSIONS[-1])
+    }
+    expect(bool(more), f"nothing of {SESSIONS[-1]} in gold")
+    expect(not more.keys() & before.keys(), f"{NEXT} is in gold before it was fetched")
+    run_id = world.api.trigger(BATCH, _of(NEXT))
     until = time.monotonic() + _TIMEOUT_S
     while world.api.tasks(BATCH, run_id)["process"].state != "running":
         if time.monotonic() > until:
@@ -167,9 +178,13 @@ def killed(world: World) -> list[str]:
     os.kill(pid, signal.SIGKILL)
     found = world.api.wait(BATCH, run_id, _TIMEOUT_S)
     expect(found.state == "success", f"expected success: {found.states()}")
-    same(before, world.gold())
+    same(before | more, world.sessions())
     tries = found.tasks["process"].tries
-    return [f"success after {found.seconds:.0f} s, `process` in {tries} tries", world.audit()]
+    return [
+        f"success after {found.seconds:.0f} s, `process` in {tries} tries",
+        f"{sum(more.values())} rows more, all of {NEXT}",
+        world.audit(),
+    ]
 
 
 def maintained(world: World) -> list[str]:
@@ -180,16 +195,55 @@ def maintained(world: World) -> list[str]:
     return [f"{found.seconds:.0f} s", world.audit()]
 
 
+def backfilled(world: World) -> list[str]:
+    """T13: what the original runs made of their sessions, an empty world makes in one go."""
+    world.api.switch(FILL, on=True)
+    run = ended(world, FILL, WHOLE, "success")
+    others = differences(world.original, world.published())
+    expect(not others, "other than the original runs': " + "; ".join(others))
+    return [
+        f"{len(SESSIONS)} sessions and those before in {run.seconds:.0f} s, "
+        f"{len(world.gold())} tables as the original runs'",
+        world.audit(),
+    ]
+
+
+def exported(world: World) -> list[str]:
+    """The export runs by itself once a build is published, and its files are that build's."""
+    world.api.switch(FILL, on=True)
+    world.api.switch(EXPORT, on=True)
+    expect(not caused(world), "the export has run before anything was published for it")
+    ended(world, FILL, WHOLE, "success")
+    until = time.monotonic() + _CAUSED_S
+    while not (runs := caused(world)):
+        if time.monotonic() > until:
+            raise TimeoutError(f"no run of {EXPORT} {_CAUSED_S:.0f} s after the publish")
+        time.sleep(1)
+    found = world.api.wait(EXPORT, runs[0], _TIMEOUT_S)
+    expect(found.state == "success", f"expected success: {found.states()}")
+    build, files = world.exported()
+    shown, gold = world.published().stem, world.gold()
+    expect(build == shown, f"expected files of {shown}, found {build}")
+    same(gold, {name: files[name] for name in files if name in gold})
+    return [f"{len(files)} files of {build} in {found.seconds:.0f} s, {len(gold)} hashed as gold"]
+
+
+def caused(world: World) -> list[str]:
+    """Return the runs of the export that the asset of published gold has started."""
+    return world.api.run_ids(EXPORT, "asset_triggered")
+
+
 SCENES: Final = (
     Scene("batch", batch),
     Scene("again", again),
-    Scene("backfill", backfilled),
+    Scene("scheduler killed", killed),
     Scene("minute", minute),
     Scene("streaming", streaming),
     Scene("failing test", failing),
     Scene("missing credential", missing_credential),
-    Scene("scheduler killed", killed),
     Scene("maintenance", maintained),
+    Scene("backfill", backfilled, is_afresh=True),
+    Scene("export", exported, is_afresh=True),
 )
 
 
@@ -225,11 +279,11 @@ def _of(session: str) -> dict[str, Any]:
     return {"provider": "recorded", "start": session, "end": session}
 
 
-def same(before: Mapping[str, object], after: Mapping[str, object]) -> None:
-    """Raise BuildError where published tables differ."""
-    names = before.keys() | after.keys()
-    if others := sorted(name for name in names if before.get(name) != after.get(name)):
-        raise BuildError(f"expected gold as before, these differ: {', '.join(others)}")
+def same(expected: Mapping[str, object], found: Mapping[str, object]) -> None:
+    """Raise BuildError where what is told of published tables differs."""
+    names = expected.keys() | found.keys()
+    if others := sorted(name for name in names if expected.get(name) != found.get(name)):
+        raise BuildError(f"gold is not as expected, these differ: {', '.join(others)}")
 
 
 def expect(is_so: bool, otherwise: str) -> None:

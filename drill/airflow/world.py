@@ -14,6 +14,7 @@ from typing import Any, Final
 import duckdb
 
 from drill.airflow.client import Airflow, Run
+from drill.airflow.marts import OF_THE_BUILD
 from drill.airflow.pictures import Album, Site
 from drill.stack import own_stack
 from infra.local import airflow
@@ -29,8 +30,8 @@ DAGS: Final = {
     *("maintain_lake", "backfill", "export_gold"),
 }
 _PARSED_S: Final = 60.0
-# They tell of the build itself, or of when it was looked at.
-_OF_THE_BUILD: Final = ("gold_dq_scorecard",)
+# Of the lake's metrics, of dbt's, and of every revision of a bar: one that came twice shows.
+_BY_SESSION: Final = ("daily_stock_metrics", "gold_daily_metrics", "gold_daily_bar_history")
 
 
 class World:
@@ -44,12 +45,15 @@ class World:
         album: Album | None = None,
         *,
         ready_s: float,
+        original: Path,
     ) -> None:
         self.layout, self.api, self.say, self.album = layout, api, say, album
         self.ready_s = ready_s
         """Seconds that Airflow's start took."""
+        self.original = original
+        """Where gold of the original runs is kept, for the world that fills the same sessions."""
         self.is_filled_again = False
-        """Whether a later scene fills the sessions of the first one again."""
+        """Whether there will be such a world."""
 
     def run(self, *words: str) -> "subprocess.CompletedProcess[str]":
         """Run a command of ours in this world.
@@ -81,7 +85,38 @@ class World:
             names = db.execute(
                 "select table_name from duckdb_tables() where schema_name = 'gold'"
             ).fetchall()
-            return {name: _fingerprint(db, name) for (name,) in names if name not in _OF_THE_BUILD}
+            return {
+                name: _fingerprint(db, f'gold."{name}"')
+                for (name,) in names
+                if name not in OF_THE_BUILD
+            }
+
+    def exported(self) -> tuple[str, dict[str, tuple[int, str]]]:
+        """Return the name of the build that Parquet's readers are shown, and `gold` of its files.
+
+        Raises:
+            StackError: nothing has been exported.
+        """
+        folder = (self.layout.state / "export" / "current").resolve()
+        if not folder.is_dir():
+            raise StackError(f"expected exported files in {folder}")
+        with duckdb.connect() as db:
+            return folder.name, {
+                file.stem: _fingerprint(db, f"read_parquet('{file}')")
+                for file in folder.glob("*.parquet")
+                if file.stem not in OF_THE_BUILD
+            }
+
+    def sessions(self) -> dict[str, int]:
+        """Return the published rows of each mart of daily bars and session, by both names."""
+        with duckdb.connect(self.published(), read_only=True) as db:
+            return {
+                f"{mart} {session}": rows
+                for mart in _BY_SESSION
+                for session, rows in db.execute(
+                    f"select session_date, count(*) from gold.{mart} group by session_date"  # noqa: S608 - names of this file
+                ).fetchall()
+            }
 
     def published(self) -> Path:
         """Return the file that readers are shown now."""
@@ -120,15 +155,25 @@ class World:
         return {one.place: one.end for one in targets}
 
     def audit(self) -> str:
-        """Reconcile every stage, and tell the verdict.
+        """Reconcile every stage where nothing is on its way any more, and tell how much was.
 
         Raises:
-            StackError: there is a gap.
+            StackError: the verdict is another than ok, or there is a gap.
         """
-        self.run("audit", "--allow-behind")
-        verdict = json.loads((self.layout.state / "audit" / "verdict.json").read_text())
-        gap = sum(row["gap"] or 0 for row in verdict["table"])
-        return f"reconciled: {verdict['verdict']}, {len(verdict['checks'])} checks, {gap} gaps"
+        self.run("audit")
+        return judged(json.loads((self.layout.state / "audit" / "verdict.json").read_text()))
+
+
+def judged(verdict: Mapping[str, Any]) -> str:
+    """Return an auditor's verdict in words.
+
+    Raises:
+        StackError: it is another than ok, or there is a gap.
+    """
+    gaps = sum(row["gap"] or 0 for row in verdict["table"])
+    if verdict["verdict"] != "ok" or gaps:
+        raise StackError(f"expected all reconciled, found {verdict['verdict']} and {gaps} gaps")
+    return f"reconciled: ok, {len(verdict['checks'])} checks, no gap"
 
 
 @contextmanager
@@ -157,7 +202,8 @@ def opened(
         if not is_scheduled:
             for name in DAGS:
                 api.switch(name, on=True)
-        yield World(layout, api, say, album, ready_s=ready_s)
+        original = folder.with_name("original.duckdb")
+        yield World(layout, api, say, album, ready_s=ready_s, original=original)
         api.close()
 
 
@@ -176,8 +222,8 @@ def _wait_for_dags(api: Airflow) -> None:
         time.sleep(1)
 
 
-def _fingerprint(db: duckdb.DuckDBPyConnection, name: str) -> tuple[int, str]:
-    rows = f'(select * exclude (build_id) from gold."{name}")'  # noqa: S608 - a name of the catalog
+def _fingerprint(db: duckdb.DuckDBPyConnection, relation: str) -> tuple[int, str]:
+    rows = f"(select * exclude (build_id) from {relation})"  # noqa: S608 - a name of the catalog, or a file
     [(count, digest)] = db.execute(
         f"select count(*), bit_xor(hash(t))::varchar from {rows} as t"  # noqa: S608 - as above
     ).fetchall()
