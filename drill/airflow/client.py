@@ -26,6 +26,13 @@ class Task(NamedTuple):
     tries: int
 
 
+class Parse(NamedTuple):
+    """The last time that a DAG's file was parsed: when, and in how many seconds."""
+
+    at: str
+    seconds: float
+
+
 class Run(NamedTuple):
     """A run that is over: how it ended, in how many seconds from its queueing, and its tasks."""
 
@@ -62,6 +69,14 @@ class Airflow:
     def dags(self) -> set[str]:
         """Return the ids of the DAGs that it knows."""
         return {one["dag_id"] for one in self._ask("GET", "/api/v2/dags")["dags"]}
+
+    def parses(self) -> dict[str, Parse]:
+        """Return how the DAG processor last parsed each DAG's file, by its own clock."""
+        found = self._ask("GET", "/api/v2/dags")["dags"]
+        return {
+            one["dag_id"]: Parse(one["last_parsed_time"], one["last_parse_duration"])
+            for one in found
+        }
 
     def import_errors(self) -> list[str]:
         """Return what is wrong with DAG files."""
@@ -128,6 +143,16 @@ class Airflow:
                 one["try_number"],
             )
             for one in found
+        }
+
+    def seconds(self, dag_id: str, run_id: str) -> dict[str, float]:
+        """Return the seconds that tasks of a run tell of what they ran, a command or dbt's node."""
+        path = f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances"
+        found = self._ask("GET", f"{path}/~/xcomEntries?xcom_key=seconds&limit=500")
+        names = [str(one["task_id"]) for one in found["xcom_entries"]]
+        return {
+            name: float(self._ask("GET", f"{path}/{name}/xcomEntries/seconds")["value"])
+            for name in names
         }
 
     def _progress(self, dag_id: str, run_id: str) -> str:
