@@ -17,6 +17,13 @@ _PERIOD_S: Final = 2.0
 _AT_MOST_EVERY_S: Final = 20.0
 
 
+def _connect() -> "Bronze":
+    # Not before it is asked: each DAG file makes a watch, and is parsed again and again.
+    from orchestration.landed import Bronze
+
+    return Bronze()
+
+
 class BronzeWatch(BaseEventTrigger):
     """Tells that bronze has grown by records of a topic; asks every two seconds, for ever.
 
@@ -25,11 +32,9 @@ class BronzeWatch(BaseEventTrigger):
     """
 
     def __init__(self, topic: str, open_bronze: "Callable[[], Bronze] | None" = None) -> None:
-        from orchestration.landed import Bronze
-
         super().__init__()  # type: ignore[no-untyped-call]
         self.topic = topic
-        self._open = open_bronze or Bronze
+        self._open = open_bronze or _connect
         self._bronze: Bronze | None = None
 
     def serialize(self) -> tuple[str, dict[str, Any]]:

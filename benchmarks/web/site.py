@@ -8,16 +8,12 @@ from typing import Final
 
 import duckdb
 
-from dashboards.web.feed import Feed
-from dashboards.web.health import HealthReader
+from dashboards.web.__main__ import site
 from dashboards.web.pictures import serving
-from dashboards.web.server import create_server
 from dbt_stocks.files import CURRENT
 from dbt_stocks.reader import GoldReader
 from ingestion import calendar
-from ingestion.clock import SystemClock
 from ingestion.errors import StackError
-from ingestion.settings import KafkaSettings
 
 ZONE: Final = calendar.get().zone
 
@@ -71,11 +67,6 @@ def build_id(number: int) -> str:
 
 @contextmanager
 def served(copies: Copies) -> Iterator[str]:
-    """Serve the page of the copies; yield its address. There is no Kafka."""
-    clock, exchange = SystemClock(), calendar.get()
-    kafka = KafkaSettings(bootstrap_servers="127.0.0.1:1")
-    with GoldReader(copies.folder) as reader:
-        health = HealthReader(reader, copies.folder / "verdict.json", kafka, exchange)
-        feed = Feed(kafka, exchange, clock)
-        with serving(create_server(reader, health, feed, exchange, clock)) as url:
-            yield url
+    """Serve the page of the copies; yield its address."""
+    with GoldReader(copies.folder) as reader, serving(site(reader)) as url:
+        yield url

@@ -2,6 +2,8 @@
 
 import ast
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -60,6 +62,17 @@ def dags(small_manifest: None) -> dict[str, DAG]:
 @pytest.fixture(scope="module")
 def scheduled(dags: dict[str, DAG], airflow_database: None) -> dict[str, SerializedDAG]:
     return {name: stored(name, bag_of(name)) for name in NAMES}
+
+
+def test_what_dag_files_share_opens_no_client() -> None:
+    """Each file is parsed in a process of its own: what is imported there takes its time again."""
+    names = "orchestration.defaults, orchestration.sensors, orchestration.operators"
+    clients = "'boto3', 'confluent_kafka', 'pyspark', 'snowflake.connector'"
+    script = f"import sys, {names}; print([one for one in ({clients}) if one in sys.modules])"
+
+    found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+
+    assert found.stdout.strip().endswith("[]"), found.stdout + found.stderr
 
 
 def test_the_names_are_those_that_users_know() -> None:
