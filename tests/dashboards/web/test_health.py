@@ -16,6 +16,7 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 
 from audit import landed, report
 from audit.bronze import State
+from audit.compare import Sealed
 from audit.kafka import Kafka as Broker
 from audit.kafka import Log
 from audit.model import Check, Partition, Row, Verdict
@@ -203,7 +204,7 @@ def test_a_planted_gap_is_red(tmp_path: Path) -> None:
     lost = Bronze("key", place, 0, 6, "data", "", [(0, 3), (4, 6)])
     bronze = State(versioned=True, objects={place: [lost]})
     readings = Readings(logs=logs, bronze=bronze)
-    checks = landed.judge(logs, {(BATCH, 1): 6}, bronze, {place: 6})
+    checks = landed.judge(logs, {(BATCH, 1): 6}, bronze, Sealed({place: 6}))
     assert any(check.status == "violated" for check in checks), checks
     when = (BUILT + timedelta(hours=1)).isoformat() + "+00:00"
     found = health(tmp_path, Verdict(when, when, 1.0, checks, table(readings, checks)))
