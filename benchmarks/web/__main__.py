@@ -2,22 +2,19 @@
 
 import statistics
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from playwright.sync_api import Browser, sync_playwright
 from rich.console import Console
 from rich.table import Table
 
 from benchmarks.stack import machine
 from benchmarks.web import paint, screens
 from benchmarks.web.site import Copies, served
-from infra.setup import browser as chromium
+from dashboards.web.pictures import browser
 from ingestion.cli import write_report
-from ingestion.errors import StackError, TapehouseError
+from ingestion.errors import TapehouseError
 from ingestion.settings import ProjectSettings, WarehouseSettings
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -45,25 +42,12 @@ def main(
 def _rows(published: Path, runs: int, seconds: float) -> list[Row]:
     with (
         tempfile.TemporaryDirectory(prefix="tapehouse-bench-") as folder,
-        _browser() as browser,
+        browser() as chromium,
     ):
         copies = Copies(published, Path(folder))
         with served(copies) as url:
-            paints = paint.rows(browser, url, runs)
-            return paints + screens.rows(browser, url, copies, seconds, publishes=runs)
-
-
-@contextmanager
-def _browser() -> Iterator[Browser]:
-    executable = chromium.find()
-    if executable is None:
-        raise StackError("expected Chromium, found none: apt install chromium, or set CHROME_BIN")
-    with sync_playwright() as playwright:
-        found = playwright.chromium.launch(
-            executable_path=executable, args=["--no-sandbox", "--disable-gpu"]
-        )
-        yield found
-        found.close()
+            paints = paint.rows(chromium, url, runs)
+            return paints + screens.rows(chromium, url, copies, seconds, publishes=runs)
 
 
 def _show(rows: list[Row], path: Path) -> None:

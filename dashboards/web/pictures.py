@@ -14,7 +14,7 @@ from typing import Annotated, Final
 
 import typer
 import uvicorn
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Browser, sync_playwright
 from starlette.types import ASGIApp
 
 from dashboards.web.__main__ import opened, site
@@ -81,21 +81,33 @@ def _wait(running: uvicorn.Server) -> None:
         time.sleep(0.05)
 
 
+@contextmanager
+def browser() -> Iterator[Browser]:
+    """Open a headless Chromium.
+
+    Raises:
+        StackError: there is none.
+    """
+    executable = chromium.find()
+    if executable is None:
+        raise StackError("expected Chromium, found none: apt install chromium, or set CHROME_BIN")
+    with sync_playwright() as playwright:
+        found = playwright.chromium.launch(
+            executable_path=executable, args=["--no-sandbox", "--disable-gpu"]
+        )
+        yield found
+        found.close()
+
+
 def take(url: str, folder: Path) -> None:
     """Take every picture of a running page.
 
     Raises:
         StackError: there is no browser.
     """
-    executable = chromium.find()
-    if executable is None:
-        raise StackError("expected Chromium, found none: apt install chromium, or set CHROME_BIN")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=executable, args=["--no-sandbox", "--disable-gpu"]
-        )
+    with browser() as opened_browser:
         for name, query, scheme, drawn in PICTURES:
-            context = browser.new_context(
+            context = opened_browser.new_context(
                 viewport=_SIZE,  # type: ignore[arg-type]  # a TypedDict that it does not export
                 color_scheme=scheme,  # type: ignore[arg-type]
                 locale="en-US",
@@ -109,7 +121,6 @@ def take(url: str, folder: Path) -> None:
             page.screenshot(path=folder / f"{name}.png", full_page=True)
             typer.echo(f"{name}.png")
             context.close()
-        browser.close()
 
 
 if __name__ == "__main__":
