@@ -90,11 +90,16 @@ def options(palette: Palette, is_intraday: bool) -> dict[str, Any]:
             "panes": {"separatorColor": palette.line},
         },
         "grid": {"vertLines": {"color": palette.line}, "horzLines": {"color": palette.line}},
-        "rightPriceScale": {"borderColor": palette.line},
+        "rightPriceScale": {"borderColor": palette.line, "entireTextOnly": True},
         "timeScale": {
             "borderColor": palette.line,
             "timeVisible": is_intraday,
             "secondsVisible": False,
+            # The first label is set inside of the edge, where it would be cut off otherwise.
+            "fixLeftEdge": True,
+            # As long as the longest ("10:30"). At the library's 8 a short month's first session
+            # is too near to the month before, and its second gets a label: a mere day.
+            "tickMarkMaxCharacterLength": 5,
             "minBarSpacing": 0.3,
             "rightOffset": 2,
         },
