@@ -1,8 +1,9 @@
 """Trades and quotes of an open session, every 15 minutes: arrived, analysed, checked, shown.
 
 `arrived` waits for trades in the object store that the lake has not, and skips the run where none
-come; `analytics` brings trades, bars, windows and anomalies up to them; `validate` nothing is lost;
-`load`; `build` the intraday marts and what depends on them, published when all tests passed.
+come; `analytics` brings trades, bars, windows and anomalies up to them; `validate` nothing of what
+had arrived is lost; `load`; `build` the intraday marts and what depends on them, published when all
+tests passed.
 """
 
 from datetime import timedelta
@@ -58,7 +59,7 @@ with DAG(
     )
     validate = CommandOperator(
         task_id="validate",
-        command=["audit", "--stage", "bronze", "--stage", "lake", "--allow-behind"],
+        command=context.check_arrived,
         transient_codes=[AUDIT_UNKNOWN],
     )
     load = GuardedCommandOperator(

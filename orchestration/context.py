@@ -46,19 +46,26 @@ def recompute(context: Mapping[str, Any]) -> list[str]:
 
 def check_lake(context: Mapping[str, Any]) -> list[str]:
     """Return the command that looks for all that the run has landed, as far as the lake."""
-    return words.audit(("bronze", "lake"), _landed(context))
+    return words.audit(("bronze", "lake"), _landed(context, "consume"))
+
+
+def check_arrived(context: Mapping[str, Any]) -> list[str]:
+    """Return the command that looks for all that had arrived for the run, as far as the lake."""
+    return words.audit(("bronze", "lake"), _landed(context, "arrived"))
 
 
 def reconcile(context: Mapping[str, Any]) -> list[str]:
     """Return the command that looks for all that the run has landed, in every stage."""
-    return words.audit((), _landed(context))
+    return words.audit((), _landed(context, "consume"))
 
 
-def _landed(context: Mapping[str, Any]) -> Mapping[str, int]:
-    """Return where bronze ended when the run had landed what it fetched."""
-    found = states.report(context, "consume")
+def _landed(context: Mapping[str, Any], sensor: str) -> Mapping[str, int]:
+    """Return where bronze ended when a sensor of the run had seen enough."""
+    found = states.report(context, sensor)
     if not found:
-        raise AirflowFailException("expected the report of `consume`, found none: clear that task")
+        raise AirflowFailException(
+            f"expected the report of `{sensor}`, found none: clear that task"
+        )
     return found
 
 

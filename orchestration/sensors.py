@@ -139,7 +139,8 @@ class LandedTrigger(BaseTrigger):
 class ArrivalSensor(_BronzeSensor):
     """Wait until bronze holds records of a topic that the lake has not; skip where none come.
 
-    A scheduled run is one of an open session: then it also tells that none came.
+    It returns how many wait, and reports where bronze ends, as `LandedSensor` does. A scheduled run
+    is one of an open session: then it also tells that none came.
     """
 
     def __init__(
@@ -175,7 +176,7 @@ class ArrivalSensor(_BronzeSensor):
                 alerts.silent(context, f"{text}, with the exchange open")
             raise AirflowSkipException(text)
         self.ends = event["ends"]
-        context["ti"].xcom_push("report", {f"{self.topic}": event["waiting"]})
+        context["ti"].xcom_push("report", self.ends)
         return int(event["waiting"])
 
 

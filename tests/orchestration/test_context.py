@@ -1,5 +1,6 @@
 """Which sessions a run asks for: its form's, its interval's, the last due one's."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
@@ -94,7 +95,26 @@ def test_the_gates_ask_for_all_that_the_run_has_landed() -> None:
     assert all_[:-3] == ["audit"]
 
 
-def test_without_knowing_what_was_landed_no_gate_is_open() -> None:
-    for gate in (context.check_lake, context.reconcile):
-        with pytest.raises(AirflowFailException, match="consume"):
-            gate({"ti": Run()})
+def test_the_streaming_gate_asks_for_all_that_had_arrived() -> None:
+    run = {"ti": Run(arrived={"stock-market-realtime/bb/1": 7})}
+
+    found = " ".join(context.check_arrived(run))
+
+    assert found == (
+        "audit --stage bronze --stage lake --allow-behind --until stock-market-realtime/bb/1=7"
+    )
+
+
+@pytest.mark.parametrize(
+    ("gate", "sensor"),
+    [
+        (context.check_lake, "consume"),
+        (context.reconcile, "consume"),
+        (context.check_arrived, "arrived"),
+    ],
+)
+def test_without_knowing_what_was_landed_no_gate_is_open(
+    gate: Callable[[Any], list[str]], sensor: str
+) -> None:
+    with pytest.raises(AirflowFailException, match=f"`{sensor}`"):
+        gate({"ti": Run(other={"stock-quotes/aa/0": 1})})

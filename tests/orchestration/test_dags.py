@@ -280,6 +280,13 @@ def test_no_gate_of_a_run_excuses_what_the_run_has_landed(dags: dict[str, DAG], 
         assert {"consume", "process"} <= before
 
 
+def test_the_streaming_gate_excuses_nothing_that_had_arrived(dags: dict[str, DAG]) -> None:
+    gate = dags["stock_streaming_pipeline"].get_task("validate")
+
+    assert gate.words is context.check_arrived
+    assert {"arrived", "analytics"} <= gate.get_flat_relative_ids(upstream=True)
+
+
 def test_a_model_runs_with_its_tests_and_without_unit_tests(dags: dict[str, DAG]) -> None:
     [model] = [t for t in dags[BATCH].tasks if t.task_id.endswith(".daily_stock_metrics")]
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -17,7 +18,7 @@ from ingestion.land.protocol import Partition
 from orchestration import sensors, watch
 from orchestration.arrived import Arrived
 from orchestration.landed import Bronze, Target
-from orchestration.sensors import ArrivalTrigger, LandedSensor, LandedTrigger
+from orchestration.sensors import ArrivalSensor, ArrivalTrigger, LandedSensor, LandedTrigger
 from orchestration.watch import BronzeWatch
 
 TARGETS = [["stock-quotes", "aa", 0, 40], ["stock-quotes", "aa", 1, 2]]
@@ -138,6 +139,17 @@ def test_an_arrival_ends_the_waiting() -> None:
 
 def test_where_nothing_arrives_in_time_that_is_the_answer() -> None:
     assert arrival(Side(0), datetime.now(UTC)) == {"waiting": 0, "ends": ENDS}
+
+
+def test_where_bronze_ended_is_what_the_run_s_gate_is_told() -> None:
+    pushed: dict[str, Any] = {}
+    sensor = ArrivalSensor(
+        task_id="arrived", topic="t", table="silver.trades", patience=timedelta(minutes=1)
+    )
+    context = {"ti": SimpleNamespace(xcom_push=pushed.__setitem__)}
+
+    assert sensor.arrived(cast("Context", context), {"waiting": 2, "ends": ENDS}) == 2
+    assert pushed == {"report": ENDS}
 
 
 def test_a_store_that_stays_away_until_the_end_is_an_error() -> None:
