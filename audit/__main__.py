@@ -86,7 +86,8 @@ def audit(
 
     Exits 0 when they agree, 1 when something is lost, doubled or altered, 2 when a stage could not
     be read, and 3 when nothing is lost but a stage has not come to the newest records yet. The
-    verdict goes to var/audit/verdict.json.
+    verdict goes to var/audit/verdict.json, which screens and alerts read; that of some stages to
+    var/audit/stages.json, and there too only where it is a violation.
     """
     if context.invoked_subcommand:
         return
@@ -94,9 +95,11 @@ def audit(
     if self_test:
         folder = _ledger(settings, ledger, is_asked=ledger_is_complete)
         _self_test(settings, Options(ledger=folder, is_complete=ledger_is_complete), report, debug)
-    path = settings.state("audit", "verdict.json")
-    path.unlink(missing_ok=True)  # a crash must not leave an earlier verdict standing
     stages = [str(item) for item in stage or STAGES]
+    whole = settings.state("audit", "verdict.json")
+    # What some stages hold takes back nothing that was found in others.
+    path = whole if set(stages) == set(STAGES) else settings.state("audit", "stages.json")
+    path.unlink(missing_ok=True)  # a crash must not leave an earlier verdict standing
     is_asked = ledger is not None or "ledger" in (stage or ()) or ledger_is_complete
     folder = _ledger(settings, ledger, is_asked)
     ends = dict(_end(text) for text in until or ())
@@ -104,7 +107,8 @@ def audit(
     with _errors_are_unknown(debug):
         _check(settings)
         verdict = Audit(settings, options, _say).run()
-    _publish(verdict.document(), render(verdict), path, report)
+    files = {path, whole} if verdict.verdict == "violated" else {path}
+    _publish(verdict.document(), render(verdict), files, report)
     is_excused = allow_behind and verdict.verdict == "behind"
     raise typer.Exit(0 if is_excused else EXIT[verdict.verdict])
 
@@ -116,7 +120,7 @@ def _self_test(settings: Settings, options: Options, report: Path | None, debug:
     with _errors_are_unknown(debug):
         _check(settings)
         told = selftest.run(settings, options, _say)
-    _publish(told.document(), told.text(), path, report)
+    _publish(told.document(), told.text(), {path}, report)
     raise typer.Exit(told.exit_code)
 
 
@@ -158,7 +162,7 @@ def watch(
             watched, every, seconds, until_file, least_samples, longest_blind
         )
         seen = watching.run(settings, options, _say)
-    _publish(seen.document(), seen.text(), path, report)
+    _publish(seen.document(), seen.text(), {path}, report)
     raise typer.Exit(EXIT[seen.verdict])
 
 
@@ -202,10 +206,9 @@ def _say(text: str) -> None:
     typer.echo(text, err=True)
 
 
-def _publish(document: dict[str, Any], text: str, usual: Path, report: Path | None) -> None:
-    for path in (usual, report):
-        if path is not None:
-            write(document, path)
+def _publish(document: dict[str, Any], text: str, usual: set[Path], report: Path | None) -> None:
+    for path in usual | ({report} if report else set()):
+        write(document, path)
     typer.echo(text)
 
 

@@ -50,7 +50,7 @@ def test_a_lander_that_lags_is_behind_with_an_exit_code_of_its_own(world: World)
     assert text in found.stdout
     assert "audit: BEHIND" in found.stdout
     assert excused.returncode == 0
-    written = json.loads(world.settings.state("audit", "verdict.json").read_text())
+    written = json.loads(world.settings.state("audit", "stages.json").read_text())
     assert written["verdict"] == "behind", "the option excuses, it does not change the verdict"
 
 

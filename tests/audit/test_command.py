@@ -132,6 +132,32 @@ def test_a_stage_alone_judges_nothing_else(world: World) -> None:
 
 
 @pytest.mark.integration
+def test_stages_that_hold_take_back_no_violation_of_another(world: World) -> None:
+    with world.sql("delete from silver.silver_bars"):
+        assert audit(world.env_file).returncode == 1
+        assert audit(world.env_file, "--stage", "bronze", "--stage", "lake").returncode == 0
+        assert shown(world) == "violated"
+
+    assert audit(world.env_file).returncode == 0
+    assert shown(world) == "ok"
+
+
+@pytest.mark.integration
+def test_a_stage_that_is_violated_is_the_verdict_until_all_are_judged(world: World) -> None:
+    assert audit(world.env_file).returncode == 0
+    with object_deleted(world):
+        assert audit(world.env_file, "--stage", "bronze").returncode == 1
+    assert audit(world.env_file, "--stage", "kafka").returncode == 0
+    assert shown(world) == "violated"
+
+
+def shown(world: World) -> str:
+    """Return the verdict that screens and alerts read."""
+    found = json.loads(world.settings.state("audit", "verdict.json").read_text())
+    return str(found["verdict"])
+
+
+@pytest.mark.integration
 def test_a_warehouse_that_stays_locked_is_unknown_after_a_visible_wait(world: World) -> None:
     lock = FileLock(world.settings.warehouse().with_suffix(".lock"))
     with lock, pytest.MonkeyPatch.context() as patch:
