@@ -23,6 +23,7 @@ _STAGES: Final = (
     *("kafka", "bronze", "lake", "rejected", "deduplicated"),
     *("warehouse", "silver", "quarantined"),
 )
+_VERDICTS: Final = ("ok", "behind", "violated", "unknown")
 
 
 class VerdictError(TapehouseError):
@@ -53,7 +54,15 @@ class Verdict:
 
 
 def _of_verdict(found: dict[str, Any]) -> Iterator[Metric]:
-    yield one("audit_succeeded", "1 where the newest audit found no gap", found["verdict"] == "ok")
+    verdict = found["verdict"]
+    if verdict not in _VERDICTS:
+        raise ValueError(f"no verdict: {verdict!r}")
+    yield gauge(
+        "audit_verdict",
+        "1 for what the newest audit says: ok, behind (on its way), violated, unknown",
+        ("verdict",),
+        [((word,), word == verdict) for word in _VERDICTS],
+    )
     finished = seconds(datetime.fromisoformat(found["finished_at"]))
     yield one("audit_finished_timestamp_seconds", "When it ended", finished)
     yield one("audit_duration_seconds", "How long it took", found["seconds"])

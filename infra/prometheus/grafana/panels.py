@@ -53,9 +53,10 @@ ROWS: Final[dict[str, tuple[Panel, ...]]] = {
         _state(
             "Gap",
             3,
-            "sum(abs(tapehouse_audit_gap_records)) + (1 - max(tapehouse_audit_succeeded))",
+            "(sum(abs(tapehouse_audit_gap_records)) or vector(0))"
+            ' + sum(tapehouse_audit_verdict{verdict=~"violated|unknown"})',
             1,
-            "Records that the newest audit misses; one more where it failed in another way",
+            "Records that the newest audit misses; one more where it says violated or unknown",
         ),
         _state(
             "Failed tests",

@@ -11,6 +11,7 @@ from filelock import FileLock
 from prometheus_client import CollectorRegistry, Gauge, write_to_textfile
 from prometheus_client.core import Metric
 
+from audit.__main__ import EXIT
 from infra.prometheus.exporter.files import Budgets, Disk, Jobs, Spools, Verdict, VerdictError
 from infra.prometheus.exporter.market import SessionClock
 from infra.prometheus.exporter.newest import Freshness
@@ -45,10 +46,10 @@ def told(source: Source) -> dict[tuple[str, ...], float]:
 def verdict(**changes: Any) -> dict[str, Any]:
     row = {"topic": "t", "generation": "a", "partition": 0, "kafka": 5, "bronze": 4, "gap": 1}
     return {
-        "verdict": "failed",
+        "verdict": "violated",
         "finished_at": "2026-11-25T15:00:00+00:00",
         "seconds": 2.5,
-        "checks": [{"status": "ok"}, {"status": "failed"}, {"status": "ok"}],
+        "checks": [{"status": "ok"}, {"status": "violated"}, {"status": "ok"}],
         "table": [row, row | {"generation": "b", "gap": None, "lake": None}],
     } | changes
 
@@ -57,17 +58,24 @@ def test_the_verdict_is_told_with_its_gap(tmp_path: Path) -> None:
     path = tmp_path / "verdict.json"
     path.write_text(json.dumps(verdict()))
     found = told(Verdict(path))
-    assert found["audit_succeeded",] == 0
     assert found["audit_finished_timestamp_seconds",] == NOW.timestamp()
     assert found["audit_checks", "ok"] == 2
     assert found["audit_gap_records", "0", "t"] == 1
     assert found["audit_records", "0", "kafka", "t"] == 10
     assert ("audit_records", "0", "lake", "t") not in found
-    path.write_text(json.dumps(verdict(verdict="ok", table=[])))
-    assert told(Verdict(path))["audit_succeeded",] == 1
 
 
-@pytest.mark.parametrize("text", [None, "", "{}", "[]", '{"verdict": "ok"}'])
+@pytest.mark.parametrize("word", EXIT)
+def test_what_the_audit_says_is_told_in_its_own_words(tmp_path: Path, word: str) -> None:
+    path = tmp_path / "verdict.json"
+    path.write_text(json.dumps(verdict(verdict=word, table=[])))
+    found = told(Verdict(path))
+    assert {one: found["audit_verdict", one] for one in EXIT} == {one: one == word for one in EXIT}
+
+
+@pytest.mark.parametrize(
+    "text", [None, "", "{}", "[]", '{"verdict": "ok"}', json.dumps(verdict(verdict="failed"))]
+)
 def test_what_is_no_verdict_fails(tmp_path: Path, text: str | None) -> None:
     path = tmp_path / "verdict.json"
     if text is not None:
