@@ -27,6 +27,12 @@ PLANTS = [
     ("movement.yml", "tapehouse_market_open == 1", "tapehouse_market_open >= 0"),
     ("freshness.yml", "> 900 < 117900", "> 901 < 117900"),
     ("freshness.yml", "< 117900", ""),
+    ("freshness.yml", "< 118800", ""),
+    ("freshness.yml", "< 163800", ""),
+    ("freshness.yml", "}) > 900\n", "}) > 900 < 117900\n"),
+    ("freshness.yml", "}) > 1800\n", "}) > 1800 < 118800\n"),
+    ("freshness.yml", "}) > 46800\n", "}) > 46800 < 163800\n"),
+    ("freshness.yml", "min by (feed) (", "max by (feed) ("),
     ("freshness.yml", "> 1800", "> 1799"),
     ("freshness.yml", "> 46800", "> 46799"),
     ("freshness.yml", "tapehouse_market_open == 1", "tapehouse_market_open >= 0"),
@@ -108,6 +114,6 @@ def test_every_alert_has_its_place_in_the_runbook() -> None:
 
 def test_what_depends_on_quiet_feeds_asks_whether_the_market_is_open() -> None:
     asked = {name: rule["expr"] for name, rule in RULE.items() if AGE in rule["expr"]}
-    assert len(asked) == 4
+    assert len(asked) == 5
     for name, expr in asked.items():
         assert "and on () tapehouse_market_open == 1" in expr, name
