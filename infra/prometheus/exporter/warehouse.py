@@ -44,21 +44,28 @@ _RUNS: Final = """
     select dag_id, arg_max(state, finished_at) = 'success', max(finished_at)
     from ops.runs group by dag_id order by dag_id
 """
+# Of all rows: however long a partition has been quiet, its end stands. Five million take 0.15 s.
 _QUOTES_END: Final = """
     with rows as (
         select topic, generation, partition, loaded_at, v['offset']::bigint as "offset"
         from common.bronze_stock_quotes_raw
-        where loaded_at >= (
-            select max(loaded_at) - interval 7 day from common.bronze_stock_quotes_raw
-        )
         union all
         select topic, generation, partition, loaded_at, "offset"
         from common.bronze_stock_quotes_rejects
+    ),
+    ends as (
+        select
+            topic, generation, partition,
+            max("offset") + 1 as end_offset,
+            max(loaded_at) as loaded_at
+        from rows
+        where "offset" is not null  -- as that of a line that could not be read
+        group by topic, generation, partition
     )
-    select topic, partition, max("offset") + 1
-    from rows
-    where generation = (select arg_max(generation, loaded_at) from rows)
-    group by topic, partition order by topic, partition
+    select topic, partition, end_offset
+    from ends
+    where generation = (select arg_max(generation, loaded_at) from ends)
+    order by topic, partition
 """
 _NEWEST: Final = {
     "bronze_stock_quotes_raw": """

@@ -162,6 +162,30 @@ def test_the_books_are_told(books: Books) -> None:
     assert found["newest_event_trading_age_seconds", *key] == 1739.5
 
 
+def test_a_partition_keeps_its_end_however_long_it_has_been_quiet(books: Books) -> None:
+    # Of the topic's earlier life nothing counts, nor of a line whose offset could not be read.
+    with duckdb.connect(WarehouseSettings.load().file()) as db:
+        for generation, offset, loaded in (
+            ("f", 9000, datetime(2026, 10, 30, 14, 40)),  # noqa: DTZ001 - as warehouses keep it
+            ("g", 4999, datetime(2026, 11, 1, 14, 40)),  # noqa: DTZ001 - likewise
+        ):
+            db.execute(
+                "insert into common.bronze_stock_quotes_raw values "
+                "(?::json::variant, 'stock-quotes', ?, 3, 'a', ?, 1)",
+                [json.dumps({"offset": offset}), generation, loaded],
+            )
+        db.execute(
+            "insert into common.bronze_stock_quotes_rejects values ('stock-quotes', 'g', 2, null,"
+            " 1, 'not_utf8', '', 'base64', 'a', timestamp '2026-11-25 14:40', 1)"
+        )
+    found = told(books)
+    ends = {key: end for key, end in found.items() if key[0] == "warehouse_end_offset"}
+    assert ends == {
+        ("warehouse_end_offset", "1", "stock-quotes"): 3,
+        ("warehouse_end_offset", "3", "stock-quotes"): 5000,
+    }
+
+
 def test_a_writer_makes_the_books_busy_and_leaves_them_alone(
     books: Books, monkeypatch: pytest.MonkeyPatch
 ) -> None:
