@@ -36,7 +36,8 @@ class Gold:
         if str(url) not in PLACEHOLDERS.values():
             return url, engine  # somebody's own database
         if self._url:
-            return make_url(self._url), engine
+            address = make_url(self._url)
+            return address, engine | {"connect_args": _in_utc(address)}
         return url.set(database=str(self.file())), engine | {"connect_args": _read_only()}
 
     def file(self) -> Path:
@@ -45,6 +46,12 @@ class Gold:
         if not link.is_symlink():
             raise FileNotFoundError(f"expected published gold in {self._folder}, found no build")
         return self._folder / link.readlink()
+
+
+def _in_utc(address: URL) -> dict[str, Any]:
+    # Datasets compare and show times that have a zone in PostgreSQL and none in DuckDB.
+    asked = address.normalized_query.get("options", ())
+    return {"options": " ".join((*asked, "-c timezone=UTC"))}
 
 
 def _read_only() -> dict[str, Any]:

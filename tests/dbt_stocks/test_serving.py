@@ -16,10 +16,14 @@ from typing import Any
 import duckdb
 import pytest
 from psycopg2 import errors
+from sqlalchemy import create_engine
+from sqlalchemy.engine.url import make_url
 
 from dbt_stocks import books, publishing, serving
 from dbt_stocks.books import Outcome
 from dbt_stocks.serving import Rules, Served
+from infra.superset import bundle
+from infra.superset.gold import Gold
 from ingestion.errors import BuildError, ServingAwayError, ServingError, SettingsError
 from tests import postgres
 from tests.dbt_stocks.conftest import Project
@@ -509,6 +513,46 @@ def test_a_rollback_of_the_warehouse_is_followed_and_nothing_else_goes_back(
     assert found.returncode == 0, found.stderr
     assert "build b2 was withdrawn: going back to b1" in found.stderr
     assert target.builds_shown() == {"b1"}
+
+
+def rows_in_superset(target: Target, query: str) -> list[Any]:
+    """Return a query's rows by the connection that Superset is given."""
+    gold = Gold(Path(), target.url.replace("postgresql:", "postgresql+psycopg2:"))
+    address, options = gold.connection(make_url(gold.placeholder()), {})
+    engine = create_engine(address, **options)
+    try:
+        with engine.connect() as db:
+            return [tuple(row) for row in db.exec_driver_sql(query)]
+    finally:
+        engine.dispose()
+
+
+def test_superset_s_datasets_say_of_it_what_they_say_of_the_file(
+    target: Target, published: Path
+) -> None:
+    """By a server that is nine hours from UTC, of sessions that have closed four hours ago."""
+    with duckdb.connect(published / "current") as db:
+        db.execute(
+            "update gold.gold_freshness set status = 'late', simulated = false,"
+            " checked_at = now() at time zone 'UTC' - interval 1 day"
+        )
+        db.execute(
+            "update gold.dim_session set close_at = now() at time zone 'UTC' - interval 4 hour"
+        )
+    target.serve(published)
+    datasets = {
+        path.rpartition("/")[2]: one["sql"]
+        for path, one in bundle.read().items()
+        if path.startswith("datasets/")
+    }
+    assert len(datasets) == 12
+
+    with duckdb.connect(published / "current", read_only=True) as db:
+        for name, query in datasets.items():
+            expected = sorted_rows(db.execute(query).fetchall())
+            assert sorted_rows(rows_in_superset(target, query)) == expected, name
+    counted = f"select distinct sessions_since from ({datasets['freshness.yaml']}) as feeds"
+    assert rows_in_superset(target, counted) == [(ROWS,)]
 
 
 def test_what_dbt_has_made_arrives_as_it_was(target: Target, two_batches: Project) -> None:

@@ -57,9 +57,14 @@ def test_without_a_build_it_says_so(tmp_path: Path) -> None:
 
 def test_a_url_leads_to_postgresql_and_no_other_database_is_touched(tmp_path: Path) -> None:
     address = "postgresql+psycopg2://reader@db/stocks"
-    gold = Gold(tmp_path, address)
-    url, engine = gold.connection(make_url(gold.placeholder()), {"a": 1}, "user", None, None)
-    assert (url, engine) == (make_url(address), {"a": 1})
+    for asked, options in (
+        ("", "-c timezone=UTC"),
+        ("?options=-c%20search_path%3Dx", "-c search_path=x -c timezone=UTC"),
+    ):
+        gold = Gold(tmp_path, address + asked)
+        url, engine = gold.connection(make_url(gold.placeholder()), {"a": 1}, "user", None, None)
+        assert url == make_url(address + asked)
+        assert engine == {"a": 1, "connect_args": {"options": options}}
 
     other = make_url("duckdb:////tmp/own.duckdb")
     assert gold.connection(other, {"a": 1}) == (other, {"a": 1})
