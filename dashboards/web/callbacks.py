@@ -87,8 +87,7 @@ def register(app: Dash, source: Gold, health: ReadsHealth, zone: ZoneInfo) -> No
     ) -> Drawn:
         if link is None or scheme is None:
             return _unchanged()  # the address is not read yet
-        # The picker drops a symbol that it does not have; the reader is to be told of it.
-        asked = symbol or link["symbol"]
+        asked = _asked(symbol, link)
         try:
             market = gold.market(source, asked, _range(wanted), zone)
         except TapehouseError as error:
@@ -98,12 +97,17 @@ def register(app: Dash, source: Gold, health: ReadsHealth, zone: ZoneInfo) -> No
     @app.callback(
         Output("csv-file", "data"),
         Input("csv", "n_clicks"),
+        State("link", "data"),
         State("symbol", "value"),
         State("range", "value"),
         prevent_initial_call=True,
     )
-    def export(_clicks: int, symbol: str | None, wanted: str) -> Any:  # noqa: ANN401
-        market = gold.market(source, symbol, _range(wanted), zone)
+    def export(
+        _clicks: int, link: dict[str, str | None] | None, symbol: str | None, wanted: str
+    ) -> Any:  # noqa: ANN401
+        if link is None:
+            return no_update  # the address is not read yet
+        market = gold.market(source, _asked(symbol, link), _range(wanted), zone)
         if market.shown is None or market.candles is None:
             return no_update
         name = f"{market.shown.symbol}-{wanted}-{market.candles.interval}.csv"
@@ -252,6 +256,11 @@ def _no_chart(why: str) -> Drawn:
 
 def _unchanged() -> Drawn:
     return dict.fromkeys(_OUTPUTS, no_update)
+
+
+def _asked(symbol: str | None, link: dict[str, str | None]) -> str | None:
+    # The picker drops a symbol that it does not have; the reader is to be told of it.
+    return symbol or link["symbol"]
 
 
 def _range(wanted: str) -> str:

@@ -174,6 +174,9 @@ def test_an_unknown_symbol_is_not_another_one_s_numbers(watched: Watched, site: 
     page = opened(watched, site, "symbol=%3Cb%3EX&range=nonsense")
     expect(page.locator("#kpis")).to_contain_text("gold has no price of <B>X")
     assert page.locator("[data-kpi]").count() == 0
+    with page.expect_response(lambda found: "csv-file" in (found.request.post_data or "")) as saved:
+        page.locator("#csv").click()
+    assert saved.value.json()["response"] == {}
 
 
 def test_theme_changes_page_and_chart_and_is_kept(watched: Watched, site: Site) -> None:
