@@ -31,6 +31,7 @@ _OUTPUTS: Final = {
     "legend": Output("legend", "children"),
     "studies": Output("studies-note", "children"),
     "frame": Output("chart-frame", "className"),
+    "charted": Output("chart-frame", "data-symbol"),
     "interval": Output("chart-frame", "data-interval"),
     "simulated": Output("chart-frame", "data-simulated"),
     "height": Output("chart-frame", "style"),
@@ -165,6 +166,7 @@ def _register_browser(app: Dash) -> None:
         Input("live", "checked"),
         Input("symbol", "value"),
         Input("chart", "series"),
+        State("chart-frame", "data-symbol"),
         State("chart-frame", "data-interval"),
         State("chart-frame", "data-simulated"),
         prevent_initial_call=True,
@@ -236,6 +238,7 @@ def _chart(
         if missing and candles.is_intraday
         else "",
         "frame": "chart hatched" if candles.simulated else "chart",
+        "charted": kpi.symbol,
         "interval": candles.interval,
         "simulated": "yes" if candles.simulated else "",
         "height": chart_height(len(drawn["paneOptions"])),
@@ -250,7 +253,7 @@ def _chart(
 def _no_chart(why: str) -> Drawn:
     drawn: Drawn = {"title": [], "legend": views.note("No candles", why) if why else ""}
     drawn |= {"studies": "", "frame": "chart", "height": chart_height(2), "series": []}
-    drawn |= {"interval": "", "simulated": ""}
+    drawn |= {"charted": "", "interval": "", "simulated": ""}
     return drawn | {"panes": [], "options": no_update, "fit": no_update}
 
 

@@ -185,8 +185,8 @@ def _chart_card() -> Component:
                 className="chart",
                 role="img",
                 # For live mode: what is drawn, so that nothing else is put beside it.
-                **more({"aria-label": "Candles and volume", "data-interval": "",
-                        "data-simulated": ""}),
+                **more({"aria-label": "Candles and volume", "data-symbol": "",
+                        "data-interval": "", "data-simulated": ""}),
             ),
         ],
         className="card chart-card",

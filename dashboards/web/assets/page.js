@@ -93,7 +93,8 @@
   }
 
   // --- live --------------------------------------------------------------------------------------
-  // What the chart ends with, where it can be gone on with: null unless it shows minutes.
+  // What the chart ends with, where it can be gone on with: null unless it shows minutes of the
+  // symbol that is chosen. Where gold cannot be read, it shows those of the one before.
   let end = null; // {time, isForming, isLine, isSimulated}; the time is the axis's
   let minutes = new Map(); // live minutes by their time on the axis, as the feed told them last
   let following = null; // the symbol that they are of
@@ -110,10 +111,10 @@
     return Date.UTC(part.year, part.month - 1, part.day, part.hour, part.minute, part.second) / 1000;
   }
 
-  function go_live(checked, symbol, series, interval, simulated) {
+  function go_live(checked, symbol, series, charted, interval, simulated) {
     const candles = (series || []).find((one) => one.id === "price");
     const last = candles && candles.data.length ? candles.data[candles.data.length - 1] : null;
-    end = last === null || interval !== "1m" ? null : {
+    end = last === null || charted !== symbol || interval !== "1m" ? null : {
       time: last.time,
       isForming: (candles.markers || []).some((one) => one.time === last.time),
       isLine: candles.type !== "candlestick",
@@ -177,7 +178,7 @@
 
   // --- a tile of the map is a way to its symbol --------------------------------------------------
   document.addEventListener("click", (event) => {
-    const tile = event.target.closest && event.target.closest("[data-symbol]");
+    const tile = event.target.closest && event.target.closest(".tile");
     if (tile) setProps("symbol", { value: tile.dataset.symbol });
   });
 

@@ -3,7 +3,9 @@
 import csv
 import re
 import shutil
-from datetime import UTC, datetime
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, time
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -255,70 +257,100 @@ def test_a_new_build_is_seen_without_a_reload(
     expect(page.locator("#shown")).to_have_attribute("data-shown-build", "b2")
 
 
+# Where small_gold's minutes end; the axis has the exchange's wall clock as if it were UTC.
+LAST_MINUTE = datetime.combine(small_gold.LAST, time(15, 59), ZONE)
+START_S = int(LAST_MINUTE.timestamp())
+TOLD: dict[str, Any] = {
+    "last": {"price": 11.5, "kafka_ms": 1, "event_ms": 1}, "simulated": False,
+}  # fmt: skip
+
+
 def minute(start_s: int, close: float, **others: object) -> dict[str, object]:
     bar = {"open": 10.0, "high": 12.0, "low": 9.0, "close": close, "volume": 500, "n": 3}
     return bar | {"start_s": start_s, "segment": "regular", "is_partial": False} | others
 
 
-def test_live_minutes_stand_behind_gold_s_own_and_stay_there(
-    browser: Browser, gold_file: Path, tmp_path: Path
-) -> None:
+@contextmanager
+def live(browser: Browser, gold_file: Path, folder: Path) -> Iterator[tuple[Page, PlayedFeed]]:
+    """Show AAA's last day in live mode; `folder` is where its gold is read."""
     feed = PlayedFeed()
-    shutil.copyfile(gold_file, tmp_path / gold_file.name)
-    (tmp_path / "current").symlink_to(gold_file.name)
-    (last,) = rows(
-        gold_file,
-        "select max(bar_start_at) as starts from gold.gold_candlestick"
-        " where symbol = 'AAA' and candle_interval = '1m'",
-    )
-    start_s = int(last["starts"].replace(tzinfo=UTC).timestamp())
-    offset_s = int(last["starts"].replace(tzinfo=UTC).astimezone(ZONE).utcoffset().total_seconds())
-    told = {"last": {"price": 11.5, "kafka_ms": 1, "event_ms": 1}, "simulated": False}
-
-    def ticks(page: Page, name: str) -> list[list[float | None]]:
-        found = page.evaluate("dash_component_api.getLayout('chart').props.tick")
-        wanted = "close" if name == "price" else "value"
-        return [
-            [(one["bar"]["time"] - start_s - offset_s) / 60, one["bar"].get(wanted)]
-            for one in found
-            if one["id"] == name
-        ]
-
-    with serve(tmp_path, feed) as site:
+    (folder / gold_file.name).hardlink_to(gold_file)
+    (folder / "current").symlink_to(gold_file.name)
+    with serve(folder, feed) as site:
         watched = Watched(browser.new_page())
         watched.watch(site.url)
         page = opened(watched, site, "symbol=AAA&range=1D")
         expect(page.locator("#chart-title")).to_contain_text("1m candles")
         page.locator("#live").click()
         expect(page.locator("[data-live]")).to_have_attribute("data-state", "live")
-        late = minute(start_s - 60, 1.0)
-        begun = minute(start_s + 180, 2.0, is_partial=True)
-        feed.tell(**told, candles=[late, begun, minute(start_s + 240, 11.0)])
+        yield page, feed
+        page.close()
+    assert (watched.strangers, watched.troubles) == ([], [])
+
+
+def ticks(page: Page, name: str) -> list[list[float | None]]:
+    """Return what was last put behind gold's candles: minutes after its last one, and values."""
+    found = page.evaluate("dash_component_api.getLayout('chart').props.tick")
+    wanted = "close" if name == "price" else "value"
+    end = LAST_MINUTE.replace(tzinfo=UTC).timestamp()
+    return [
+        [(one["bar"]["time"] - end) / 60, one["bar"].get(wanted)]
+        for one in found
+        if one["id"] == name
+    ]
+
+
+def wait_for_ticks(page: Page, number: int) -> None:
+    page.wait_for_function(f"dash_component_api.getLayout('chart').props.tick?.length === {number}")
+
+
+def test_live_minutes_stand_behind_gold_s_own_and_stay_there(
+    browser: Browser, gold_file: Path, tmp_path: Path
+) -> None:
+    with live(browser, gold_file, tmp_path) as (page, feed):
+        late = minute(START_S - 60, 1.0)
+        begun = minute(START_S + 180, 2.0, is_partial=True)
+        feed.tell(**TOLD, candles=[late, begun, minute(START_S + 240, 11.0)])
         expect(page.locator("#live-price")).to_have_text("AAA 11.50")
         # The minutes before are empty: neither gold nor the feed has them.
-        page.wait_for_function("dash_component_api.getLayout('chart').props.tick?.length === 3")
+        wait_for_ticks(page, 3)
         assert ticks(page, "price") == [[1, None], [4, 11.0]]
-        feed.tell(**told, candles=[minute(start_s + 300, 11.5)])
-        page.wait_for_function("dash_component_api.getLayout('chart').props.tick?.length === 2")
+        feed.tell(**TOLD, candles=[minute(START_S + 300, 11.5)])
+        wait_for_ticks(page, 2)
         assert ticks(page, "price") == [[5, 11.5]]
 
         # Drawn anew, the chart ends with gold's last minute: both live ones are put behind it.
         page.get_by_text("Line", exact=True).click()
-        page.wait_for_function("dash_component_api.getLayout('chart').props.tick.length === 5")
+        wait_for_ticks(page, 5)
         assert ticks(page, "volume") == [[4, 500], [5, 500]]
 
-        feed.tell(**told | {"simulated": True}, candles=[minute(start_s + 360, 99.0)])
+        feed.tell(**TOLD | {"simulated": True}, candles=[minute(START_S + 360, 99.0)])
         expect(page.locator("#live-price")).to_have_text("AAA 11.50 simulated, not drawn")
         assert ticks(page, "volume") == [[4, 500], [5, 500]]
 
         # Live minutes are no candles of a quarter of an hour.
         page.get_by_text("1M", exact=True).click()
         expect(page.locator("#chart-title")).to_contain_text("15m candles")
-        feed.tell(**told, candles=[minute(start_s + 420, 12.0)])
+        feed.tell(**TOLD, candles=[minute(START_S + 420, 12.0)])
         expect(page.locator("#live-price")).to_have_text("AAA 11.50")
         assert ticks(page, "volume") == [[4, 500], [5, 500]]
-        page.close()
-    assert (watched.strangers, watched.troubles) == ([], [])
+
+
+def test_live_minutes_are_not_put_behind_another_symbol_s(
+    browser: Browser, gold_file: Path, tmp_path: Path
+) -> None:
+    with live(browser, gold_file, tmp_path) as (page, feed):
+        feed.tell(**TOLD, candles=[minute(START_S + 60, 11.0)])
+        wait_for_ticks(page, 2)
+        (tmp_path / "current").unlink()
+        page.locator(".tile", has_text="BBB").click()
+        expect(page.locator("#problem")).to_contain_text("Gold cannot be read")
+        page.locator("#chart-frame").click()  # chooses nothing, unlike a tile
+        assert page.evaluate("dash_component_api.getLayout('symbol').props.value") == "BBB"
+        feed.tell(**TOLD, candles=[minute(START_S + 120, 99.0)])
+        expect(page.locator("#live-price")).to_have_text("BBB 11.50")
+        expect(page.locator("#kpis h1")).to_have_text("AAA")
+        assert ticks(page, "price") == [[1, 11.0]]
 
 
 def test_a_price_that_others_have_overtaken_says_so(
