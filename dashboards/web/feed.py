@@ -153,6 +153,7 @@ class Feed:
                 self._take(message)
             if self.clock.monotonic() - asked >= _ASK_EVERY_S:
                 if not self._is_there(consumer, numbers):
+                    self._tell(Status("connecting"))
                     return  # the topic has other partitions: begun anew
                 asked = self.clock.monotonic()
 
@@ -218,7 +219,8 @@ def routes(feed: Feed) -> list[BaseRoute]:
     "conflated", "last": {"price", "size", "event_ms", "kafka_ms"} or null, "candles":
     [{"start_s", "end_s", "open", "high", "low", "close", "volume", "n", "segment",
     "is_partial"}]}``: `last` and the minutes that have changed since the text before; a minute
-    that has ended comes again when a correction or a late trade changes it.
+    that has ended comes again when a correction or a late trade changes it. None while the state
+    is not live; the first one after that has all minutes that are kept.
 
     ``{"type": "status", "state": "live" | "connecting" | "down" | "stopped", "detail",
     "sent_ms"}``: at once, on change, and every five seconds.
@@ -296,8 +298,9 @@ async def _send(socket: WebSocket, feed: Feed, symbol: str) -> None:
         if status != told or now - beat >= _HEARTBEAT_S:
             told, beat = status, now
             await _text(socket, feed.clock, {"type": "status", **status._asdict()})
-        news = feed.since(symbol, seen)
-        if news is not None:
+        if status.state != "live":
+            seen = Seen()  # browsers drop what was forming: they are told all of it anew
+        elif (news := feed.since(symbol, seen)) is not None:
             shown, seen = news
             await _text(socket, feed.clock, {"type": "trade", "reconciled": False, **shown})
         if status.state == "stopped":

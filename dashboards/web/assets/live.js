@@ -4,8 +4,8 @@
 //   tapehouse.live.close()
 //
 // Told to the page, on `document`: `tapehouse:trade`, its `detail` the server's object with
-// `latency_ms`, from Kafka's timestamp of the last trade to here (null where that trade was told
-// before); and `tapehouse:live` on change, its `detail` {state, detail, symbol}, where `state` is
+// `latency_ms`, from Kafka's timestamp of the last trade to here (null where it tells nothing: see
+// `latency`); and `tapehouse:live` on change, its `detail` {state, detail, symbol}, where `state` is
 // off, connecting, live, down (the server has no Kafka) or lost (no server). An empty element with
 // the attribute `data-live` shows state and latency in words.
 "use strict";
@@ -27,16 +27,18 @@
 
   // From Kafka to here, without asking that two machines' clocks agree: what passed up to sending is
   // the server's own, and the way from there is what it takes longer than the quickest one so far.
+  // Only of a trade that is newer than the one before: the first that is told may be of any age, and
+  // where a trade is cancelled the one before it is the last again.
   function latency() {
     let quickest = Infinity;
-    let known = "";
+    let shownMs = Infinity; // when the trade was that was told last
     return function (text, nowMs) {
       const way = nowMs - text.sent_ms;
       quickest = Math.min(quickest, way);
       if (!text.last) return null;
-      const trade = `${text.last.kafka_ms} ${text.last.event_ms} ${text.last.price}`;
-      if (trade === known) return null;
-      known = trade;
+      const isNewer = text.last.event_ms > shownMs;
+      shownMs = text.last.event_ms;
+      if (!isNewer) return null;
       return text.sent_ms - text.last.kafka_ms + (way - quickest);
     };
   }
@@ -73,7 +75,10 @@
     function tell(state, detail = "") {
       if (state !== told.state || detail !== told.detail || symbol !== told.symbol) {
         told = { state, detail, symbol };
-        if (state !== "live") lastLatency = null;
+        if (state !== "live") {
+          measure = latency();
+          lastLatency = null;
+        }
         emit("tapehouse:live", told);
       }
       show();
@@ -130,7 +135,6 @@
       close();
       symbol = wanted;
       attempt = 0;
-      measure = latency();
       tell("connecting");
       connect();
     }

@@ -96,23 +96,34 @@
   // What the chart ends with, where it can be gone on with: null unless it shows minutes of the
   // symbol that is chosen. Where gold cannot be read, it shows those of the one before.
   let end = null; // {time, isForming, isLine, isSimulated}; the time is the axis's
-  let minutes = new Map(); // live minutes by their time on the axis, as the feed told them last
+  let gold = []; // the series as they were given, without live minutes
+  const minutes = new Map(); // live minutes by their time on the axis, as the feed told them last
   let following = null; // the symbol that they are of
+  let toldMs = 0; // when its last trade was: minutes that ended before are whole
 
   // The axis has the exchange's wall clock as if it were UTC (chart.py).
   const wall = new Intl.DateTimeFormat("en-US", {
-    timeZone: ZONE, hourCycle: "h23", year: "numeric", month: "numeric", day: "numeric",
-    hour: "numeric", minute: "numeric", second: "numeric",
+    timeZone: ZONE, hourCycle: "h23", year: "numeric", month: "2-digit", day: "2-digit",
+    hour: "2-digit", minute: "2-digit", second: "2-digit", timeZoneName: "short",
   });
 
+  function exchange_time(ms) {
+    return Object.fromEntries(wall.formatToParts(ms).map(({ type, value }) => [type, value]));
+  }
+
   function axis_time(seconds) {
-    const part = {};
-    for (const { type, value } of wall.formatToParts(seconds * 1000)) part[type] = Number(value);
-    return Date.UTC(part.year, part.month - 1, part.day, part.hour, part.minute, part.second) / 1000;
+    const { year, month, day, hour, minute, second } = exchange_time(seconds * 1000);
+    return Date.UTC(year, month - 1, day, hour, minute, second) / 1000;
+  }
+
+  function moment(ms) {
+    const { year, month, day, hour, minute, second, timeZoneName } = exchange_time(ms);
+    return `${year}-${month}-${day} ${hour}:${minute}:${second} ${timeZoneName}`;
   }
 
   function go_live(checked, symbol, series, charted, interval, simulated) {
-    const candles = (series || []).find((one) => one.id === "price");
+    gold = series || [];
+    const candles = gold.find((one) => one.id === "price");
     const last = candles && candles.data.length ? candles.data[candles.data.length - 1] : null;
     end = last === null || charted !== symbol || interval !== "1m" ? null : {
       time: last.time,
@@ -121,9 +132,8 @@
       isSimulated: simulated === "yes",
     };
     if (following !== symbol || !checked) {
-      minutes = new Map();
+      drop([...minutes.keys()]);
       following = symbol;
-      document.getElementById("live-price").textContent = "";
     }
     if (checked && symbol) window.tapehouse.live.open(symbol);
     else window.tapehouse.live.close();
@@ -151,24 +161,51 @@
     if (ticks.length) setProps("chart", { tick: ticks });
   }
 
+  // Take minutes back. The library keeps what it has been given: it is given gold's series anew.
+  function drop(times) {
+    if (times.filter((time) => minutes.delete(time)).length === 0) return;
+    end = null; // until `go_live` hears of it
+    setProps("chart", { series: gold.map((one) => ({ ...one, data: [...one.data] })) });
+  }
+
+  function price_text(symbol, last, simulated) {
+    const mark = simulated ? " simulated" : "";
+    const notDrawn = end !== null && Boolean(simulated) !== end.isSimulated ? ", not drawn" : "";
+    return `${symbol} ${plain(last.price)}${mark}${notDrawn} · ${moment(last.event_ms)}`;
+  }
+
+  function show_price(text) {
+    document.getElementById("live-price").textContent = text;
+  }
+
   document.addEventListener("tapehouse:trade", (event) => {
     const { symbol, last, simulated, candles } = event.detail;
     if (symbol !== following) return;
-    const price = document.getElementById("live-price");
-    if (price && last) {
-      const mark = simulated ? " simulated" : "";
-      const notDrawn = end !== null && Boolean(simulated) !== end.isSimulated ? ", not drawn" : "";
-      price.textContent = `${symbol} ${plain(last.price)}${mark}${notDrawn}`;
-    }
+    show_price(last ? price_text(symbol, last, simulated) : "");
+    if (last) toldMs = last.event_ms;
     const changed = [];
+    const gone = [];
     for (const one of candles) {
-      // Of a minute in which the feed began nobody knows the open.
-      if (one.open === null || one.is_partial || one.segment !== "regular") continue;
+      if (one.segment !== "regular") continue;
       const time = axis_time(one.start_s);
-      minutes.set(time, { ...one, isSimulated: Boolean(simulated) });
-      changed.push(time);
+      // Of a minute in which the feed began nobody knows the open; one without has lost its trades.
+      if (one.open === null || one.is_partial) {
+        gone.push(time);
+      } else {
+        minutes.set(time, { ...one, isSimulated: Boolean(simulated) });
+        changed.push(time);
+      }
     }
+    drop(gone);
     draw(changed);
+  });
+
+  // What follows is not heard: the price is no longer the last one, and what was forming will not
+  // be whole. The feed tells all that it keeps when it is live again.
+  document.addEventListener("tapehouse:live", (event) => {
+    if (event.detail.state === "live") return;
+    show_price("");
+    drop([...minutes.keys()].filter((time) => minutes.get(time).end_s * 1000 > toldMs));
   });
 
   // --- a newer build -----------------------------------------------------------------------------

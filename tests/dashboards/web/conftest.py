@@ -58,6 +58,14 @@ class PlayedFeed(Feed):
     def start(self) -> None:
         """Do nothing: no Kafka is asked."""
 
+    def fall(self, why: str) -> None:
+        """Say that Kafka is not read."""
+        self._tell(Status("down", why))
+
+    def rise(self) -> None:
+        """Say that it is again."""
+        self._tell(Status("live"))
+
     def tell(self, **told: Any) -> None:
         """Have every client told something new."""
         self._told = told

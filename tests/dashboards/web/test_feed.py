@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 import uvicorn
-from confluent_kafka import Producer
-from confluent_kafka.admin import AdminClient
+from confluent_kafka import Message, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, ClusterMetadata, TopicMetadata
 from starlette.applications import Starlette
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
@@ -89,6 +89,45 @@ def test_a_client_gets_the_status_and_then_what_is_new() -> None:
         feed._status = Status("down", "Kafka: away")
         found = received(client)
         assert (found["state"], found["detail"]) == ("down", "Kafka: away")
+
+
+def test_after_any_state_but_live_all_is_told_anew() -> None:
+    feed = FakeFeed()
+    feed.number = 7
+    feed._status = Status("down", "Kafka: away")
+    with served(feed) as place, connect(f"ws://{place}/live?symbol=AAPL") as client:
+        assert received(client)["state"] == "down"
+        for _ in range(2):
+            feed._status = Status("live")
+            assert received(client)["state"] == "live"
+            assert received(client)["number"] == 7
+            feed._status = Status("down", "Kafka: away")
+            assert received(client)["state"] == "down"
+
+
+class OtherPartitions:
+    """A consumer of one partition of a topic that has two by now."""
+
+    def assignment(self) -> list[TopicPartition]:
+        return [TopicPartition(REALTIME, 0)]
+
+    def consume(self, _number: int, _wait_s: float) -> list[Message]:
+        return []
+
+    def list_topics(self, topic: str, timeout: float) -> ClusterMetadata:
+        found = ClusterMetadata()
+        found.topics[topic] = TopicMetadata()
+        found.topics[topic].partitions = dict.fromkeys((0, 1))
+        return found
+
+
+def test_a_topic_with_other_partitions_is_not_live_until_it_is_read_anew(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "_ASK_EVERY_S", 0.0)
+    feed = FakeFeed()
+    feed._follow(OtherPartitions())  # type: ignore[arg-type]
+    assert feed.status == Status("connecting")
 
 
 def test_a_fast_feed_is_conflated() -> None:
@@ -257,8 +296,8 @@ def test_from_a_real_kafka_that_goes_and_comes_back(stack_factory: Any) -> None:
                 running.stack.up(("kafka",))
                 first(client, lambda text: text.get("state") == "live")
                 send(producer, 4, "11")
-                found = first(client, lambda text: text["type"] == "trade")
-                assert found["last"]["price"] == 11
+                # What is kept of before is told anew.
+                first(client, lambda text: (text.get("last") or {}).get("price") == 11)
         finally:
             feed.stop()
 

@@ -261,13 +261,16 @@ def test_a_new_build_is_seen_without_a_reload(
 LAST_MINUTE = datetime.combine(small_gold.LAST, time(15, 59), ZONE)
 START_S = int(LAST_MINUTE.timestamp())
 TOLD: dict[str, Any] = {
-    "last": {"price": 11.5, "kafka_ms": 1, "event_ms": 1}, "simulated": False,
-}  # fmt: skip
+    "last": {"price": 11.5, "kafka_ms": 1, "event_ms": (START_S + 305) * 1000},
+    "simulated": False,
+}
+TOLD_AT = "2013-03-12 16:04:05 EDT"
 
 
 def minute(start_s: int, close: float, **others: object) -> dict[str, object]:
     bar = {"open": 10.0, "high": 12.0, "low": 9.0, "close": close, "volume": 500, "n": 3}
-    return bar | {"start_s": start_s, "segment": "regular", "is_partial": False} | others
+    place = {"start_s": start_s, "end_s": start_s + 60, "segment": "regular", "is_partial": False}
+    return bar | place | others
 
 
 @contextmanager
@@ -311,7 +314,7 @@ def test_live_minutes_stand_behind_gold_s_own_and_stay_there(
         late = minute(START_S - 60, 1.0)
         begun = minute(START_S + 180, 2.0, is_partial=True)
         feed.tell(**TOLD, candles=[late, begun, minute(START_S + 240, 11.0)])
-        expect(page.locator("#live-price")).to_have_text("AAA 11.50")
+        expect(page.locator("#live-price")).to_have_text(f"AAA 11.50 · {TOLD_AT}")
         # The minutes before are empty: neither gold nor the feed has them.
         wait_for_ticks(page, 3)
         assert ticks(page, "price") == [[1, None], [4, 11.0]]
@@ -325,15 +328,49 @@ def test_live_minutes_stand_behind_gold_s_own_and_stay_there(
         assert ticks(page, "volume") == [[4, 500], [5, 500]]
 
         feed.tell(**TOLD | {"simulated": True}, candles=[minute(START_S + 360, 99.0)])
-        expect(page.locator("#live-price")).to_have_text("AAA 11.50 simulated, not drawn")
+        expect(page.locator("#live-price")).to_have_text(
+            f"AAA 11.50 simulated, not drawn · {TOLD_AT}"
+        )
         assert ticks(page, "volume") == [[4, 500], [5, 500]]
 
         # Live minutes are no candles of a quarter of an hour.
         page.get_by_text("1M", exact=True).click()
         expect(page.locator("#chart-title")).to_contain_text("15m candles")
         feed.tell(**TOLD, candles=[minute(START_S + 420, 12.0)])
-        expect(page.locator("#live-price")).to_have_text("AAA 11.50")
+        expect(page.locator("#live-price")).to_have_text(f"AAA 11.50 · {TOLD_AT}")
         assert ticks(page, "volume") == [[4, 500], [5, 500]]
+        page.locator("#live").click()
+        expect(page.locator("#live-price")).to_have_text("")
+
+
+def test_an_outage_takes_back_the_price_and_what_was_forming(
+    browser: Browser, gold_file: Path, tmp_path: Path
+) -> None:
+    with live(browser, gold_file, tmp_path) as (page, feed):
+        feed.tell(**TOLD, candles=[minute(START_S + 240, 11.0), minute(START_S + 300, 11.5)])
+        wait_for_ticks(page, 5)
+        assert ticks(page, "price") == [[1, None], [4, 11.0], [5, 11.5]]
+        expect(page.locator("#live-price")).to_have_text(f"AAA 11.50 · {TOLD_AT}")
+
+        # Of the minute that was forming nobody will tell what came; the one before had ended.
+        feed.fall("Kafka: away")
+        expect(page.locator("[data-live]")).to_have_attribute("data-state", "down")
+        expect(page.locator("#live-price")).to_have_text("")
+        wait_for_ticks(page, 3)
+        assert ticks(page, "price") == [[1, None], [4, 11.0]]
+
+        # A tape that began within a minute knows less of it than was drawn, but that is not whole.
+        begun = minute(START_S + 240, 1.0, is_partial=True)
+        last = TOLD["last"] | {"price": 12.0, "event_ms": (START_S + 365) * 1000}
+        feed.tell(**TOLD | {"last": last}, candles=[begun, minute(START_S + 360, 12.0)])
+        feed.rise()
+        expect(page.locator("#live-price")).to_have_text("AAA 12.00 · 2013-03-12 16:05:05 EDT")
+        # How old the first trade is says nothing of a lag.
+        expect(page.locator("[data-live]")).to_have_text("Live, not yet reconciled")
+        page.wait_for_function(
+            "dash_component_api.getLayout('chart').props.tick.some(one => one.bar.close === 12)"
+        )
+        assert ticks(page, "price") == [[1, None], [6, 12.0]]
 
 
 def test_live_minutes_are_not_put_behind_another_symbol_s(
@@ -348,7 +385,7 @@ def test_live_minutes_are_not_put_behind_another_symbol_s(
         page.locator("#chart-frame").click()  # chooses nothing, unlike a tile
         assert page.evaluate("dash_component_api.getLayout('symbol').props.value") == "BBB"
         feed.tell(**TOLD, candles=[minute(START_S + 120, 99.0)])
-        expect(page.locator("#live-price")).to_have_text("BBB 11.50")
+        expect(page.locator("#live-price")).to_have_text(f"BBB 11.50 · {TOLD_AT}")
         expect(page.locator("#kpis h1")).to_have_text("AAA")
         assert ticks(page, "price") == [[1, 11.0]]
 
