@@ -116,9 +116,7 @@ class _Drawing:
 
     def prices(self, style: Style) -> Series:
         if style == "line":
-            series = self._series(
-                "price", "area", lambda bar: {"value": round(bar.close, _DIGITS)}, pane=0
-            )
+            series = self._series("price", "area", self._point, pane=0)
             colour = self._palette.up
             series["options"] = {
                 "lineColor": colour,
@@ -183,10 +181,12 @@ class _Drawing:
         data = [{"time": time, **found} for time, found in points if found is not None]
         return {"id": name, "type": kind, "data": data, "pane": pane}
 
+    def _point(self, bar: Candle) -> dict[str, Any]:
+        # A line is of closes; the legend has all four of the one under the pointer.
+        return {"value": round(bar.close, _DIGITS), "customValues": _ohlc(bar)}
+
     def _candle(self, bar: Candle) -> dict[str, Any]:
-        found: dict[str, Any] = {
-            name: round(getattr(bar, name), _DIGITS) for name in ("open", "high", "low", "close")
-        }
+        found: dict[str, Any] = _ohlc(bar)
         if not bar.is_final:  # hollow: what it will be is not yet known
             found["color"] = f"{self._colour(bar)}{_FAINT}"
         return found
@@ -201,3 +201,7 @@ class _Drawing:
             {"time": self._times[-1], "position": "aboveBar", "shape": "circle",
              "color": self._palette.accent, "size": 0.8}
         ]  # fmt: skip
+
+
+def _ohlc(bar: Candle) -> dict[str, float]:
+    return {name: round(getattr(bar, name), _DIGITS) for name in ("open", "high", "low", "close")}

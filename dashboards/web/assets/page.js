@@ -83,11 +83,9 @@
       for (const name of ["O", "H", "L", "C", "V"]) write(name, null);
       return same();
     }
+    const four = price.customValues || price; // a line's points have their candles with them
     const names = { O: "open", H: "high", L: "low", C: "close" };
-    for (const [cell, name] of Object.entries(names)) {
-      const value = price[name] === undefined ? price.value : price[name];
-      write(cell, plain(value));
-    }
+    for (const [cell, name] of Object.entries(names)) write(cell, plain(four[name]));
     if (volume) write("V", compact(volume.value));
     return same();
   }
@@ -151,10 +149,9 @@
       if (time < end.time || (time === end.time && !end.isForming)) continue;
       // Of the minutes in between nothing is known here: an empty one stands for them.
       if (time > end.time + 60) ticks.push({ id: "price", bar: { time: end.time + 60 } });
-      const bar = end.isLine
-        ? { time, value: one.close }
-        : { time, open: one.open, high: one.high, low: one.low, close: one.close };
-      ticks.push({ id: "price", bar });
+      const four = { open: one.open, high: one.high, low: one.low, close: one.close };
+      const bar = end.isLine ? { value: one.close, customValues: four } : four;
+      ticks.push({ id: "price", bar: { time, ...bar } });
       ticks.push({ id: "volume", bar: { time, value: one.volume } });
       end = { ...end, time, isForming: true };
     }

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, time
+from decimal import ROUND_HALF_UP, Decimal
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from playwright.sync_api import Browser, Page, expect
 from dashboards.web import text
 from tests.dashboards.web import small_gold
 from tests.dashboards.web.conftest import PlayedFeed, Site, Watched, serve
+from tests.support import wait_for
 
 ZONE = ZoneInfo("America/New_York")
 # What each range is drawn of: of AAA and BBB, whose minutes reach back to 8 February.
@@ -214,6 +216,33 @@ def test_line_and_studies(watched: Watched, site: Site) -> None:
     expect(page.locator("#studies-note")).to_contain_text("RSI 14")
 
 
+def test_the_legend_has_the_candle_under_the_pointer(watched: Watched, site: Site) -> None:
+    page = opened(watched, site, "symbol=AAA&range=1D")
+    four = {name[0].upper(): f"{name}_price" for name in ("open", "high", "low", "close")}
+    by_time = {
+        one["bar_start_at"].replace(tzinfo=UTC).astimezone(ZONE).replace(tzinfo=UTC): {
+            # As browsers round.
+            cell: str(one[column].quantize(Decimal("0.01"), ROUND_HALF_UP))
+            for cell, column in four.items()
+        }
+        for one in candles(site.gold / "current", "AAA", "1D")
+    }
+
+    def is_pointed_at() -> bool:
+        page.locator("#kpis").hover()
+        page.locator("#chart-frame").hover()  # again, where the chart was drawn anew meanwhile
+        found = page.evaluate("dash_component_api.getLayout('chart').props.crosshair?.time")
+        cells = {cell: page.locator(f"[data-ohlc={cell}]").inner_text() for cell in four}
+        return found is not None and cells == by_time[datetime.fromtimestamp(found, UTC)]
+
+    for style, kind in (("Candles", "candlestick"), ("Line", "area")):
+        page.get_by_text(style, exact=True).click()
+        page.wait_for_function(
+            f"dash_component_api.getLayout('chart').props.series[0]?.type === '{kind}'"
+        )
+        wait_for(is_pointed_at)
+
+
 def test_csv_has_the_shown_candles(watched: Watched, site: Site) -> None:
     page = opened(watched, site, "symbol=AAA&range=1W")
     with page.expect_download() as download:
@@ -296,11 +325,8 @@ def ticks(page: Page, name: str) -> list[list[float | None]]:
     found = page.evaluate("dash_component_api.getLayout('chart').props.tick")
     wanted = "close" if name == "price" else "value"
     end = LAST_MINUTE.replace(tzinfo=UTC).timestamp()
-    return [
-        [(one["bar"]["time"] - end) / 60, one["bar"].get(wanted)]
-        for one in found
-        if one["id"] == name
-    ]
+    bars = [one["bar"] for one in found if one["id"] == name]
+    return [[(bar["time"] - end) / 60, bar.get("customValues", bar).get(wanted)] for bar in bars]
 
 
 def wait_for_ticks(page: Page, number: int) -> None:
@@ -325,6 +351,7 @@ def test_live_minutes_stand_behind_gold_s_own_and_stay_there(
         # Drawn anew, the chart ends with gold's last minute: both live ones are put behind it.
         page.get_by_text("Line", exact=True).click()
         wait_for_ticks(page, 5)
+        assert ticks(page, "price") == [[1, None], [4, 11.0], [5, 11.5]]
         assert ticks(page, "volume") == [[4, 500], [5, 500]]
 
         feed.tell(**TOLD | {"simulated": True}, candles=[minute(START_S + 360, 99.0)])
