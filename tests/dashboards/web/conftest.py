@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, Route, expect, sync_playwright
@@ -18,12 +18,13 @@ from dbt_stocks.reader import GoldReader
 from infra.setup import browser as chromium
 from infra.setup.console import Console
 from ingestion import calendar
-from ingestion.clock import SystemClock
+from ingestion.clock import Clock, SystemClock
 from ingestion.settings import KafkaSettings
 from tests.dashboards.web import small_gold
 
 # Machines that test are busy ones.
 expect.set_options(timeout=60_000)
+_CLOCK: Final = SystemClock()
 
 
 @pytest.fixture(scope="session")
@@ -78,9 +79,9 @@ class PlayedFeed(Feed):
 
 
 @contextmanager
-def serve(gold: Path, feed: Feed | None = None) -> Iterator[Site]:
+def serve(gold: Path, feed: Feed | None = None, clock: Clock = _CLOCK) -> Iterator[Site]:
     """Serve the page of a folder; no Kafka."""
-    clock, exchange = SystemClock(), calendar.get()
+    exchange = calendar.get()
     kafka = KafkaSettings(bootstrap_servers="127.0.0.1:1")
     with GoldReader(gold) as reader:
         health = HealthReader(reader, gold / "verdict.json", kafka, exchange)

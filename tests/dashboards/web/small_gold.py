@@ -36,7 +36,7 @@ def publish(folder: Path, build_id: str) -> Path:
     with duckdb.connect(path) as db:
         _create(db)
         _fill(db, build_id)
-    _link(path)
+    link(path)
     return path
 
 
@@ -51,14 +51,15 @@ def publish_again(before: Path, build_id: str, last_price: str) -> Path:
             " change_price = cast(? as decimal(18, 6)) - previous_close_price where symbol = 'AAA'",
             [last_price, last_price],
         )
-    _link(path)
+    link(path)
     return path
 
 
-def _link(path: Path) -> None:
-    link = path.with_name(f"{CURRENT}.new")
-    link.symlink_to(path.name)
-    link.replace(path.with_name(CURRENT))
+def link(path: Path) -> None:
+    """Have a file be the published one."""
+    new = path.with_name(f"{CURRENT}.new")
+    new.symlink_to(path.name)
+    new.replace(path.with_name(CURRENT))
 
 
 def _create(db: duckdb.DuckDBPyConnection) -> None:

@@ -276,11 +276,8 @@ def test_a_new_build_is_seen_without_a_reload(
     # Drawn for the badge's news, and not because a minute has passed.
     page.evaluate("dash_clientside.set_props('refresh', {disabled: true})")
     small_gold.publish_again(gold_file, "b2", "49.99").rename(site.gold / "gold-b2.duckdb")
-    (gold_file.parent / "current").unlink()
-    (gold_file.parent / "current").symlink_to(gold_file.name)
-    link = site.gold / "current.new"
-    link.symlink_to("gold-b2.duckdb")
-    link.replace(site.gold / "current")
+    small_gold.link(gold_file)
+    small_gold.link(site.gold / "gold-b2.duckdb")
 
     expect(page.locator("[data-kpi=current_price]")).to_have_text("49.99")
     expect(page.locator("#shown")).to_have_attribute("data-shown-build", "b2")
