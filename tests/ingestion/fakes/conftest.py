@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
 import pytest
 
+from ingestion import calendar
 from ingestion.fakes.running import Running, running
 from ingestion.fakes.script import Script
 from ingestion.fakes.site import Options
@@ -22,7 +23,7 @@ Serve = Callable[..., Running]
 
 @pytest.fixture
 def serve() -> Iterator[Serve]:
-    """Start servers as they stood at a moment of 2013, where time stands still unless told."""
+    """Start servers as they stood at a moment of 2013, or today, where time stands still."""
     with ExitStack() as stack:
 
         def start(
@@ -31,9 +32,26 @@ def serve() -> Iterator[Serve]:
             options = Options(
                 served_at=served_at, speed=speed, script=Script(faults=faults, **script)
             )
-            return stack.enter_context(running(options))
+            found = stack.enter_context(running(options))
+            if served_at is None:
+                clock = found.house.market.clock
+                clock.set(before_the_session(clock.now()), speed)
+            return found
 
         yield start
+
+
+def before_the_session(moment: datetime) -> datetime:
+    """Return an hour before the session that began on a moment's day; the moment where none did.
+
+    So a test of today is the same at each hour: once the exchange is open, Yahoo has two rows of
+    the day, and the earlier one becomes a dead letter.
+    """
+    exchange = calendar.get()
+    session = exchange.session(moment.astimezone(exchange.zone).date())
+    if session is None or moment < session.open_at:
+        return moment
+    return session.open_at - timedelta(hours=1)
 
 
 @pytest.fixture
