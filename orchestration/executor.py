@@ -1,14 +1,8 @@
 """Airflow's LocalExecutor, whose tasks find loaded what each of them would load by itself."""
 
-import os
-from collections.abc import Sequence
-from importlib import import_module
-from typing import Final
-
 from airflow.executors.local_executor import LocalExecutor
 
-# Of libraries alone: a task reads our own modules from their files as they are when it starts.
-LOADED: Final[Sequence[str]] = ("cosmos", "cosmos.operators.local", "dbt.cli.main")
+from orchestration import warm
 
 
 class WarmLocalExecutor(LocalExecutor):
@@ -20,7 +14,5 @@ class WarmLocalExecutor(LocalExecutor):
 
     def start(self) -> None:
         """Load the libraries, then start as LocalExecutor does."""
-        engine = os.environ.get("DBT_TARGET", "duckdb")
-        for name in (*LOADED, f"dbt.adapters.{engine}"):
-            import_module(name)
+        warm.load()
         super().start()

@@ -20,13 +20,14 @@ PASSWORDS: Final = "airflow-passwords.json"
 USER: Final = "admin"
 _PROBE_TIMEOUT_S: Final = 5.0
 _PREPARE_TIMEOUT_S: Final = 180.0
-# Service to its subcommand, and to the component whose heartbeat tells that it works.
+# Service to its command, and to the component whose heartbeat tells that it works.
 _COMMANDS: Final = {
-    "airflow-api": ("api-server",),
+    "airflow-api": ("airflow", "api-server"),
     # Logs are read from this machine's files: their servers would listen on every address.
-    "airflow-scheduler": ("scheduler", "--skip-serve-logs"),
-    "airflow-processor": ("dag-processor",),
-    "airflow-triggerer": ("triggerer", "--skip-serve-logs"),
+    "airflow-scheduler": ("airflow", "scheduler", "--skip-serve-logs"),
+    # It forks a child for each parse of a file.
+    "airflow-processor": ("orchestration.warm", "dag-processor"),
+    "airflow-triggerer": ("airflow", "triggerer", "--skip-serve-logs"),
 }
 _COMPONENTS: Final = {
     "airflow-api": "metadatabase",
@@ -51,7 +52,7 @@ _PREPARATIONS: Final = {
 
 def command(name: str) -> list[str]:
     """Return a service's command."""
-    return [sys.executable, "-m", "airflow", *_COMMANDS[name]]
+    return [sys.executable, "-m", *_COMMANDS[name]]
 
 
 def environment(layout: Layout) -> dict[str, str]:
