@@ -5,7 +5,7 @@ Exits 0 (ok), 1 (violated), 2 (unknown) or 3 (behind); watching knows no behind.
 
 import re
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
@@ -16,8 +16,8 @@ import typer
 from audit import selftest
 from audit import watch as watching
 from audit.errors import AuditError
-from audit.model import Partition
-from audit.report import render, write
+from audit.model import Partition, Verdict, broken_off
+from audit.report import render, shown, write
 from audit.run import STAGES, Audit, Options
 from audit.settings import Settings
 
@@ -87,7 +87,8 @@ def audit(
     Exits 0 when they agree, 1 when something is lost, doubled or altered, 2 when a stage could not
     be read, and 3 when nothing is lost but a stage has not come to the newest records yet. The
     verdict goes to var/audit/verdict.json, which screens and alerts read; that of some stages to
-    var/audit/stages.json, and there too only where it is a violation.
+    var/audit/stages.json, and there too only where it is a violation. A violation stands there
+    until an audit has judged every stage.
     """
     if context.invoked_subcommand:
         return
@@ -99,16 +100,15 @@ def audit(
     whole = settings.state("audit", "verdict.json")
     # What some stages hold takes back nothing that was found in others.
     path = whole if set(stages) == set(STAGES) else settings.state("audit", "stages.json")
-    path.unlink(missing_ok=True)  # a crash must not leave an earlier verdict standing
     is_asked = ledger is not None or "ledger" in (stage or ()) or ledger_is_complete
     folder = _ledger(settings, ledger, is_asked)
     ends = dict(_end(text) for text in until or ())
     options = Options(stages, full, deep, folder, ledger_is_complete, is_asked, secrets, ends)
-    with _errors_are_unknown(debug):
+    with _errors_are_unknown(debug, lambda error: _show(broken_off(error), path, whole, report)):
         _check(settings)
         verdict = Audit(settings, options, _say).run()
-    files = {path, whole} if verdict.verdict == "violated" else {path}
-    _publish(verdict.document(), render(verdict), files, report)
+    _show(verdict, path, whole, report)
+    typer.echo(render(verdict))
     is_excused = allow_behind and verdict.verdict == "behind"
     raise typer.Exit(0 if is_excused else EXIT[verdict.verdict])
 
@@ -190,7 +190,9 @@ def _check(settings: Settings) -> None:
 
 
 @contextmanager
-def _errors_are_unknown(debug: bool) -> Iterator[None]:
+def _errors_are_unknown(
+    debug: bool, on_error: Callable[[str], None] = lambda _: None
+) -> Iterator[None]:
     """Exit with 2: Python would with 1, which says that something was found."""
     try:
         yield
@@ -199,11 +201,24 @@ def _errors_are_unknown(debug: bool) -> Iterator[None]:
         _say(f"error: {kind}{error}")
         if debug:
             traceback.print_exc()
+        on_error(f"{kind}{error}")
         raise typer.Exit(EXIT["unknown"]) from error
 
 
 def _say(text: str) -> None:
     typer.echo(text, err=True)
+
+
+def _show(verdict: Verdict, path: Path, whole: Path, report: Path | None) -> None:
+    """Write a verdict where it is due; a violation in ``whole`` stands until all is judged."""
+    files = {path} | ({report} if report else set())
+    if verdict.verdict == "violated":
+        files.add(whole)
+    has_judged_all = path == whole and verdict.verdict != "unknown"
+    if not has_judged_all and shown(whole) == "violated":
+        files.discard(whole)
+    for file in files:
+        write(verdict.document(), file)
 
 
 def _publish(document: dict[str, Any], text: str, usual: set[Path], report: Path | None) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -144,3 +145,9 @@ class Verdict:
         """Return the verdict as JSON values."""
         body = asdict(self)
         return {"verdict": self.verdict, **body}
+
+
+def broken_off(reason: str) -> Verdict:
+    """Return the verdict of an audit that did not come to its end: nothing is known."""
+    now = datetime.now(UTC).isoformat()
+    return Verdict(now, now, 0.0, [unknown("audit.run", "the audit comes to its end", reason)])

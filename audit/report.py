@@ -22,6 +22,15 @@ def write(document: dict[str, Any], path: Path) -> None:
     os.replace(draft, path)  # noqa: PTH105 - Path.replace says the same
 
 
+def shown(path: Path) -> str | None:
+    """Return the verdict that a file shows; None where it is not there, or shows none."""
+    try:
+        found = json.loads(path.read_text())
+    except (FileNotFoundError, ValueError):
+        return None
+    return found.get("verdict") if isinstance(found, dict) else None
+
+
 def render(verdict: Verdict) -> str:
     """Return the reconciliation table, what is wrong or unread, and the closing line."""
     parts = [*_table(verdict.table), *_findings(verdict.checks), closing(verdict)]

@@ -68,7 +68,22 @@ def test_a_line_of_the_settings_file_that_nobody_understands_is_one_line_and_unk
     assert found.returncode == 2
     assert found.stderr.startswith(f"error: {nowhere}, line 4: ")
     assert len(found.stderr.splitlines()) == 1
-    assert not stale.exists()
+    written = json.loads(stale.read_text())
+    assert written["verdict"] == "unknown"
+    assert f"error: {written['checks'][0]['detail']}" == found.stderr.strip()
+
+
+@pytest.mark.parametrize("line", ["", "nonsense\n"], ids=["not read", "broken off"])
+def test_a_violation_stands_where_an_audit_has_not_judged(nowhere: Path, line: str) -> None:
+    verdict = nowhere.parent / "var/audit/verdict.json"
+    verdict.parent.mkdir(parents=True)
+    verdict.write_text('{"verdict": "violated"}')
+    with nowhere.open("a") as file:
+        file.write(line)
+    report = nowhere.parent / "report.json"
+    assert audit(nowhere, "--report", str(report)).returncode == 2
+    assert verdict.read_text() == '{"verdict": "violated"}'
+    assert json.loads(report.read_text())["verdict"] == "unknown"
 
 
 @pytest.mark.integration
@@ -149,6 +164,17 @@ def test_a_stage_that_is_violated_is_the_verdict_until_all_are_judged(world: Wor
         assert audit(world.env_file, "--stage", "bronze").returncode == 1
     assert audit(world.env_file, "--stage", "kafka").returncode == 0
     assert shown(world) == "violated"
+
+
+@pytest.mark.integration
+def test_a_violation_of_some_stages_leaves_that_of_all_as_it_is(world: World) -> None:
+    path = world.settings.state("audit", "verdict.json")
+    with world.sql("delete from silver.silver_bars"):
+        assert audit(world.env_file).returncode == 1
+        before = path.read_bytes()
+        assert audit(world.env_file, "--stage", "silver").returncode == 1
+    assert path.read_bytes() == before
+    assert audit(world.env_file).returncode == 0
 
 
 def shown(world: World) -> str:

@@ -12,7 +12,7 @@ from ingestion.contracts.topics import TOPICS
 from ingestion.load.bronze import Bronze
 from ingestion.load.model import Listed
 
-_PLACE: Final = ("topic", "partition")
+_PLACE: Final = ("topic", "generation", "partition")
 
 
 class _Line(msgspec.Struct):
@@ -54,7 +54,7 @@ class Chains:
         topics = self._topics()
         self._follow()
         rows = [
-            ((topic, str(number)), self._ends.get(f"{topic}/{generation}/{number}", 0))
+            ((topic, generation, str(number)), self._ends.get(f"{topic}/{generation}/{number}", 0))
             for topic, (generation, partitions) in sorted(topics.items())
             for number in range(partitions)
         ]

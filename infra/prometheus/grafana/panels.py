@@ -232,7 +232,7 @@ ROWS: Final[dict[str, tuple[Panel, ...]]] = {
             "Quotes that no load brought yet", 8, "short", "Bronze against the raw table",
             (
                 'tapehouse_bronze_end_offset{topic="stock-quotes"}'
-                " - on (topic, partition) tapehouse_warehouse_end_offset",
+                " - on (topic, generation, partition) tapehouse_warehouse_end_offset",
                 "partition {{partition}}",
             ),
         ),

@@ -157,17 +157,16 @@ def test_the_chain_s_end_is_told_and_each_last_object_is_read_once() -> None:
     bucket = Bucket()
     source = Chains(bucket, lambda: {QUOTES: ("a" * 32, 2), BATCH: ("b" * 32, 1)}, FRESHNESS)
     found = told(source)
-    assert found["bronze_end_offset", "1", QUOTES] == 0
+    assert found["bronze_end_offset", "a" * 32, "1", QUOTES] == 0
     bucket.put(0, quote("14:30:00"))
     bucket.put(1, quote("14:31:00"), b'"no message"')
     bucket.put(70, quote("14:59:00"), generation="c" * 32)  # of a topic that is no more
     for _ in range(2):
         found = told(source)
-        assert found["bronze_end_offset", "1", QUOTES] == 3
-        assert (
-            found["bronze_end_offset", "0", QUOTES] == found["bronze_end_offset", "0", BATCH] == 0
-        )
+        assert found["bronze_end_offset", "a" * 32, "1", QUOTES] == 3
+        assert found["bronze_end_offset", "a" * 32, "0", QUOTES] == 0
+        assert found["bronze_end_offset", "b" * 32, "0", BATCH] == 0
     assert len(bucket.fetched) == 2
     bucket.put(3, quote("14:40:00"))
     found = told(source)
-    assert found["bronze_end_offset", "1", QUOTES] == 4
+    assert found["bronze_end_offset", "a" * 32, "1", QUOTES] == 4
