@@ -2,12 +2,12 @@
 
 from pathlib import Path
 from typing import Final
-from zoneinfo import ZoneInfo
 
 from dash import Dash
 
 from dashboards.web import callbacks, theme
 from dashboards.web.callbacks import ReadsHealth
+from dashboards.web.exchange import ExchangeClock
 from dashboards.web.gold import Gold
 from dashboards.web.layout import layout
 
@@ -33,7 +33,7 @@ document.documentElement.dataset.mantineColorScheme =
 </html>"""
 
 
-def create_app(gold: Gold, health: ReadsHealth, zone: ZoneInfo) -> Dash:
+def create_app(gold: Gold, health: ReadsHealth, exchange: ExchangeClock) -> Dash:
     """Return the application; nothing is read before a browser asks."""
     app = Dash(
         "tapehouse",
@@ -46,5 +46,5 @@ def create_app(gold: Gold, health: ReadsHealth, zone: ZoneInfo) -> Dash:
         on_error=callbacks.tell_of_failure,
     )
     app.layout = layout
-    callbacks.register(app, gold, health, zone)
+    callbacks.register(app, gold, health, exchange)
     return app

@@ -11,6 +11,7 @@ from dash import ClientsideFunction, Dash, Input, Output, State, dcc, no_update,
 from dash.development.base_component import Component
 
 from dashboards.web import chart, gold, views
+from dashboards.web.exchange import ExchangeClock
 from dashboards.web.export import candles_csv
 from dashboards.web.gold import Candles, Gold, Kpi, Market
 from dashboards.web.health import Health
@@ -59,7 +60,7 @@ class ReadsHealth(Protocol):
     def read(self) -> Health: ...
 
 
-def register(app: Dash, source: Gold, health: ReadsHealth, zone: ZoneInfo) -> None:
+def register(app: Dash, source: Gold, health: ReadsHealth, exchange: ExchangeClock) -> None:
     """Add every callback to an application."""
     _register_browser(app)
 
@@ -90,10 +91,10 @@ def register(app: Dash, source: Gold, health: ReadsHealth, zone: ZoneInfo) -> No
             return _unchanged()  # the address is not read yet
         asked = _asked(symbol, link)
         try:
-            market = gold.market(source, asked, _range(wanted), zone)
+            market = gold.market(source, asked, _range(wanted), exchange)
         except TapehouseError as error:
             return _unchanged() | {"problem": problem(str(error))}
-        return screen(market, asked, _range(wanted), style, studies, _scheme(scheme), zone)
+        return screen(market, asked, _range(wanted), style, studies, _scheme(scheme), exchange.zone)
 
     @app.callback(
         Output("csv-file", "data"),
@@ -108,11 +109,11 @@ def register(app: Dash, source: Gold, health: ReadsHealth, zone: ZoneInfo) -> No
     ) -> Any:  # noqa: ANN401
         if link is None:
             return no_update  # the address is not read yet
-        market = gold.market(source, _asked(symbol, link), _range(wanted), zone)
+        market = gold.market(source, _asked(symbol, link), _range(wanted), exchange)
         if market.shown is None or market.candles is None:
             return no_update
         name = f"{market.shown.symbol}-{wanted}-{market.candles.interval}.csv"
-        return dcc.send_string(candles_csv(market, zone), name)
+        return dcc.send_string(candles_csv(market, exchange.zone), name)
 
     @app.callback(
         Output("view-health", "children"),

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Final, Protocol
-from zoneinfo import ZoneInfo
 
+from dashboards.web.exchange import ExchangeClock
 from dashboards.web.ranges import INTRADAY, MAX_BARS, RANGES, Choice, Series, choose
 
 Row = dict[str, Any]
@@ -147,7 +147,8 @@ order by kpi.symbol, names.exchange_mic
 
 SERIES: Final = """
 select
-    candle_interval, simulated, min(bar_start_at) as first_start_at, max(bar_end_at) as last_end_at,
+    candle_interval, simulated, min(bar_start_at) as first_start_at,
+    max(bar_start_at) as last_start_at, max(bar_end_at) as last_end_at,
     max(session_date) as last_session, count(*) as n_bars
 from gold.gold_candlestick
 where instrument_id = ?
@@ -280,7 +281,7 @@ QUERIES: Final[dict[str, str]] = {
 }
 
 
-def market(gold: Gold, symbol: str | None, wanted: str, zone: ZoneInfo) -> Market:
+def market(gold: Gold, symbol: str | None, wanted: str, exchange: ExchangeClock) -> Market:
     """Return one screen; without a symbol, that of the first instrument.
 
     Raises:
@@ -293,7 +294,7 @@ def market(gold: Gold, symbol: str | None, wanted: str, zone: ZoneInfo) -> Marke
             build.build_id(),
             instruments,
             shown,
-            candles(build, shown.instrument_id, wanted, zone) if shown else None,
+            candles(build, shown.instrument_id, wanted, exchange) if shown else None,
             overview(build),
         )
 
@@ -307,12 +308,14 @@ def kpis(build: Build) -> tuple[Kpi, ...]:
     return tuple(found.values())
 
 
-def candles(build: Build, instrument_id: str, wanted: str, zone: ZoneInfo) -> Candles | None:
+def candles(
+    build: Build, instrument_id: str, wanted: str, exchange: ExchangeClock
+) -> Candles | None:
     """Return an instrument's candles of a range, at most MAX_BARS; None where it has none."""
     there = [
         Series(row.pop("candle_interval"), **row) for row in build.query(SERIES, [instrument_id])
     ]
-    choice = choose(RANGES[wanted], there, zone)
+    choice = choose(RANGES[wanted], there, exchange)
     return None if choice is None else _candles(build, instrument_id, choice)
 
 

@@ -5,26 +5,30 @@ span in some hundred bars. Spans end at the newest candle and not at the wall cl
 weekend, and a recording of 2013, show their last day.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from dashboards.web.exchange import ExchangeClock
+
 # More bars than pixels help nobody; the coarser interval says the same.
 MAX_BARS: Final = 1500
 INTRADAY: Final = ("1m", "5m", "15m", "1h", "4h")
-# A span that begins on a weekend or a holiday begins with the first session after it.
-_GAP: Final = timedelta(days=5)
 
 
 @dataclass(frozen=True)
 class Series:
-    """The candles of one instrument and interval that there are; times are naive UTC as in gold."""
+    """The candles of one instrument and interval that there are; times are naive UTC as in gold.
+
+    A last candle that is forming ends in the future: something was traded since its start.
+    """
 
     interval: str
     simulated: bool
     first_start_at: datetime
+    last_start_at: datetime
     last_end_at: datetime
     last_session: date
     n_bars: int
@@ -76,11 +80,12 @@ RANGES: Final = {
 DEFAULT: Final = "1D"
 
 
-def choose(wanted: Range, there: Iterable[Series], zone: ZoneInfo) -> Choice | None:
+def choose(wanted: Range, there: Iterable[Series], exchange: ExchangeClock) -> Choice | None:
     """Return what a range is drawn of: real before simulated, then the finest that covers it.
 
-    What ends a session before others do is left out: its last candles are not those of the range.
-    Where none reaches back far enough, the one that does so most. None without any candle.
+    What ends a session or a whole candle before others do is left out: its last candles are not
+    those of the range. The span ends with the series' own last candle. Where none reaches back far
+    enough, the one that does so most. None without any candle.
     """
     candidates = [one for one in there if one.interval in wanted.intervals]
     real = [one for one in candidates if not one.simulated]
@@ -89,14 +94,24 @@ def choose(wanted: Range, there: Iterable[Series], zone: ZoneInfo) -> Choice | N
         return None
     last_session = max(one.last_session for one in candidates)
     candidates = [one for one in candidates if one.last_session == last_session]
-    newest = max(candidates, key=lambda one: one.last_end_at)
-    start_at = wanted.start(newest, zone)
-    return Choice(_covering(candidates, start_at), start_at)
+    last_start_at = max(one.last_start_at for one in candidates)
+    candidates = [one for one in candidates if one.last_end_at > last_start_at]
+    choices = [Choice(one, wanted.start(one, exchange.zone)) for one in candidates]
+    if choices[0].start_at is None:
+        fitting = (one for one in choices if one.series.n_bars <= MAX_BARS)
+        return next(fitting, choices[-1])
+    covering = (one for one in choices if _covers(one, exchange))
+    return next(covering, None) or min(choices, key=lambda one: _first_day(one.series, exchange))
 
 
-def _covering(candidates: Sequence[Series], start_at: datetime | None) -> Series:
-    if start_at is None:
-        fitting = [one for one in candidates if one.n_bars <= MAX_BARS]
-        return fitting[0] if fitting else candidates[-1]
-    covering = (one for one in candidates if one.first_start_at <= start_at + _GAP)
-    return next(covering, None) or min(candidates, key=lambda one: one.first_start_at)
+def _covers(choice: Choice, exchange: ExchangeClock) -> bool:
+    """Whether a series has the first session of its span, which may begin on a holiday."""
+    if choice.start_at is None:
+        return True
+    first = exchange.sessions[exchange.ended(choice.start_at.replace(tzinfo=UTC)) + 1]
+    return _first_day(choice.series, exchange) <= first.session_date
+
+
+def _first_day(series: Series, exchange: ExchangeClock) -> date:
+    # Of one day's candles the larger ones begin earlier, on the grid, and have no more in them.
+    return series.first_start_at.replace(tzinfo=UTC).astimezone(exchange.zone).date()

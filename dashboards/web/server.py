@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from dashboards.web import feed as live
 from dashboards.web.app import create_app
 from dashboards.web.callbacks import ReadsHealth
+from dashboards.web.exchange import clock_of
 from dashboards.web.feed import Feed
 from dashboards.web.freshness_route import Freshness
 from dashboards.web.gold import Gold
@@ -75,7 +76,7 @@ def create_server(
             return JSONResponse({"problem": str(error)}, status_code=503)
         return JSONResponse(found)
 
-    dash = create_app(gold, health, calendar.zone)
+    dash = create_app(gold, health, clock_of(calendar))
     routes = [
         Route("/healthz", healthz, methods=["GET"]),
         Freshness(gold, calendar, clock).route(),
