@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from confluent_kafka import KafkaError, KafkaException
-from confluent_kafka.admin import AdminClient, ConsumerGroupDescription
+from confluent_kafka.admin import AdminClient, ConsumerGroupDescription, ListConsumerGroupsResult
 
 from audit.kafka import Kafka as Broker
 from audit.model import Partition
@@ -59,11 +59,13 @@ class Cluster:
         topics = tuple(
             _topic(name, marks) for name in TOPICS if any(p.topic == name for p in marks)
         )
-        groups = tuple(self._groups(marks))
+        listed = self._admin.list_consumer_groups(request_timeout=TIMEOUT_S).result()
+        names, left_out = _chosen(listed, self._settings.landers_group)
+        groups = tuple(self._groups(names, marks))
         missing = sorted(set(TOPICS) - {one.name for one in topics})
         level, problem = _judged(groups, missing, self._settings.landers_group)
         records = sum(one.records for one in topics)
-        summary = f"{records:,} records in {len(topics)} topics{problem}"
+        summary = f"{records:,} records in {len(topics)} topics{problem}{left_out}"
         return Kafka(level, summary, topics, groups)
 
     def dead_letters(self, records: int) -> DeadLetters:
@@ -86,12 +88,9 @@ class Cluster:
         level, summary = _of_letters(records, n_read, len(told), waiting)
         return DeadLetters(level, summary, records, tuple(told[:_SHOWN_LETTERS]))
 
-    def _groups(self, marks: Marks) -> list[Group]:
+    def _groups(self, names: list[str], marks: Marks) -> list[Group]:
         landers = self._settings.landers_group
-        listed = self._admin.list_consumer_groups(request_timeout=TIMEOUT_S).result()
-        others = sorted({one.group_id for one in listed.valid} - {landers})
-        chosen = [landers, *others[: _MAX_GROUPS - 1]]
-        asked = self._admin.describe_consumer_groups(chosen, request_timeout=TIMEOUT_S)
+        asked = self._admin.describe_consumer_groups(names, request_timeout=TIMEOUT_S)
         found: list[Group] = []
         for name, answer in asked.items():
             members, state = _described(answer)
@@ -100,6 +99,20 @@ class Cluster:
             lags = _lags(marks, committed, topics)
             found += [Group(name, topic, members, state, lags[topic]) for topic in sorted(lags)]
         return found
+
+
+def _chosen(listed: ListConsumerGroupsResult, landers: str) -> tuple[list[str], str]:
+    """Return the groups that are shown, the landers' first, and what is said of the others.
+
+    Raises:
+        KafkaException: a broker has not said which groups it has.
+    """
+    for error in listed.errors or ():
+        raise error
+    others = sorted({one.group_id for one in listed.valid or ()} - {landers})
+    names = [landers, *others[: _MAX_GROUPS - 1]]
+    is_cut = len(names) <= len(others)
+    return names, f"; {len(names)} of {1 + len(others)} groups are shown" if is_cut else ""
 
 
 def _described(answer: "Future[ConsumerGroupDescription]") -> tuple[int, str]:

@@ -2,7 +2,7 @@
 
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
@@ -12,7 +12,8 @@ from typing import Any
 import duckdb
 import numpy as np
 import pytest
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka.admin import ConsumerGroupListing, ListConsumerGroupsResult
 
 from audit import landed, report
 from audit.bronze import State
@@ -341,6 +342,26 @@ def test_lag_counts_what_was_never_committed_and_no_former_life() -> None:
     committed = {(BATCH, 0): 50}
     assert health_kafka._lags(marks, committed, {BATCH}) == {BATCH: 5}
     assert health_kafka._lags(marks, {(BATCH, 0): 4}, TOPICS) == {BATCH: 11, DEAD_LETTERS: 3}
+
+
+def listed(*names: str, errors: Sequence[KafkaException] = ()) -> ListConsumerGroupsResult:
+    groups = [ConsumerGroupListing(name, is_simple_consumer_group=False) for name in names]
+    return ListConsumerGroupsResult(groups, list(errors))
+
+
+def test_groups_that_are_not_shown_are_told() -> None:
+    names = [f"other-{number:02}" for number in range(20)]
+    shown = ["landers", *names[:19]]
+    assert health_kafka._chosen(listed(*names[:19]), "landers") == (shown, "")
+    told = "; 20 of 21 groups are shown"
+    assert health_kafka._chosen(listed(*names, "landers"), "landers") == (shown, told)
+
+
+def test_groups_that_a_broker_did_not_tell_are_unknown() -> None:
+    error = KafkaException(KafkaError(KafkaError.COORDINATOR_NOT_AVAILABLE))
+    with pytest.raises(KafkaException) as raised:
+        health_kafka._chosen(listed("landers", errors=[error]), "landers")
+    assert raised.value is error
 
 
 @pytest.mark.parametrize(
