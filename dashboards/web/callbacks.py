@@ -23,6 +23,7 @@ from ingestion import logs
 from ingestion.errors import TapehouseError
 
 _OUTPUTS: Final = {
+    "link": Output("link", "data", allow_duplicate=True),
     "problem": Output("problem", "children"),
     "shown": Output("shown", "data-shown-build"),
     "symbols": Output("symbol", "data"),
@@ -90,11 +91,13 @@ def register(app: Dash, source: Gold, health: ReadsHealth, exchange: ExchangeClo
         if link is None or scheme is None:
             return _unchanged()  # the address is not read yet
         asked = _asked(symbol, link)
+        kept = {"link": {"symbol": asked}}
         try:
             market = gold.market(source, asked, _range(wanted), exchange)
         except TapehouseError as error:
-            return _unchanged() | {"problem": problem(str(error))}
-        return screen(market, asked, _range(wanted), style, studies, _scheme(scheme), exchange.zone)
+            return _unchanged() | kept | {"problem": problem(str(error))}
+        scheme = _scheme(scheme)
+        return kept | screen(market, asked, _range(wanted), style, studies, scheme, exchange.zone)
 
     @app.callback(
         Output("csv-file", "data"),
@@ -263,7 +266,8 @@ def _unchanged() -> Drawn:
 
 
 def _asked(symbol: str | None, link: dict[str, str | None]) -> str | None:
-    # The picker drops a symbol that it does not have; the reader is to be told of it.
+    # The picker drops a symbol that gold does not have, or no longer: what was asked for last is in
+    # the link, and the reader is to be told of it.
     return symbol or link["symbol"]
 
 

@@ -434,6 +434,34 @@ def test_a_price_that_others_have_overtaken_says_so(
         page.close()
 
 
+def test_a_symbol_that_leaves_gold_is_not_replaced(
+    browser: Browser, gold_file: Path, tmp_path: Path
+) -> None:
+    (tmp_path / gold_file.name).hardlink_to(gold_file)
+    small_gold.link(tmp_path / gold_file.name)
+    with serve(tmp_path) as site:
+        page = browser.new_page()
+        page.goto(f"{site.url}/?symbol=AAA&range=1D")
+        page.locator(".tile", has_text="BBB").click()
+        expect(page.locator("#kpis h1")).to_have_text("BBB")
+        path = tmp_path / "gold-b2.duckdb"
+        shutil.copyfile(gold_file, path)
+        with duckdb.connect(path) as db:
+            db.execute("update ops.builds set build_id = 'b2'")
+            db.execute("delete from gold.gold_kpi where symbol = 'BBB'")
+        small_gold.link(path)
+        expect(page.locator("#kpis")).to_contain_text("Build b2: gold has no price of BBB")
+        # The picker has dropped it, and the next minute is drawn.
+        page.wait_for_function("!dash_component_api.getLayout('symbol').props.value")
+        with page.expect_response(lambda one: "kpis.children" in (one.request.post_data or "")):
+            page.evaluate("dash_clientside.set_props('refresh', {n_intervals: 1000})")
+        with page.expect_response(lambda one: "csv-file" in (one.request.post_data or "")) as saved:
+            page.locator("#csv").click()
+        assert saved.value.json()["response"] == {}
+        expect(page.locator("#kpis")).to_contain_text("Build b2: gold has no price of BBB")
+        page.close()
+
+
 def test_without_gold_the_page_says_what_to_do(browser: Browser, tmp_path: Path) -> None:
     with serve(tmp_path) as empty:
         page = browser.new_page()
