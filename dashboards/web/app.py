@@ -10,6 +10,7 @@ from dashboards.web.callbacks import ReadsHealth
 from dashboards.web.exchange import ExchangeClock
 from dashboards.web.gold import Gold
 from dashboards.web.layout import layout
+from ingestion.clock import Clock
 
 _INDEX: Final = """<!DOCTYPE html>
 <html lang="en">
@@ -33,7 +34,7 @@ document.documentElement.dataset.mantineColorScheme =
 </html>"""
 
 
-def create_app(gold: Gold, health: ReadsHealth, exchange: ExchangeClock) -> Dash:
+def create_app(gold: Gold, health: ReadsHealth, exchange: ExchangeClock, clock: Clock) -> Dash:
     """Return the application; nothing is read before a browser asks."""
     app = Dash(
         "tapehouse",
@@ -46,5 +47,5 @@ def create_app(gold: Gold, health: ReadsHealth, exchange: ExchangeClock) -> Dash
         on_error=callbacks.tell_of_failure,
     )
     app.layout = layout
-    callbacks.register(app, gold, health, exchange)
+    callbacks.register(app, gold, health, exchange, clock)
     return app

@@ -4,8 +4,8 @@ One callback draws all of the market view from one pinned build, so that no two 
 of different ones. What needs no server (theme, address, legend) is in `assets/page.js`.
 """
 
+from datetime import datetime
 from typing import Any, Final, Protocol
-from zoneinfo import ZoneInfo
 
 from dash import ClientsideFunction, Dash, Input, Output, State, dcc, no_update, set_props
 from dash.development.base_component import Component
@@ -13,6 +13,7 @@ from dash.development.base_component import Component
 from dashboards.web import chart, gold, views
 from dashboards.web.exchange import ExchangeClock
 from dashboards.web.export import candles_csv
+from dashboards.web.freshness import Mark, marks_of_price, utc
 from dashboards.web.gold import Candles, Gold, Kpi, Market
 from dashboards.web.health import Health
 from dashboards.web.health_view import health as health_panels
@@ -20,6 +21,7 @@ from dashboards.web.layout import chart_height
 from dashboards.web.ranges import DEFAULT, RANGES
 from dashboards.web.theme import Scheme
 from ingestion import logs
+from ingestion.clock import Clock
 from ingestion.errors import TapehouseError
 
 _OUTPUTS: Final = {
@@ -61,8 +63,10 @@ class ReadsHealth(Protocol):
     def read(self) -> Health: ...
 
 
-def register(app: Dash, source: Gold, health: ReadsHealth, exchange: ExchangeClock) -> None:
-    """Add every callback to an application."""
+def register(
+    app: Dash, source: Gold, health: ReadsHealth, exchange: ExchangeClock, clock: Clock
+) -> None:
+    """Add every callback to an application; `clock`: by which prices age."""
     _register_browser(app)
 
     @app.callback(
@@ -97,7 +101,8 @@ def register(app: Dash, source: Gold, health: ReadsHealth, exchange: ExchangeClo
         except TapehouseError as error:
             return _unchanged() | kept | {"problem": problem(str(error))}
         scheme = _scheme(scheme)
-        return kept | screen(market, asked, _range(wanted), style, studies, scheme, exchange.zone)
+        now = clock.now()
+        return kept | screen(market, asked, _range(wanted), style, studies, scheme, exchange, now)
 
     @app.callback(
         Output("csv-file", "data"),
@@ -184,7 +189,8 @@ def screen(
     style: str,
     studies: list[str],
     scheme: Scheme,
-    zone: ZoneInfo,
+    exchange: ExchangeClock,
+    now: datetime,
 ) -> Drawn:
     """Return every output of the market view for one reading of gold."""
     shown = market.shown
@@ -206,17 +212,17 @@ def screen(
         "movers_of": views.session_of(overview.movers),
         "volatility": views.volatility(overview.volatility),
         "volatility_of": views.session_of(overview.volatility),
-        "anomalies": views.anomalies(overview.anomalies, zone),
+        "anomalies": views.anomalies(overview.anomalies, exchange.zone),
         "anomalies_of": [],
     }  # fmt: skip
     if shown is None:
         why = "gold has no prices yet" if asked is None else f"gold has no price of {asked}"
         drawn["kpis"] = [views.note("Nothing to show", f"Build {market.build_id}: {why}.")]
         return drawn | _no_chart("")
-    drawn["kpis"] = views.kpi_strip(shown, zone)
+    drawn["kpis"] = views.kpi_strip(shown, _marks(shown, exchange, now), exchange.zone)
     if market.candles is None or not market.candles.bars:
         return drawn | _no_chart(f"Gold has no candles of {shown.symbol} for {wanted}.")
-    return drawn | _chart(market.candles, shown, wanted, style, studies, scheme, zone)
+    return drawn | _chart(market.candles, shown, wanted, style, studies, scheme, exchange)
 
 
 def problem(message: str) -> list[Component]:
@@ -231,12 +237,12 @@ def _chart(
     style: str,
     studies: list[str],
     scheme: Scheme,
-    zone: ZoneInfo,
+    exchange: ExchangeClock,
 ) -> Drawn:
-    drawn = chart.props(candles, style, studies, scheme, zone)
+    drawn = chart.props(candles, style, studies, scheme, exchange.zone)
     missing = [chart.STUDIES[one] for one in studies if one in chart.DAILY_ONLY]
     return {
-        "title": views.chart_title(candles, kpi, zone),
+        "title": views.chart_title(candles, kpi, exchange),
         "legend": views.legend(candles),
         "studies": f"Of daily bars only, from 1W on: {', '.join(missing)}."
         if missing and candles.is_intraday
@@ -252,6 +258,11 @@ def _chart(
         # The same range of the same symbol stays where the reader has put it.
         "fit": {"action": "fitContent", "nonce": f"{kpi.symbol} {wanted} {len(studies)}"},
     }
+
+
+def _marks(kpi: Kpi, exchange: ExchangeClock, now: datetime) -> list[Mark]:
+    price_at = utc(kpi.price_at)
+    return marks_of_price(now, exchange, kpi.price_kind, kpi.source, kpi.simulated, price_at)
 
 
 def _no_chart(why: str) -> Drawn:

@@ -9,7 +9,7 @@ clock: a replay of 2013 is not stale, and says of when it is.
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, Literal, NamedTuple, Protocol
+from typing import Any, Final, Literal, NamedTuple, Protocol, overload
 
 from dashboards.web.exchange import ExchangeClock, Market, clock_of
 from dashboards.web.exchange import State as MarketState
@@ -80,6 +80,8 @@ HORIZON: Final = timedelta(days=14)
 # The browser asks every five seconds; three answers that fail to come are no accident.
 DISCONNECTED_AFTER_S: Final = 20
 _BAD: Final[tuple[State, ...]] = ("late", "stale", "dead")
+# By gold_kpi.price_kind.
+_FEED_OF_PRICE: Final = {"bar": "daily_bars", "quote": "quotes"}
 _NAMES: Final = {
     "daily_bars": "daily bars",
     "intraday_bars": "intraday bars",
@@ -141,6 +143,14 @@ class Segment:
     def same(self, other: "Segment") -> bool:
         """Whether another one shows the same."""
         return replace(other, from_at=self.from_at, since_at=self.since_at) == self
+
+
+class Mark(NamedTuple):
+    """What is written beside a price from a moment on; without text nothing."""
+
+    from_ms: int
+    colour: Colour
+    text: str
 
 
 @dataclass(frozen=True)
@@ -249,16 +259,40 @@ def badge(
 
 def timeline(now: datetime, calendar: Calendar, said: Told) -> Timeline:
     """Return how the badge changes from the newest event on until `HORIZON` after `now`."""
-    clock, until = clock_of(calendar), now + HORIZON
     feeds = [*_best(one for one in said.feeds if one.feed in SCHEDULES)]
+    start = min([now, *(one.last_event_at for one in feeds if not one.is_replay)])
+    return _timeline(clock_of(calendar), now, said, feeds, start)
+
+
+def _timeline(
+    clock: ExchangeClock, now: datetime, said: Told, feeds: Sequence[Feed], start: datetime
+) -> Timeline:
+    until = now + HORIZON
     live = [one for one in feeds if not one.is_replay]
     if not feeds:
         return Timeline((_nothing(clock, now, said),), until, said)
     if not live:
         return Timeline((_replay(clock, now, said, feeds),), until, said)
-    start = min(now, *(one.last_event_at for one in live))
     moments = {start, *(one for one in _moments(clock, live, start, until) if start < one < until)}
     return Timeline(tuple(_joined(_judged(clock, live, at) for at in sorted(moments))), until, said)
+
+
+def marks_of_price(
+    now: datetime, clock: ExchangeClock, kind: str, source: str, simulated: bool, price_at: datetime
+) -> list[Mark]:
+    """Return how one price is marked from `now` on, by the limits of the feed that it came by.
+
+    The badge judges whole feeds, which go on where those of one instrument have stopped. `kind` is
+    gold_kpi.price_kind.
+    """
+    feed = Feed(source, _FEED_OF_PRICE[kind], simulated, price_at)
+    line = _timeline(clock, now, Told(feeds=(feed,)), (feed,), now)
+    marks: list[Mark] = []
+    for one in line.segments:
+        text = one.label if one.state in _BAD else ""
+        if not marks or marks[-1].text != text:
+            marks.append(Mark(_ms(one.from_at), COLOURS[one.state], text))
+    return marks
 
 
 def age_text(seconds: int) -> str:
@@ -418,6 +452,10 @@ def _segment(one: Segment) -> dict[str, Any]:
     }
 
 
+@overload
+def _ms(moment: datetime) -> int: ...
+@overload
+def _ms(moment: datetime | None) -> int | None: ...
 def _ms(moment: datetime | None) -> int | None:
     """Return whole milliseconds, never earlier: what has not happened at a ms has not before it."""
     return None if moment is None else -((_EPOCH - moment) // timedelta(milliseconds=1))

@@ -76,7 +76,7 @@ def create_server(
             return JSONResponse({"problem": str(error)}, status_code=503)
         return JSONResponse(found)
 
-    dash = create_app(gold, health, clock_of(calendar))
+    dash = create_app(gold, health, clock_of(calendar), clock)
     routes = [
         Route("/healthz", healthz, methods=["GET"]),
         Freshness(gold, calendar, clock).route(),

@@ -1,6 +1,8 @@
 """Parts of the market view: rows of gold in, components out."""
 
+import json
 from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
 from itertools import groupby
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -12,7 +14,9 @@ from dash.development.base_component import Component
 from dashboards.web import text
 from dashboards.web.chart import averages
 from dashboards.web.elements import more
-from dashboards.web.gold import Candles, Kpi, Row
+from dashboards.web.exchange import ExchangeClock
+from dashboards.web.freshness import Mark, utc
+from dashboards.web.gold import Candle, Candles, Kpi, Row
 from dashboards.web.text import Number
 from dashboards.web.treemap import Box, squarify
 
@@ -22,6 +26,9 @@ _FULL_COLOUR = 0.03
 TILE_PCT = (15, 45)
 _SECTOR_TITLE_PCT = 7.0  # of the map's height
 _MAP_ASPECT = 1.9
+
+# How a mark of a price looks, by the badge's colours.
+_LEVELS = {"amber": "tag level warn", "red": "tag level bad"}
 
 Children = Sequence[Component | str]
 
@@ -38,8 +45,8 @@ def simulated_badge() -> Component:
     )
 
 
-def kpi_strip(kpi: Kpi, zone: ZoneInfo) -> Children:
-    """Return the strip of figures of one instrument."""
+def kpi_strip(kpi: Kpi, marks: Sequence[Mark], zone: ZoneInfo) -> Children:
+    """Return the strip of figures of one instrument; `marks`: how its price ages from now on."""
     change = f"{text.signed(kpi.change_price)} ({text.percent(kpi.change_pct)})"
     direction = text.direction(kpi.change_price)
     return [
@@ -50,7 +57,8 @@ def kpi_strip(kpi: Kpi, zone: ZoneInfo) -> Children:
                         html.H1(kpi.symbol),
                         html.Span(kpi.name or "", className="name"),
                         *([simulated_badge()] if kpi.simulated else []),
-                        *_behind(kpi),
+                        _aged(marks),
+                        *([] if marks[0].text else _behind(kpi)),
                     ],
                     className="title",
                 ),
@@ -97,6 +105,18 @@ def _behind(kpi: Kpi) -> list[Component]:
     ]
 
 
+def _aged(marks: Sequence[Mark]) -> Component:
+    """Return the mark of a price by the badge's limits; the browser goes on to the next ones."""
+    known = [(one.from_ms, _LEVELS[one.colour] if one.text else "", one.text) for one in marks]
+    _, level, shown = known[0]
+    return html.Span(
+        shown,
+        className=level,
+        title="The price of this instrument alone, by the limits of the badge",
+        **more({"data-marks": json.dumps(known)}),
+    )
+
+
 def _subtitle(kpi: Kpi, zone: ZoneInfo) -> str:
     kind = "close" if kpi.price_kind == "bar" and kpi.is_final else kpi.price_kind
     parts = [kpi.sector, kpi.currency, kpi.source, f"{kind} of {text.clock(kpi.price_at, zone)}"]
@@ -141,11 +161,11 @@ def _year(kpi: Kpi) -> Component:
     return html.Div([html.Div("52-week range", className="label"), *body], className="kpi year")
 
 
-def chart_title(candles: Candles, kpi: Kpi, zone: ZoneInfo) -> Children:
+def chart_title(candles: Candles, kpi: Kpi, exchange: ExchangeClock) -> Children:
     """Return what the chart is of: candles, days, time, source and what is special about it."""
     first, last = candles.bars[0], candles.bars[-1]
     days = sorted({first.session_date, last.session_date})
-    zone_name = f"{text.local(last.start_at, zone):%Z}"
+    zone_name = f"{text.local(last.start_at, exchange.zone):%Z}"
     when = f"New York time ({zone_name})" if candles.is_intraday else "exchange's days"
     known = [f"{candles.interval} candles", f"{len(candles.bars)} bars"]
     known += [" to ".join(map(str, days)), when, last.source]
@@ -154,17 +174,34 @@ def chart_title(candles: Candles, kpi: Kpi, zone: ZoneInfo) -> Children:
     tags: list[Component] = [html.Span(" · ".join(known), className="known")]
     if candles.simulated:
         tags.append(simulated_badge())
-    if kpi.session_date is not None and last.session_date < kpi.session_date:
-        tags.append(
-            html.Span(f"Ends before the price of {kpi.session_date}", className="tag behind",
-                      title="The figures above are of a session that these candles do not reach")
-        )  # fmt: skip
+    tags += _ends_before(last, kpi, exchange)
     if not last.is_final:
         tags.append(
             html.Span("Last candle is forming", className="tag forming",
                       title="Hollow candles are not final: what comes may still change them")
         )  # fmt: skip
     return tags
+
+
+def _ends_before(last: Candle, kpi: Kpi, exchange: ExchangeClock) -> list[Component]:
+    """Return the mark of candles that end more than one of them, in trading, before the price."""
+    if kpi.session_date is not None and last.session_date < kpi.session_date:
+        price_of = f"{kpi.session_date}"
+    elif _traded(last.end_at, kpi.price_at, exchange) > last.end_at - last.start_at:
+        price_of = text.clock(kpi.price_at, exchange.zone)
+    else:
+        return []
+    return [
+        html.Span(
+            f"Ends before the price of {price_of}",
+            className="tag behind",
+            title="The figures above are of a time that these candles do not reach",
+        )
+    ]
+
+
+def _traded(start: datetime, end: datetime, exchange: ExchangeClock) -> timedelta:
+    return exchange.trading(utc(end)) - exchange.trading(utc(start))
 
 
 def legend(candles: Candles) -> Component:

@@ -3,8 +3,9 @@
 //
 // The page gives an empty element with the attribute `data-freshness` for the badge, one with
 // `data-market` for the exchange's session, and one with `data-shown-build` that names the build of
-// the numbers on it. Told to the page: the event `tapehouse:freshness` on `document` when the state
-// changes, its `detail` the badge and the published build.
+// the numbers on it; prices have `data-marks`, what is said of them as [from, class, text] in order.
+// Told to the page: the event `tapehouse:freshness` on `document` when the state changes, its
+// `detail` the badge and the published build.
 "use strict";
 
 (function (root) {
@@ -86,6 +87,17 @@
     }
   }
 
+  // Prices age one by one; what is said of each, and from when on, freshness.py has worked out.
+  function markPrices(nowMs) {
+    for (const element of document.querySelectorAll("[data-marks]")) {
+      const begun = JSON.parse(element.dataset.marks).filter(([fromMs]) => fromMs <= nowMs);
+      if (begun.length === 0) continue; // a clock that was set back
+      const [, kind, text] = begun[begun.length - 1];
+      if (element.className !== kind) element.className = kind;
+      if (element.textContent !== text) element.textContent = text;
+    }
+  }
+
   function start(url) {
     let facts = null;
     let offsetMs = 0; // the server's clock less ours
@@ -116,6 +128,7 @@
       const silence = Math.max(0, Date.now() - answeredMs);
       const found = seen(facts, Date.now() + offsetMs, silence, shown);
       show(found, facts && facts.built_at_ms);
+      markPrices(Date.now() + offsetMs);
       const now = `${found.state} ${facts && facts.build_id}`;
       if (now !== told) {
         told = now;

@@ -18,6 +18,8 @@ from tests.dashboards.web.test_freshness import FakeClock, at
 
 # The day before Thanksgiving; the day after it is a half day.
 LAST_QUOTE = at("2026-11-25T15:59:30")
+# The quotes of one instrument stop early, those of the others go on.
+AAA_QUOTE = at("2026-11-25T15:10:30")
 _ASKED_EVERY_MS = 5_000
 
 
@@ -55,6 +57,12 @@ def publish(before: Path, build_id: str, last_quote: datetime | None) -> None:
                 " last_event_at = ?",
                 [last_quote.astimezone(UTC).replace(tzinfo=None)],
             )
+            for symbol, price_at in (("AAA", AAA_QUOTE), ("BBB", last_quote)):
+                db.execute(
+                    "update gold.gold_kpi set source = 'finnhub', price_kind = 'quote',"
+                    " sessions_behind = 1, price_at = ? where symbol = ?",
+                    [price_at.astimezone(UTC).replace(tzinfo=None), symbol],
+                )
     small_gold.link(path)
 
 
@@ -89,6 +97,38 @@ def shown(
 def test_badge_by_clock(shown: Shown, now: str, state: str, colour: str, label: str) -> None:
     shown.at(at(now))
     shown.expect(state, colour, label)
+
+
+def test_a_price_ages_by_itself_while_its_feed_is_up_to_date(shown: Shown) -> None:
+    mark = shown.page.locator("#kpis [data-marks]")
+
+    def draw(now: datetime) -> None:
+        shown.at(now)
+        shown.page.evaluate(
+            "at => dash_clientside.set_props('refresh', {n_intervals: at})", int(now.timestamp())
+        )
+
+    draw(at("2026-11-25T15:59:50"))
+    shown.expect("fresh", "green", "Up to date")
+    expect(mark).to_have_text("Late: quotes")
+    expect(mark).to_have_class("tag level warn")
+    expect(shown.page.locator("#kpis .behind")).to_have_count(0)
+    # Of the marks that were drawn the next one comes without a server.
+    shown.page.context.set_offline(True)
+    shown.page.clock.fast_forward(17 * 3600 * 1000 + 45 * 60 * 1000)
+    expect(mark).to_have_text("Late: quotes")
+    shown.page.clock.fast_forward(24 * 3600 * 1000)
+    expect(mark).to_have_text("Stale: quotes")
+    expect(mark).to_have_class("tag level bad")
+    shown.page.context.set_offline(False)
+    draw(at("2026-11-25T15:59:50"))
+    expect(mark).to_have_text("Late: quotes")
+    shown.page.evaluate("dash_clientside.set_props('symbol', {value: 'BBB'})")
+    expect(shown.page.locator("#kpis h1")).to_have_text("BBB")
+    expect(mark).to_have_text("")
+    expect(shown.page.locator("#kpis .behind")).to_have_text("1 session behind")
+    shown.page.evaluate("dash_clientside.set_props('symbol', {value: 'AAA'})")
+    expect(mark).to_have_text("Late: quotes")
 
 
 def test_badge_without_a_server(shown: Shown) -> None:

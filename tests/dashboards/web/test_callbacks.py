@@ -12,6 +12,7 @@ from dashboards.web.exchange import clock_of
 from dashboards.web.health import HealthReader
 from dbt_stocks.reader import GoldReader
 from ingestion import calendar
+from ingestion.clock import SystemClock
 from ingestion.settings import KafkaSettings
 
 Draw = Callable[..., Drawn]
@@ -21,7 +22,7 @@ def drawing(reader: GoldReader) -> Draw:
     """Return the callback that draws the market view of a gold."""
     exchange = calendar.get()
     health = HealthReader(reader, Path("verdict.json"), KafkaSettings(), exchange)
-    found = create_app(reader, health, clock_of(exchange)).callback_map
+    found = create_app(reader, health, clock_of(exchange), SystemClock()).callback_map
     [draw] = [one["callback"].__wrapped__ for name, one in found.items() if "kpis.children" in name]
 
     def drawn(link: str | None, symbol: str | None) -> Drawn:

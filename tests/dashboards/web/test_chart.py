@@ -8,7 +8,9 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from dashboards.web import chart, theme, views
-from dashboards.web.gold import Candle, Candles
+from dashboards.web.exchange import clock_of
+from dashboards.web.gold import Candle, Candles, kpis
+from dbt_stocks.reader import GoldReader
 from ingestion import calendar
 
 ZONE = ZoneInfo("America/New_York")
@@ -113,3 +115,32 @@ def _mixed(one: str, other: str, share: float) -> str:
     """Return CSS's ``color-mix`` in sRGB."""
     parts = ((int(one[at : at + 2], 16), int(other[at : at + 2], 16)) for at in (1, 3, 5))
     return "#" + "".join(f"{round(a * share + b * (1 - share)):02x}" for a, b in parts)
+
+
+@pytest.mark.parametrize(
+    ("interval", "minutes", "start", "price_at", "told"),
+    [
+        # Trades stop at 11:00 in New York, the price goes on to 15:59.
+        ("1m", 1, "2013-03-12T14:59", "2013-03-12T19:59", "2013-03-12 15:59 EDT"),
+        ("1h", 60, "2013-03-12T14:30", "2013-03-12T19:59", "2013-03-12 15:59 EDT"),
+        # A candle's length is no lag.
+        ("1m", 1, "2013-03-12T14:59", "2013-03-12T15:01", None),
+        ("1m", 1, "2013-03-12T14:59", "2013-03-12T15:01:01", "2013-03-12 11:01 EDT"),
+        ("1h", 60, "2013-03-12T17:30", "2013-03-12T19:29", None),
+        # After the close and before the open nothing is traded that candles could have.
+        ("1m", 1, "2013-03-12T19:59", "2013-03-12T23:00", None),
+        ("1d", 390, "2013-03-12T13:30", "2013-03-12T23:00", None),
+        ("1d", 390, "2013-03-11T13:30", "2013-03-12T13:35", "2013-03-12"),
+    ],
+)
+def test_candles_that_end_before_the_price_say_so(
+    reader: GoldReader, interval: str, minutes: int, start: str, price_at: str, told: str | None
+) -> None:
+    begun, at = datetime.fromisoformat(start), datetime.fromisoformat(price_at)
+    last = replace(candle(begun), end_at=begun + timedelta(minutes=minutes))
+    with reader.pinned() as build:
+        kpi = replace(kpis(build)[0], price_at=at, session_date=at.date())
+    exchange = clock_of(calendar.get())
+    title = views.chart_title(Candles(interval, False, (last,), False), kpi, exchange)
+    marks = [tag.children for tag in title if getattr(tag, "className", "") == "tag behind"]
+    assert marks == ([] if told is None else [f"Ends before the price of {told}"])

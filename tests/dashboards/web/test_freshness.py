@@ -13,7 +13,17 @@ import yaml
 
 from dashboards.web import freshness
 from dashboards.web.exchange import clock_of
-from dashboards.web.freshness import SCHEDULES, Badge, Feed, Told, age_text, badge, timeline, told
+from dashboards.web.freshness import (
+    SCHEDULES,
+    Badge,
+    Feed,
+    Told,
+    age_text,
+    badge,
+    marks_of_price,
+    timeline,
+    told,
+)
 from dashboards.web.freshness_route import Freshness
 from dbt_stocks.reader import GoldReader, PinnedBuild
 from ingestion import calendar
@@ -301,6 +311,33 @@ def test_a_browser_without_answers_says_so_and_goes_on_ageing() -> None:
         beyond,
     )
     assert found["state"] == "disconnected"
+
+
+@pytest.mark.parametrize(
+    ("kind", "source", "simulated", "price_at"),
+    [
+        ("quote", "finnhub", False, "2026-11-25T09:31:00.000001"),
+        ("bar", "yahoo", False, "2026-11-23T16:00"),
+        ("quote", "simulator", True, "2026-11-20T09:31"),
+        ("bar", "recorded", False, "2013-03-01T16:00"),
+    ],
+)
+def test_a_price_is_marked_when_a_badge_of_it_alone_would_be(
+    kind: str, source: str, simulated: bool, price_at: str
+) -> None:
+    start = at("2026-11-25T09:32")
+    feed = Feed(source, {"quote": "quotes", "bar": "daily_bars"}[kind], simulated, at(price_at))
+    marks = marks_of_price(start, clock_of(XNYS), kind, source, simulated, at(price_at))
+    changes = []
+    for minutes in range(0, 13 * 24 * 60, 7):
+        now = start + timedelta(minutes=minutes, seconds=1)
+        alone = badge(now, XNYS, build(feed))
+        is_bad = alone.state in ("late", "stale", "dead")
+        shown = [one for one in marks if one.from_ms <= freshness._ms(now)][-1]
+        assert shown.text == (alone.label if is_bad else ""), now
+        assert not is_bad or shown.colour == alone.colour
+        changes.append(shown.text)
+    assert (len(set(changes)) > 3) == (not feed.is_replay)
 
 
 def test_what_gold_calls_late_is_late_here() -> None:
