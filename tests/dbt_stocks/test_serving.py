@@ -537,7 +537,8 @@ def test_superset_s_datasets_say_of_it_what_they_say_of_the_file(
             " checked_at = now() at time zone 'UTC' - interval 1 day"
         )
         db.execute(
-            "update gold.dim_session set close_at = now() at time zone 'UTC' - interval 4 hour"
+            "update gold.dim_session set close_at = now() at time zone 'UTC' - interval 4 hour,"
+            " open_at = now() at time zone 'UTC' - interval 10 hour"
         )
     target.serve(published)
     datasets = {
@@ -551,8 +552,9 @@ def test_superset_s_datasets_say_of_it_what_they_say_of_the_file(
         for name, query in datasets.items():
             expected = sorted_rows(db.execute(query).fetchall())
             assert sorted_rows(rows_in_superset(target, query)) == expected, name
-    counted = f"select distinct sessions_since from ({datasets['freshness.yaml']}) as feeds"
-    assert rows_in_superset(target, counted) == [(ROWS,)]
+    since = "sessions_since, open_s_since"
+    counted = f"select distinct {since} from ({datasets['freshness.yaml']}) as feeds"
+    assert rows_in_superset(target, counted) == [(ROWS, ROWS * 6 * 3600)]
 
 
 def test_what_dbt_has_made_arrives_as_it_was(target: Target, two_batches: Project) -> None:

@@ -68,8 +68,8 @@ select model_name, sum(checked) as checks, sum(failed) as failed, sum(failing_ro
 from gold.gold_dq_scorecard where run_id = 'new' group by model_name
 
 -- chart: freshness
-select status, source, feed, if(simulated, 'simulated', 'real') as data_kind, lag_sessions, lag_open_s, last_event_at,
-    checked_at
+select status, source, feed, if(simulated, 'simulated', 'real') as data_kind, lag_sessions, lag_open_s,
+    case when not simulated and status <> 'unscheduled' then 6.5 * 3600 end as open_s_since, last_event_at, checked_at
 from gold.gold_freshness
 
 -- chart: reconciliation

@@ -40,7 +40,8 @@ def publish(folder: Path, build: str, contract: Contract, shift: float = 0.0) ->
             _quality(db, simulated)
         # The feeds were judged on 1 March: one session has closed since, one has not yet.
         db.execute(
-            "insert into gold.dim_session by name select close_at::date as session_date, close_at"
+            "insert into gold.dim_session by name select close_at::date as session_date,"
+            " close_at - interval '6.5 hours' as open_at, close_at"
             " from (values (timestamp '2026-02-27 21:00'), (timestamp '2026-03-02 21:00'),"
             " (timestamp '2126-03-04 21:00')) as t(close_at)"
         )

@@ -158,6 +158,27 @@ def test_what_cannot_be_added_goes_blank() -> None:
                 assert guarded or table.columns[column].is_additive, (metric, column)
 
 
+def test_a_session_that_is_open_ages_a_feed_since_the_build() -> None:
+    (freshness,) = (one["sql"] for one in DATASETS.values() if one["table_name"] == "freshness")
+    with duckdb.connect() as db:
+        gold.create(db, load())
+        db.execute(
+            "insert into gold.dim_session by name select"
+            " now() at time zone 'UTC' + hours * interval '1 hour' as open_at,"
+            " open_at + interval '4 hours' as close_at"
+            " from (values (-26), (-2), (22)) as t(hours)"
+        )
+        db.execute(
+            "insert into gold.gold_freshness by name select 'yahoo' as source, 'quotes' as feed,"
+            " 'ok' as status, false as simulated,"
+            " now() at time zone 'UTC' - interval '1 hour' as checked_at"
+        )
+        found = db.execute(f"select sessions_since, open_s_since from ({freshness})").fetchall()
+    [(sessions, seconds)] = found
+    assert sessions == 0
+    assert 3600 <= seconds < 3660
+
+
 def test_a_column_renamed_in_gold_names_the_broken_charts() -> None:
     contract = load()
     movers = contract.table("gold_movers")
