@@ -128,7 +128,7 @@
       const silence = Math.max(0, Date.now() - answeredMs);
       const found = seen(facts, Date.now() + offsetMs, silence, shown);
       show(found, facts && facts.built_at_ms);
-      markPrices(Date.now() + offsetMs);
+      if (facts !== null) markPrices(Date.now() + offsetMs); // else the clock is only ours
       const now = `${found.state} ${facts && facts.build_id}`;
       if (now !== told) {
         told = now;
