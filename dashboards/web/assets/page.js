@@ -95,6 +95,7 @@
   // symbol that is chosen. Where gold cannot be read, it shows those of the one before.
   let end = null; // {time, isForming, isLine, isSimulated}; the time is the axis's
   let gold = []; // the series as they were given, without live minutes
+  let drawn = []; // the times of the live minutes that were put behind them, the last one last
   const minutes = new Map(); // live minutes by their time on the axis, as the feed told them last
   let following = null; // the symbol that they are of
   let toldMs = 0; // when its last trade was: minutes that ended before are whole
@@ -120,7 +121,10 @@
   }
 
   function go_live(checked, symbol, series, charted, interval, simulated) {
-    gold = series || [];
+    if (series !== gold) {
+      gold = series || [];
+      drawn = [];
+    }
     const candles = gold.find((one) => one.id === "price");
     const last = candles && candles.data.length ? candles.data[candles.data.length - 1] : null;
     end = last === null || charted !== symbol || interval !== "1m" ? null : {
@@ -139,7 +143,8 @@
     return same();
   }
 
-  // Put live minutes behind gold's own, which stay: the library takes no bar before the last one.
+  // Put live minutes behind gold's own, which stay. One that is there changes where a trade of it is
+  // cancelled or comes late; the library puts none between two.
   function draw(times) {
     if (end === null) return;
     const ticks = [];
@@ -147,22 +152,33 @@
       const one = minutes.get(time);
       if (one.isSimulated !== end.isSimulated) continue; // a made-up minute is no market's
       if (time < end.time || (time === end.time && !end.isForming)) continue;
+      const isThere = drawn.includes(time);
+      const last = drawn.length ? drawn[drawn.length - 1] : end.time;
+      if (time < last && !isThere) {
+        give_anew();
+        return;
+      }
       // Of the minutes in between nothing is known here: an empty one stands for them.
-      if (time > end.time + 60) ticks.push({ id: "price", bar: { time: end.time + 60 } });
+      if (time > last + 60) ticks.push({ id: "price", bar: { time: last + 60 } });
       const four = { open: one.open, high: one.high, low: one.low, close: one.close };
       const bar = end.isLine ? { value: one.close, customValues: four } : four;
-      ticks.push({ id: "price", bar: { time, ...bar } });
-      ticks.push({ id: "volume", bar: { time, value: one.volume } });
-      end = { ...end, time, isForming: true };
+      const historicalUpdate = time < last;
+      ticks.push({ id: "price", bar: { time, ...bar }, historicalUpdate });
+      ticks.push({ id: "volume", bar: { time, value: one.volume }, historicalUpdate });
+      if (!isThere) drawn.push(time);
     }
     if (ticks.length) setProps("chart", { tick: ticks });
   }
 
-  // Take minutes back. The library keeps what it has been given: it is given gold's series anew.
-  function drop(times) {
-    if (times.filter((time) => minutes.delete(time)).length === 0) return;
-    end = null; // until `go_live` hears of it
+  // Give the chart gold's series anew; all live minutes follow, when `go_live` hears of it.
+  function give_anew() {
+    end = null;
     setProps("chart", { series: gold.map((one) => ({ ...one, data: [...one.data] })) });
+  }
+
+  // Take minutes back: the library keeps what it has been given.
+  function drop(times) {
+    if (times.filter((time) => minutes.delete(time)).length) give_anew();
   }
 
   function price_text(symbol, last, simulated) {

@@ -367,6 +367,48 @@ def test_live_minutes_stand_behind_gold_s_own_and_stay_there(
         expect(page.locator("#live-price")).to_have_text("")
 
 
+def in_chart(page: Page, name: str, place: int) -> float | None:
+    """Return what a series of the chart has some places behind gold's last candle."""
+    page.evaluate(
+        """([seriesId, place]) => {
+            const { series } = dash_component_api.getLayout("chart").props;
+            const logicalIndex = series[0].data.length - 1 + place;
+            const dataAction = { action: "dataByIndex", seriesId, logicalIndex, nonce: Date.now() };
+            dash_clientside.set_props("chart", { dataResult: null, dataAction });
+        }""",
+        [name, place],
+    )
+    page.wait_for_function("dash_component_api.getLayout('chart').props.dataResult !== null")
+    bar = page.evaluate("dash_component_api.getLayout('chart').props.dataResult.data") or {}
+    found: float | None = bar.get("close", bar.get("value"))
+    return found
+
+
+@pytest.mark.parametrize("style", ["Candles", "Line"])
+def test_a_live_minute_that_has_ended_is_corrected(
+    browser: Browser, gold_file: Path, tmp_path: Path, style: str
+) -> None:
+    with live(browser, gold_file, tmp_path) as (page, feed):
+
+        def shown(name: str) -> list[float | None]:
+            return [in_chart(page, name, place) for place in (1, 2, 3, 4)]
+
+        page.get_by_text(style, exact=True).click()
+        spike = minute(START_S + 60, 99.0, volume=900)
+        feed.tell(**TOLD, candles=[spike, minute(START_S + 180, 11.0), minute(START_S + 240, 11.5)])
+        wait_for(lambda: shown("price") == [99.0, None, 11.0, 11.5])
+
+        # Its trade is cancelled, minutes later.
+        feed.tell(**TOLD, candles=[minute(START_S + 60, 10.5)])
+        wait_for(lambda: shown("price") == [10.5, None, 11.0, 11.5])
+        assert shown("volume") == [500, None, 500, 500]
+
+        # The only trade of the minute after it comes late.
+        feed.tell(**TOLD, candles=[minute(START_S + 120, 10.0)])
+        wait_for(lambda: shown("price") == [10.5, 10.0, 11.0, 11.5])
+        assert shown("volume") == [500, 500, 500, 500]
+
+
 def test_an_outage_takes_back_the_price_and_what_was_forming(
     browser: Browser, gold_file: Path, tmp_path: Path
 ) -> None:
