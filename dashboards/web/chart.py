@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 from dashboards.web.gold import Candle, Candles
 from dashboards.web.text import local
-from dashboards.web.theme import PALETTES, Palette, Scheme
+from dashboards.web.theme import PALETTES, Palette, Scheme, faint
 
 Style = str  # "candles" or "line"
 Series = dict[str, Any]
@@ -30,7 +30,6 @@ _AVERAGES: Final = {
     "ma_15m": "Mean of 15 min", "ma_1h": "Mean of 1 h",
 }  # fmt: skip
 _DIGITS: Final = 6
-_FAINT: Final = "59"  # of 255, as hexadecimal digits after a colour
 _NO_LINE: Final = {"priceLineVisible": False, "lastValueVisible": False, "lineWidth": 1.5}
 
 
@@ -54,7 +53,7 @@ def props(
     times = [time_of(bar, candles.is_intraday, zone) for bar in candles.bars]
     drawn = _Drawing(candles, times, palette)
     wanted = [study for study in studies if not candles.is_intraday or study not in DAILY_ONLY]
-    series = [drawn.prices(style), drawn.volume()]
+    series = [drawn.prices(style), drawn.volume(), drawn.forming(style)]
     if "ma" in wanted:
         colours = (palette.accent, palette.second, palette.third)
         for name, colour in zip(averages(candles), colours, strict=False):
@@ -131,17 +130,32 @@ class _Drawing:
                 "borderUpColor": self._palette.up, "borderDownColor": self._palette.down,
                 "wickUpColor": self._palette.up, "wickDownColor": self._palette.down,
             }  # fmt: skip
-        series["markers"] = self._forming()
         return series
 
     def volume(self) -> Series:
         series = self._series(
             "volume",
             "histogram",
-            lambda bar: {"value": round(bar.volume), "color": f"{self._colour(bar)}80"},
+            lambda bar: {"value": round(bar.volume), "color": self._ground(bar)},
             pane=1,
         )
         series["options"] = {"priceFormat": {"type": "volume"}, **_NO_LINE}
+        return series
+
+    def forming(self, style: Style) -> Series:
+        """Return the dot on the last candle, if it is not final: live mode moves it on."""
+
+        def point(bar: Candle) -> dict[str, Any] | None:
+            if bar is not self._bars[-1] or bar.is_final:
+                return None
+            top = bar.close if style == "line" else bar.high
+            return {"value": round(top, _DIGITS)}
+
+        series = self._series("forming", "line", point, pane=0)
+        series["options"] = {
+            **_NO_LINE, "lineVisible": False, "crosshairMarkerVisible": False,
+            "color": self._palette.accent, "pointMarkersVisible": True, "pointMarkersRadius": 4,
+        }  # fmt: skip
         return series
 
     def line(self, name: str, colour: str, pane: int, **options: object) -> Series:
@@ -183,24 +197,22 @@ class _Drawing:
 
     def _point(self, bar: Candle) -> dict[str, Any]:
         # A line is of closes; the legend has all four of the one under the pointer.
-        return {"value": round(bar.close, _DIGITS), "customValues": _ohlc(bar)}
+        found: dict[str, Any] = {"value": round(bar.close, _DIGITS), "customValues": _ohlc(bar)}
+        if not bar.is_final:
+            found["lineColor"] = faint(self._palette.up)
+        return found
 
     def _candle(self, bar: Candle) -> dict[str, Any]:
         found: dict[str, Any] = _ohlc(bar)
-        if not bar.is_final:  # hollow: what it will be is not yet known
-            found["color"] = f"{self._colour(bar)}{_FAINT}"
+        if not bar.is_final:  # faint: what it will be is not yet known
+            found["color"] = faint(self._colour(bar))
         return found
+
+    def _ground(self, bar: Candle) -> str:
+        return f"{self._colour(bar)}80" if bar.is_final else faint(self._colour(bar))
 
     def _colour(self, bar: Candle) -> str:
         return self._palette.up if bar.close >= bar.open else self._palette.down
-
-    def _forming(self) -> list[dict[str, Any]]:
-        if not self._bars or self._bars[-1].is_final:
-            return []
-        return [
-            {"time": self._times[-1], "position": "aboveBar", "shape": "circle",
-             "color": self._palette.accent, "size": 0.8}
-        ]  # fmt: skip
 
 
 def _ohlc(bar: Candle) -> dict[str, float]:

@@ -8,6 +8,8 @@ from typing import Any, Final, Literal
 
 Scheme = Literal["light", "dark"]
 
+_FAINT: Final = "59"  # of 255, as hexadecimal digits after a colour
+
 
 @dataclass(frozen=True)
 class Palette:
@@ -68,11 +70,18 @@ MANTINE: Final[dict[str, Any]] = {
 }
 
 
+def faint(colour: str) -> str:
+    """Return the colour of what is not final."""
+    return f"{colour}{_FAINT}"
+
+
 def css() -> str:
     """Return the palettes as CSS variables, by Mantine's scheme."""
     return "\n".join(_rule(scheme, palette) for scheme, palette in PALETTES.items())
 
 
 def _rule(scheme: str, palette: Palette) -> str:
-    colours = "".join(f"--{name}: {colour}; " for name, colour in asdict(palette).items())
+    named = asdict(palette)
+    named |= {f"{name}-faint": faint(named[name]) for name in ("up", "down")}
+    colours = "".join(f"--{name}: {colour}; " for name, colour in named.items())
     return f':root[data-mantine-color-scheme="{scheme}"] {{ color-scheme: {scheme}; {colours}}}'

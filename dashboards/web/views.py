@@ -178,7 +178,7 @@ def chart_title(candles: Candles, kpi: Kpi, exchange: ExchangeClock) -> Children
     if not last.is_final:
         tags.append(
             html.Span("Last candle is forming", className="tag forming",
-                      title="Hollow candles are not final: what comes may still change them")
+                      title="Faint candles are not final: what comes may still change them")
         )  # fmt: skip
     return tags
 

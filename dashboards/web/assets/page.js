@@ -126,10 +126,11 @@
       drawn = [];
     }
     const candles = gold.find((one) => one.id === "price");
+    const forming = gold.find((one) => one.id === "forming");
     const last = candles && candles.data.length ? candles.data[candles.data.length - 1] : null;
     end = last === null || charted !== symbol || interval !== "1m" ? null : {
       time: last.time,
-      isForming: (candles.markers || []).some((one) => one.time === last.time),
+      isForming: forming.data.length > 0,
       isLine: candles.type !== "candlestick",
       isSimulated: simulated === "yes",
     };
@@ -141,6 +142,16 @@
     else window.tapehouse.live.close();
     draw([...minutes.keys()]); // what has been drawn anew ends where gold does
     return same();
+  }
+
+  // A minute as chart.py draws what is not final.
+  function bars({ open, high, low, close, volume }) {
+    const colours = getComputedStyle(document.documentElement);
+    const up = colours.getPropertyValue("--up-faint").trim();
+    const color = close >= open ? up : colours.getPropertyValue("--down-faint").trim();
+    const four = { open, high, low, close };
+    const line = { value: close, customValues: four, lineColor: up };
+    return { price: end.isLine ? line : { ...four, color }, volume: { value: volume, color } };
   }
 
   // Put live minutes behind gold's own, which stay. One that is there changes where a trade of it is
@@ -160,11 +171,15 @@
       }
       // Of the minutes in between nothing is known here: an empty one stands for them.
       if (time > last + 60) ticks.push({ id: "price", bar: { time: last + 60 } });
-      const four = { open: one.open, high: one.high, low: one.low, close: one.close };
-      const bar = end.isLine ? { value: one.close, customValues: four } : four;
       const historicalUpdate = time < last;
-      ticks.push({ id: "price", bar: { time, ...bar }, historicalUpdate });
-      ticks.push({ id: "volume", bar: { time, value: one.volume }, historicalUpdate });
+      for (const [id, bar] of Object.entries(bars(one))) {
+        ticks.push({ id, bar: { time, ...bar }, historicalUpdate });
+      }
+      if (historicalUpdate) continue;
+      // The dot goes on to the last one.
+      const isDotted = drawn.length > 0 || end.isForming;
+      if (time > last && isDotted) ticks.push({ id: "forming", bar: { time: last } });
+      ticks.push({ id: "forming", bar: { time, value: end.isLine ? one.close : one.high } });
       if (!isThere) drawn.push(time);
     }
     if (ticks.length) setProps("chart", { tick: ticks });

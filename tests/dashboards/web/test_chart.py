@@ -50,10 +50,17 @@ def test_a_day_is_the_exchange_s_and_not_utc_s() -> None:
 def test_only_what_is_not_final_is_faint_and_marked() -> None:
     first = candle(datetime.fromisoformat("2013-03-08T14:30"))
     forming = replace(first, start_at=first.start_at + timedelta(minutes=1), is_final=False)
-    price = drawn(Candles("1m", False, (first, forming), False))["price"]
-    assert ["color" in point for point in price["data"]] == [False, True]
-    assert [mark["time"] for mark in price["markers"]] == [price["data"][1]["time"]]
-    assert drawn(Candles("1m", False, (first,), False))["price"]["markers"] == []
+    both = Candles("1m", False, (first, forming), False)
+    for style, name, top in (("candles", "color", 11.0), ("line", "lineColor", 10.5)):
+        found = drawn(both, style=style)
+        assert [name in point for point in found["price"]["data"]] == [False, True]
+        assert found["forming"]["data"] == [
+            {"time": found["price"]["data"][1]["time"], "value": top}
+        ]
+    colours = [point["color"] for point in found["volume"]["data"]]
+    up = theme.PALETTES["dark"].up
+    assert colours == [f"{up}80", theme.faint(up)]
+    assert drawn(Candles("1m", False, (first,), False))["forming"]["data"] == []
 
 
 def test_warm_up_is_a_gap_and_not_a_zero() -> None:
@@ -70,7 +77,7 @@ def test_warm_up_is_a_gap_and_not_a_zero() -> None:
 def test_studies_of_days_are_left_out_within_a_day() -> None:
     bars = (candle(datetime.fromisoformat("2013-03-08T14:30"), ma_15m=1.0, ma_1h=None),)
     found = drawn(Candles("1m", False, bars, False), "ma", "rsi", "macd", "bollinger")
-    assert found.keys() == {"price", "volume", "ma_15m", "ma_1h"}
+    assert found.keys() == {"price", "volume", "forming", "ma_15m", "ma_1h"}
 
 
 def test_series_have_the_library_s_names() -> None:

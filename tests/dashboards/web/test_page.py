@@ -17,7 +17,7 @@ import duckdb
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from dashboards.web import text
+from dashboards.web import text, theme
 from tests.dashboards.web import small_gold
 from tests.dashboards.web.conftest import PlayedFeed, Site, Watched, serve
 from tests.support import wait_for
@@ -120,9 +120,8 @@ def test_what_is_simulated_and_what_is_forming_says_so(watched: Watched, site: S
     assert "hatched" in (page.locator("#chart-frame").get_attribute("class") or "")
     assert page.locator("#chart-title .forming").count() == 1
     drawn = series(page)["price"]
-    assert [point["time"] for point in drawn["data"] if "color" in point] == [
-        drawn["markers"][0]["time"]
-    ]
+    (dot,) = series(page)["forming"]["data"]
+    assert [point["time"] for point in drawn["data"] if "color" in point] == [dot["time"]]
 
     page = opened(watched, site, "symbol=AAA&range=1Y")
     assert page.locator("main .simulated, main .forming").count() == 0
@@ -327,7 +326,9 @@ def ticks(page: Page, name: str) -> list[list[float | None]]:
 
 
 def wait_for_ticks(page: Page, number: int) -> None:
-    page.wait_for_function(f"dash_component_api.getLayout('chart').props.tick?.length === {number}")
+    """Wait until so many bars of prices were put there at once."""
+    tick = "dash_component_api.getLayout('chart').props.tick"
+    page.wait_for_function(f"{tick}?.filter(one => one.id === 'price').length === {number}")
 
 
 def test_live_minutes_stand_behind_gold_s_own_and_stay_there(
@@ -339,15 +340,15 @@ def test_live_minutes_stand_behind_gold_s_own_and_stay_there(
         feed.tell(**TOLD, candles=[late, begun, minute(START_S + 240, 11.0)])
         expect(page.locator("#live-price")).to_have_text(f"AAA 11.50 · {TOLD_AT}")
         # The minutes before are empty: neither gold nor the feed has them.
-        wait_for_ticks(page, 3)
+        wait_for_ticks(page, 2)
         assert ticks(page, "price") == [[1, None], [4, 11.0]]
         feed.tell(**TOLD, candles=[minute(START_S + 300, 11.5)])
-        wait_for_ticks(page, 2)
+        wait_for_ticks(page, 1)
         assert ticks(page, "price") == [[5, 11.5]]
 
         # Drawn anew, the chart ends with gold's last minute: both live ones are put behind it.
         page.get_by_text("Line", exact=True).click()
-        wait_for_ticks(page, 5)
+        wait_for_ticks(page, 3)
         assert ticks(page, "price") == [[1, None], [4, 11.0], [5, 11.5]]
         assert ticks(page, "volume") == [[4, 500], [5, 500]]
 
@@ -409,12 +410,33 @@ def test_a_live_minute_that_has_ended_is_corrected(
         assert shown("volume") == [500, 500, 500, 500]
 
 
+@pytest.mark.parametrize(
+    ("style", "name", "top"), [("Candles", "color", 12.0), ("Line", "lineColor", 9.5)]
+)
+def test_live_minutes_are_faint_and_the_last_has_the_dot(
+    browser: Browser, gold_file: Path, tmp_path: Path, style: str, name: str, top: float
+) -> None:
+    up, down = (theme.faint(getattr(theme.PALETTES["light"], way)) for way in ("up", "down"))
+    with live(browser, gold_file, tmp_path) as (page, feed):
+        page.get_by_text(style, exact=True).click()
+        feed.tell(**TOLD, candles=[minute(START_S + 60, 11.0)])
+        wait_for(lambda: in_chart(page, "forming", 1) is not None)
+        feed.tell(**TOLD, candles=[minute(START_S + 120, 9.5)])
+        # Nor has gold's last one it, which was forming.
+        wait_for(lambda: [in_chart(page, "forming", at) for at in range(3)] == [None, None, top])
+        found = page.evaluate("dash_component_api.getLayout('chart').props.tick")
+        bars = {one["id"]: one["bar"] for one in found}
+        colours = {"price": bars["price"][name], "volume": bars["volume"]["color"]}
+        # A line has one colour, whatever the minute did.
+        assert colours == {"price": up if style == "Line" else down, "volume": down}
+
+
 def test_an_outage_takes_back_the_price_and_what_was_forming(
     browser: Browser, gold_file: Path, tmp_path: Path
 ) -> None:
     with live(browser, gold_file, tmp_path) as (page, feed):
         feed.tell(**TOLD, candles=[minute(START_S + 240, 11.0), minute(START_S + 300, 11.5)])
-        wait_for_ticks(page, 5)
+        wait_for_ticks(page, 3)
         assert ticks(page, "price") == [[1, None], [4, 11.0], [5, 11.5]]
         expect(page.locator("#live-price")).to_have_text(f"AAA 11.50 · {TOLD_AT}")
 
@@ -422,7 +444,7 @@ def test_an_outage_takes_back_the_price_and_what_was_forming(
         feed.fall("Kafka: away")
         expect(page.locator("[data-live]")).to_have_attribute("data-state", "down")
         expect(page.locator("#live-price")).to_have_text("")
-        wait_for_ticks(page, 3)
+        wait_for_ticks(page, 2)
         assert ticks(page, "price") == [[1, None], [4, 11.0]]
 
         # A tape that began within a minute knows less of it than was drawn, but that is not whole.
@@ -444,7 +466,7 @@ def test_live_minutes_are_not_put_behind_another_symbol_s(
 ) -> None:
     with live(browser, gold_file, tmp_path) as (page, feed):
         feed.tell(**TOLD, candles=[minute(START_S + 60, 11.0)])
-        wait_for_ticks(page, 2)
+        wait_for_ticks(page, 1)
         (tmp_path / "current").unlink()
         page.locator(".tile", has_text="BBB").click()
         expect(page.locator("#problem")).to_contain_text("Gold cannot be read")
