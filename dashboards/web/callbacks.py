@@ -11,11 +11,13 @@ from dash import ClientsideFunction, Dash, Input, Output, State, dcc, no_update,
 from dash.development.base_component import Component
 
 from dashboards.web import chart, gold, views
+from dashboards.web.changes import Sent, only_changes
 from dashboards.web.exchange import ExchangeClock
 from dashboards.web.export import candles_csv
 from dashboards.web.freshness import Mark, marks_of_price, utc
 from dashboards.web.gold import Candles, Gold, Kpi, Market
 from dashboards.web.health import Health
+from dashboards.web.health_view import PANELS
 from dashboards.web.health_view import health as health_panels
 from dashboards.web.layout import chart_height
 from dashboards.web.ranges import DEFAULT, RANGES
@@ -53,6 +55,18 @@ _OUTPUTS: Final = {
     "volatility_of": Output("volatility-of", "children"),
     "anomalies": Output("anomalies", "children"),
     "anomalies_of": Output("anomalies-of", "children"),
+    "sent": Output("sent", "data"),
+}
+# What is drawn anew only where it has changed; the chart is kept by its own component.
+_PARTS: Final = (
+    "kpis", "title", "legend", "tiles", "tiles_of", "breadth", "breadth_of", "movers", "movers_of",
+    "volatility", "volatility_of", "anomalies", "anomalies_of",
+)  # fmt: skip
+_HEALTH: Final = {
+    "level": Output("health-level", "children"),
+    "checked": Output("health-checked", "children"),
+    **{name: Output(f"health-{name}", "children") for name in PANELS},
+    "sent": Output("health-sent", "data"),
 }
 Drawn = dict[str, Any]
 
@@ -81,6 +95,7 @@ def register(
             "_published": Input("published", "data"),
             "_minutes": Input("refresh", "n_intervals"),
         },
+        state={"sent": State("sent", "data")},
         prevent_initial_call=True,
     )
     def draw(
@@ -90,6 +105,7 @@ def register(
         style: str,
         studies: list[str],
         scheme: str | None,
+        sent: Sent | None,
         **_causes: object,
     ) -> Drawn:
         if link is None or scheme is None:
@@ -102,7 +118,8 @@ def register(
             return _unchanged() | kept | {"problem": problem(str(error))}
         scheme = _scheme(scheme)
         now = clock.now()
-        return kept | screen(market, asked, _range(wanted), style, studies, scheme, exchange, now)
+        drawn = screen(market, asked, _range(wanted), style, studies, scheme, exchange, now)
+        return kept | only_changes(drawn, _PARTS, sent)
 
     @app.callback(
         Output("csv-file", "data"),
@@ -124,12 +141,17 @@ def register(
         return dcc.send_string(candles_csv(market, exchange.zone), name)
 
     @app.callback(
-        Output("view-health", "children"),
-        Input("view", "value"),
-        Input("health-refresh", "n_intervals"),
+        _HEALTH,
+        inputs={
+            "view": Input("view", "value"),
+            "_minutes": Input("health-refresh", "n_intervals"),
+        },
+        state={"sent": State("health-sent", "data")},
     )
-    def show_health(view: str, _minutes: int | None) -> Any:  # noqa: ANN401
-        return health_panels(health.read()) if view == "health" else no_update
+    def show_health(view: str, sent: Sent | None, **_causes: object) -> Drawn:
+        if view != "health":
+            return dict.fromkeys(_HEALTH, no_update)
+        return only_changes(health_panels(health.read()), ("level", *PANELS), sent)
 
 
 def _register_browser(app: Dash) -> None:

@@ -12,6 +12,8 @@ from dashboards.web.elements import more
 from dashboards.web.text import NONE
 from dashboards.web.views import table
 
+# The one that says whether anything is lost is the first.
+PANELS: Final = ("reconciliation", "build", "lag", "quarantine", "letters", "topics", "groups")
 _WORDS: Final[dict[facts.Level, str]] = {
     "ok": "✓ Holds",
     "warn": "▲ Look",
@@ -28,29 +30,19 @@ class _Part(Protocol):
     def summary(self) -> str: ...
 
 
-def health(found: facts.Health) -> list[Component]:
-    """Return all panels, the one that says whether anything is lost first."""
-    return [
-        html.Div(
-            [
-                _level(found.level),
-                html.Span(f"Checked {_when(found.checked_at)}", className="known"),
-            ],
-            className="health-head",
-        ),
-        html.Div(
-            [
-                _panel("Reconciliation", found.reconciliation, "wide", _stages, _gaps),
-                _panel("Last build and its tests", found.build, "", _build, _failing),
-                _panel("Lag by feed", found.lag, "", _lag),
-                _panel("Quarantine", found.quarantine, "", _quarantine),
-                _panel("Dead letters", found.dead_letters, "", _letters),
-                _panel("Kafka topics", found.kafka, "", _topics),
-                _panel("Kafka groups", found.kafka, "", _groups),
-            ],
-            className="grid health",
-        ),
-    ]
+def health(found: facts.Health) -> dict[str, Component | str]:
+    """Return the head's level and when it was checked, and the panels by name."""
+    return {
+        "level": _level(found.level),
+        "checked": f"Checked {_when(found.checked_at)}",
+        "reconciliation": _panel("Reconciliation", found.reconciliation, "wide", _stages, _gaps),
+        "build": _panel("Last build and its tests", found.build, "", _build, _failing),
+        "lag": _panel("Lag by feed", found.lag, "", _lag),
+        "quarantine": _panel("Quarantine", found.quarantine, "", _quarantine),
+        "letters": _panel("Dead letters", found.dead_letters, "", _letters),
+        "topics": _panel("Kafka topics", found.kafka, "", _topics),
+        "groups": _panel("Kafka groups", found.kafka, "", _groups),
+    }
 
 
 def _panel(title: str, part: _Part, kind: str, *bodies: Any) -> Component:  # noqa: ANN401

@@ -10,6 +10,7 @@ from dash_tvlwc import Tvlwc
 
 from dashboards.web.chart import STUDIES
 from dashboards.web.elements import more
+from dashboards.web.health_view import PANELS
 from dashboards.web.ranges import DEFAULT, RANGES
 from dashboards.web.theme import MANTINE
 
@@ -36,6 +37,8 @@ def _stores() -> list[Component]:
         dcc.Store(id="scheme"),
         dcc.Store(id="published"),  # the build that is published, as the badge has heard
         dcc.Store(id="linked"),
+        dcc.Store(id="sent"),  # what is shown, as hashes: see changes.py
+        dcc.Store(id="health-sent"),
         dcc.Interval(id="refresh", interval=REFRESH_S * 1000),
         dcc.Interval(id="health-refresh", interval=HEALTH_REFRESH_S * 1000),
         dcc.Download(id="csv-file"),
@@ -219,7 +222,13 @@ def _movers() -> Component:
 
 
 def _health() -> Component:
-    return html.Div(id="view-health", hidden=True)
+    head = [html.Span(id="health-level"), html.Span(id="health-checked", className="known")]
+    panels = [html.Div(id=f"health-{name}", className="slot") for name in PANELS]
+    return html.Div(
+        [html.Div(head, className="health-head"), html.Div(panels, className="grid health")],
+        id="view-health",
+        hidden=True,
+    )
 
 
 def chart_height(panes: int) -> dict[str, Any]:

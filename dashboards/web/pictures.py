@@ -25,7 +25,7 @@ from ingestion.errors import StackError, TapehouseError
 PICTURES: Final = (
     ("dashboard-light", "?symbol=AAPL&range=1Y", "light", "[data-kpi]"),
     ("dashboard-dark", "?symbol=GOOG&range=1D", "dark", "[data-kpi]"),
-    ("dashboard-health", "?symbol=AAPL&view=health", "light", ".health-head"),
+    ("dashboard-health", "?symbol=AAPL&view=health", "light", ".health-head .level"),
 )
 _SIZE: Final = {"width": 1440, "height": 900}
 _START_S: Final = 60.0

@@ -166,7 +166,7 @@ def test_a_click_on_the_map_and_the_keyboard_choose_a_symbol(watched: Watched, s
 def test_address_chooses_symbol_range_and_view(watched: Watched, site: Site) -> None:
     page = opened(watched, site, "symbol=BBB&range=1M&view=health")
     expect(page.locator("#view-market")).to_be_hidden()
-    expect(page.locator("#view-health .health-head")).to_be_visible()
+    expect(page.locator(".health-head .level")).to_be_visible()
     page.get_by_text("Market", exact=True).click()
     expect(page.locator("#kpis h1")).to_have_text("BBB")
     assert page.locator("#chart-title").inner_text().startswith("15m candles")
@@ -280,6 +280,31 @@ def test_a_new_build_is_seen_without_a_reload(
 
     expect(page.locator("[data-kpi=current_price]")).to_have_text("49.99")
     expect(page.locator("#shown")).to_have_attribute("data-shown-build", "b2")
+
+
+@pytest.mark.parametrize(
+    ("view", "refresh", "told", "focused"),
+    [
+        ("market", "refresh", "problem", ".tile"),
+        ("health", "health-refresh", "health-checked", "#health-build section"),
+    ],
+)
+def test_what_has_not_changed_keeps_its_focus(
+    watched: Watched, site: Site, view: str, refresh: str, told: str, focused: str
+) -> None:
+    page = opened(watched, site, f"symbol=AAA&view={view}")
+    part = page.locator(focused).first
+    part.evaluate("one => { one.tabIndex = -1; one.focus(); }")
+    # This one is told each time.
+    page.evaluate(f"dash_clientside.set_props('{told}', {{children: 'Waiting'}})")
+    expect(page.locator(f"#{told}")).to_have_text("Waiting")
+    with page.expect_response(lambda found: told in (found.request.post_data or "")) as again:
+        page.evaluate(f"dash_clientside.set_props('{refresh}', {{n_intervals: 1000}})")
+    expect(page.locator(f"#{told}")).not_to_have_text("Waiting")
+    assert part.evaluate("one => one === document.activeElement")
+    drawn = again.value.json()["response"].keys()
+    assert told in drawn
+    assert not drawn & {"kpis", "tiles", "volatility", "anomalies", "health-level", "health-lag"}
 
 
 # Where small_gold's minutes end; the axis has the exchange's wall clock as if it were UTC.
