@@ -87,8 +87,13 @@ def _header() -> Component:
                 **more({"aria-label": "View"}),
             ),
             html.Span(className="spring"),
-            html.Span(className="session", **more({"data-market": ""})),
-            html.Span(className="badge", **more({"data-freshness": ""})),
+            html.Div(
+                [
+                    html.Span(className="session", **more({"data-market": ""})),
+                    html.Span(className="badge", **more({"data-freshness": ""})),
+                ],
+                className="state",
+            ),
             html.Button(
                 "◐",
                 id="theme",

@@ -75,9 +75,11 @@
     for (const element of document.querySelectorAll("[data-freshness]")) {
       element.dataset.state = found.state;
       element.dataset.colour = found.colour;
-      const since = found.since_ms === null ? "" : `since ${new Date(found.since_ms).toISOString()}`;
+      // All of the label, which a narrow screen cuts off.
+      const since = found.since_ms ? `; since ${new Date(found.since_ms).toISOString()}` : "";
       const built = builtMs ? `; build of ${new Date(builtMs).toISOString()}` : "";
-      if (element.title !== since + built) element.title = since + built;
+      const title = found.label + since + built;
+      if (element.title !== title) element.title = title;
       part(element, "label", found.label);
       part(element, "age", found.age ? `newest data ${found.age} old` : "");
     }

@@ -265,7 +265,14 @@ def test_narrow_screen_has_no_sideways_scroll(watched: Watched, site: Site) -> N
     watched.page.set_viewport_size({"width": 390, "height": 800})
     page = opened(watched, site, "symbol=AAA")
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
-    expect(page.locator("[data-freshness]")).to_be_in_viewport()
+    badge, session = page.locator("[data-freshness]"), page.locator("[data-market]")
+    expect(session).to_have_text(re.compile("."))
+    for one in (badge, session):
+        expect(one).to_be_in_viewport(ratio=1)
+    # What does not fit is in the title.
+    label = badge.locator("[data-part=label]").text_content() or ""
+    assert label
+    assert (badge.get_attribute("title") or "").startswith(label)
 
 
 def test_a_new_build_is_seen_without_a_reload(
