@@ -10,7 +10,7 @@ from typing import Any, Final, Protocol
 from dash import ClientsideFunction, Dash, Input, Output, State, dcc, no_update, set_props
 from dash.development.base_component import Component
 
-from dashboards.web import chart, gold, views
+from dashboards.web import chart, gold, text, views
 from dashboards.web.changes import Sent, only_changes
 from dashboards.web.exchange import ExchangeClock
 from dashboards.web.export import candles_csv
@@ -40,6 +40,7 @@ _OUTPUTS: Final = {
     "charted": Output("chart-frame", "data-symbol"),
     "interval": Output("chart-frame", "data-interval"),
     "simulated": Output("chart-frame", "data-simulated"),
+    "label": Output("chart-frame", "aria-label"),
     "height": Output("chart-frame", "style"),
     "series": Output("chart", "series"),
     "panes": Output("chart", "paneOptions"),
@@ -273,6 +274,8 @@ def _chart(
         "charted": kpi.symbol,
         "interval": candles.interval,
         "simulated": "yes" if candles.simulated else "",
+        "label": f"{kpi.symbol}, {wanted}: {candles.interval} candles and volume,"
+        f" last {text.price(candles.bars[-1].close)}",
         "height": chart_height(len(drawn["paneOptions"])),
         "series": drawn["series"],
         "panes": drawn["paneOptions"],
@@ -290,7 +293,7 @@ def _marks(kpi: Kpi, exchange: ExchangeClock, now: datetime) -> list[Mark]:
 def _no_chart(why: str) -> Drawn:
     drawn: Drawn = {"title": [], "legend": views.note("No candles", why) if why else ""}
     drawn |= {"studies": "", "frame": "chart", "height": chart_height(2), "series": []}
-    drawn |= {"charted": "", "interval": "", "simulated": ""}
+    drawn |= {"charted": "", "interval": "", "simulated": "", "label": "No candles"}
     return drawn | {"panes": [], "options": no_update, "fit": no_update}
 
 

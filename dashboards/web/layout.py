@@ -174,7 +174,8 @@ def _chart_card() -> Component:
                     html.Span(className="spring"),
                     dmc.Switch(id="live", label="Live", size="sm", checked=False),
                     html.Span(id="live-price", className="live-price"),
-                    html.Span(className="live-state", **more({"data-live": ""})),
+                    html.Span(className="live-state", role="status", **more({"data-live": ""})),
+                    html.Span(className="live-lag", **more({"data-lag": ""})),
                     html.Button(
                         "CSV", id="csv", className="plain-button", title="The candles as CSV"
                     ),
@@ -193,8 +194,8 @@ def _chart_card() -> Component:
                 className="chart",
                 role="img",
                 # For live mode: what is drawn, so that nothing else is put beside it.
-                **more({"aria-label": "Candles and volume", "data-symbol": "",
-                        "data-interval": "", "data-simulated": ""}),
+                **more({"aria-label": "No candles", "data-symbol": "", "data-interval": "",
+                        "data-simulated": ""}),
             ),
         ],
         className="card chart-card",

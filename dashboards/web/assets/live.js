@@ -7,13 +7,15 @@
 // `latency_ms`, from Kafka's timestamp of the last trade to here (null where it tells nothing: see
 // `latency`); and `tapehouse:live` on change, its `detail` {state, detail, symbol}, where `state` is
 // off, connecting, live, down (the server has no Kafka) or lost (no server). An empty element with
-// the attribute `data-live` shows state and latency in words.
+// the attribute `data-live` shows the state in words, and one with `data-lag` the latency: apart, as
+// that is nothing to read aloud ten times a second.
 "use strict";
 
 (function (root) {
   const SILENT_AFTER_MS = 15000; // the server says something every five seconds
   const FIRST_WAIT_MS = 500;
   const LONGEST_WAIT_MS = 30000;
+  const LAG_SHOWN_MS = 5000; // it is the last trade's: hours after that it says nothing
   const WORDS = {
     off: "", connecting: "Live: connecting", live: "Live, not yet reconciled",
     down: "Live: not available", lost: "Live: no server, trying again",
@@ -43,10 +45,11 @@
     };
   }
 
-  function label(state, detail, latencyMs) {
-    if (state === "live" && latencyMs !== null) {
-      return `${WORDS.live} (${(latencyMs / 1000).toFixed(1)} s behind Kafka)`;
-    }
+  function lag(latencyMs) {
+    return latencyMs === null ? "" : `${(latencyMs / 1000).toFixed(1)} s behind Kafka`;
+  }
+
+  function label(state, detail) {
     return state === "down" && detail ? `${WORDS.down}: ${detail}` : WORDS[state];
   }
 
@@ -58,7 +61,7 @@
     let symbol = null;
     let told = { state: "off", detail: "", symbol: null };
     let measure = latency();
-    let lastLatency = null;
+    let forgetting = null;
 
     function emit(name, detail) {
       document.dispatchEvent(new CustomEvent(name, { detail }));
@@ -66,10 +69,18 @@
 
     function show() {
       for (const element of document.querySelectorAll("[data-live]")) {
-        const text = label(told.state, told.detail, lastLatency);
+        const text = label(told.state, told.detail);
         if (element.dataset.state !== told.state) element.dataset.state = told.state;
         if (element.textContent !== text) element.textContent = text;
       }
+    }
+
+    function show_lag(latencyMs) {
+      clearTimeout(forgetting);
+      for (const element of document.querySelectorAll("[data-lag]")) {
+        element.textContent = lag(latencyMs);
+      }
+      if (latencyMs !== null) forgetting = setTimeout(() => show_lag(null), LAG_SHOWN_MS);
     }
 
     function tell(state, detail = "") {
@@ -77,7 +88,7 @@
         told = { state, detail, symbol };
         if (state !== "live") {
           measure = latency();
-          lastLatency = null;
+          show_lag(null);
         }
         emit("tapehouse:live", told);
       }
@@ -98,9 +109,8 @@
         tell(text.state === "stopped" ? "down" : text.state, text.detail);
       } else {
         text.latency_ms = measure(text, Date.now());
-        if (text.latency_ms !== null) lastLatency = text.latency_ms;
+        if (text.latency_ms !== null) show_lag(text.latency_ms);
         emit("tapehouse:trade", text);
-        show();
       }
     }
 
@@ -143,7 +153,7 @@
   }
 
   if (typeof module !== "undefined" && module.exports) {
-    module.exports = { label, latency, waitMs };
+    module.exports = { label, lag, latency, waitMs };
   } else {
     const url = new URL("live", root.location.href);
     url.protocol = url.protocol === "https:" ? "wss:" : "ws:";

@@ -47,16 +47,15 @@ def test_attempts_come_ever_slower_and_never_at_once() -> None:
 
 def test_words() -> None:
     cases = [
-        ["live", "", None],
-        ["live", "", 240],
-        ["down", "Kafka: away", None],
-        ["lost", "", None],
-        ["off", "", None],
+        ["live", ""],
+        ["down", "Kafka: away"],
+        ["lost", ""],
+        ["off", ""],
     ]
     assert play("live.js", "given => given.map(args => it.label(...args))", cases) == [
         "Live, not yet reconciled",
-        "Live, not yet reconciled (0.2 s behind Kafka)",
         "Live: not available: Kafka: away",
         "Live: no server, trying again",
         "",
     ]
+    assert play("live.js", "given => given.map(it.lag)", [240, None]) == ["0.2 s behind Kafka", ""]

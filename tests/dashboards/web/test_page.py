@@ -88,6 +88,11 @@ def test_every_number_is_what_sql_says(watched: Watched, site: Site, symbol: str
         expect(page.locator("#chart-title")).to_contain_text(
             f"{interval} candles · {len(expected)} bars"
         )
+        expect(page.locator("#chart-frame")).to_have_attribute(
+            "aria-label",
+            f"{symbol}, {wanted}: {interval} candles and volume,"
+            f" last {text.price(last['close_price'])}",
+        )
 
         for name in ("current_price", "change_pct", "volume_shares", "day_high_price"):
             assert shown_kpi(page, name) == str(kpi[name]), (wanted, name)
@@ -400,6 +405,23 @@ def test_live_minutes_stand_behind_gold_s_own_and_stay_there(
         expect(page.locator("#live-price")).to_have_text("")
 
 
+def test_the_lag_is_gone_some_seconds_after_the_last_trade(
+    browser: Browser, gold_file: Path, tmp_path: Path
+) -> None:
+    with live(browser, gold_file, tmp_path) as (page, feed):
+        feed.tell(**TOLD, candles=[])
+        expect(page.locator("#live-price")).to_have_text(f"AAA 11.50 · {TOLD_AT}")
+        newer = TOLD["last"] | {"price": 12.0, "event_ms": TOLD["last"]["event_ms"] + 1}
+        feed.tell(**TOLD | {"last": newer}, candles=[])
+        expect(page.locator("[data-lag]")).to_have_text(re.compile("s behind Kafka$"))
+        # Read aloud is the state alone, which has not changed.
+        expect(page.get_by_role("status").filter(has_text="Live")).to_have_text(
+            "Live, not yet reconciled"
+        )
+        expect(page.locator("[data-lag]")).to_have_text("")
+        expect(page.locator("#live-price")).to_contain_text("AAA 12.00")
+
+
 def in_chart(page: Page, name: str, place: int) -> float | None:
     """Return what a series of the chart has some places behind gold's last candle."""
     page.evaluate(
@@ -485,8 +507,10 @@ def test_an_outage_takes_back_the_price_and_what_was_forming(
         feed.tell(**TOLD | {"last": last}, candles=[begun, minute(START_S + 360, 12.0)])
         feed.rise()
         expect(page.locator("#live-price")).to_have_text("AAA 12.00 · 2013-03-12 16:05:05 EDT")
+        state, lag = page.locator("[data-live]"), page.locator("[data-lag]")
+        expect(state).to_have_text("Live, not yet reconciled")
         # How old the first trade is says nothing of a lag.
-        expect(page.locator("[data-live]")).to_have_text("Live, not yet reconciled")
+        assert lag.text_content() == ""
         page.wait_for_function(
             "dash_component_api.getLayout('chart').props.tick.some(one => one.bar.close === 12)"
         )
