@@ -4,7 +4,7 @@ import csv
 import io
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -20,7 +20,7 @@ def price(value: Number | None) -> str:
     if value is None:
         return NONE
     below_one = -1 < value < 1 and value != 0
-    return f"{value:,.4f}" if below_one else f"{value:,.2f}"
+    return _rounded(value, 4 if below_one else 2)
 
 
 def signed(value: Number | None, digits: int = 2) -> str:
@@ -45,8 +45,8 @@ def compact(value: Number | None) -> str:
     number = float(value)
     for size, letter in _STEPS:
         if abs(number) >= size:
-            return f"{number / size:.2f}{letter}"
-    return f"{number:,.0f}"
+            return f"{_rounded(number / size, 2)}{letter}"
+    return _rounded(number, 0)
 
 
 def arrow(value: Number | None) -> str:
@@ -79,6 +79,12 @@ def csv_of(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     writer.writerow([_safe(name) for name in header])
     writer.writerows([[_safe(value) for value in row] for row in rows])
     return out.getvalue()
+
+
+def _rounded(value: Number, digits: int) -> str:
+    # As browsers do: of the shortest digits that a float is written with, halves away from zero.
+    step = Decimal(1).scaleb(-digits)
+    return f"{Decimal(str(value)).quantize(step, ROUND_HALF_UP):,}"
 
 
 def _safe(value: object) -> object:

@@ -4,8 +4,7 @@
 
 (function () {
   const SCHEME = "mantine-color-scheme-value"; // Mantine's own key
-  const ZONE = "America/New_York";
-  const RANGES = ["1H", "4H", "1D", "1W", "1M", "1Y", "MAX"];
+  const { zone, ranges } = document.documentElement.dataset; // app.py
   const same = () => window.dash_clientside.no_update;
 
   // The badge may have news before Dash has drawn what they are for.
@@ -23,7 +22,7 @@
     return [
       { symbol: symbol === null ? null : symbol.toUpperCase() },
       symbol === null ? same() : symbol.toUpperCase(),
-      RANGES.includes(range) ? range : same(),
+      ranges.split(" ").includes(range) ? range : same(),
       view === "health" || view === "market" ? view : same(),
     ];
   }
@@ -56,18 +55,6 @@
   }
 
   // --- legend ------------------------------------------------------------------------------------
-  const plain = (value) => value.toLocaleString("en-US", {
-    minimumFractionDigits: Math.abs(value) >= 1 ? 2 : 4,
-    maximumFractionDigits: Math.abs(value) >= 1 ? 2 : 4,
-  });
-
-  function compact(value) {
-    for (const [size, letter] of [[1e12, "T"], [1e9, "B"], [1e6, "M"], [1e3, "K"]]) {
-      if (value >= size) return (value / size).toFixed(2) + letter;
-    }
-    return Math.round(value).toLocaleString("en-US");
-  }
-
   function write(name, text) {
     const cell = document.querySelector(`[data-ohlc="${name}"]`);
     if (!cell) return;
@@ -85,8 +72,9 @@
     }
     const four = price.customValues || price; // a line's points have their candles with them
     const names = { O: "open", H: "high", L: "low", C: "close" };
-    for (const [cell, name] of Object.entries(names)) write(cell, plain(four[name]));
-    if (volume) write("V", compact(volume.value));
+    const { text } = window.tapehouse;
+    for (const [cell, name] of Object.entries(names)) write(cell, text.price(four[name]));
+    if (volume) write("V", text.compact(volume.value));
     return same();
   }
 
@@ -102,7 +90,7 @@
 
   // The axis has the exchange's wall clock as if it were UTC (chart.py).
   const wall = new Intl.DateTimeFormat("en-US", {
-    timeZone: ZONE, hourCycle: "h23", year: "numeric", month: "2-digit", day: "2-digit",
+    timeZone: zone, hourCycle: "h23", year: "numeric", month: "2-digit", day: "2-digit",
     hour: "2-digit", minute: "2-digit", second: "2-digit", timeZoneName: "short",
   });
 
@@ -199,7 +187,7 @@
   function price_text(symbol, last, simulated) {
     const mark = simulated ? " simulated" : "";
     const notDrawn = end !== null && Boolean(simulated) !== end.isSimulated ? ", not drawn" : "";
-    return `${symbol} ${plain(last.price)}${mark}${notDrawn} · ${moment(last.event_ms)}`;
+    return `${symbol} ${window.tapehouse.text.price(last.price)}${mark}${notDrawn} · ${moment(last.event_ms)}`;
   }
 
   function show_price(text) {

@@ -6,7 +6,6 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, time
-from decimal import ROUND_HALF_UP, Decimal
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -225,9 +224,7 @@ def test_the_legend_has_the_candle_under_the_pointer(watched: Watched, site: Sit
     four = {name[0].upper(): f"{name}_price" for name in ("open", "high", "low", "close")}
     by_time = {
         one["bar_start_at"].replace(tzinfo=UTC).astimezone(ZONE).replace(tzinfo=UTC): {
-            # As browsers round.
-            cell: str(one[column].quantize(Decimal("0.01"), ROUND_HALF_UP))
-            for cell, column in four.items()
+            cell: text.price(one[column]) for cell, column in four.items()
         }
         for one in candles(site.gold / "current", "AAA", "1D")
     }

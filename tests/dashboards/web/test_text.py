@@ -8,6 +8,7 @@ import pytest
 
 from dashboards.web import text
 from dashboards.web.treemap import Box, squarify
+from tests.dashboards.web.node import play
 
 
 def test_numbers_as_text() -> None:
@@ -19,6 +20,26 @@ def test_numbers_as_text() -> None:
     assert text.compact(19_730_300) == "19.73M"
     assert text.compact(999) == "999"
     assert [text.arrow(value) for value in (1, -1, 0, None)] == ["▲", "▼", "", ""]
+
+
+PRICES = {
+    0: "0.00", 10: "10.00", 10.125: "10.13", 10.135: "10.14", 1.005: "1.01", -2.675: "-2.68",
+    0.7512: "0.7512", 0.00005: "0.0001", 0.99996: "1.0000", 1234567.895: "1,234,567.90",
+}  # fmt: skip
+VOLUMES = {
+    0: "0", 2.5: "3", 999: "999", 1_125: "1.13K", 999_999: "1,000.00K", 19_730_300: "19.73M",
+    2_345_000_000: "2.35B", 4e15: "4,000.00T",
+}  # fmt: skip
+
+
+def test_the_browser_writes_numbers_as_the_server_does() -> None:
+    """What is under the pointer stands in the place of what is there at rest."""
+    assert [text.price(value) for value in PRICES] == list(PRICES.values())
+    assert [text.price(Decimal(str(value))) for value in PRICES] == list(PRICES.values())
+    assert [text.compact(value) for value in VOLUMES] == list(VOLUMES.values())
+    for name, cases in (("price", PRICES), ("compact", VOLUMES)):
+        program = f"given => given.map(value => it.{name}(value))"
+        assert play("text.js", program, list(cases)) == list(cases.values())
 
 
 @pytest.mark.parametrize("bad", ["=1+1", "+1", "-cmd|' /C calc'!A0", "@SUM(A1)", "\t=1", "\r=1"])
