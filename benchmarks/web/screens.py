@@ -64,7 +64,8 @@ def _asked(page: Page, url: str) -> dict[str, Any]:
     ) as request:
         page.get_by_text("1Y", exact=True).click()
     body: dict[str, Any] = json.loads(request.value.post_data or "")
-    return body
+    # Who has nothing yet is told all of a screen, and not only what has changed.
+    return {**body, "state": [{**one, "value": None} for one in body["state"]]}
 
 
 def _seen(page: Page, copies: Copies) -> float:
