@@ -291,7 +291,9 @@ def marks_of_price(
     for one in line.segments:
         text = one.label if one.state in _BAD else ""
         if not marks or marks[-1].text != text:
-            marks.append(Mark(_ms(one.from_at), COLOURS[one.state], text))
+            # The first has no beginning: with that of now the same price would be told anew.
+            from_ms = _ms(one.from_at) if marks else 0
+            marks.append(Mark(from_ms, COLOURS[one.state], text))
     return marks
 
 

@@ -93,7 +93,6 @@
   function markPrices(nowMs) {
     for (const element of document.querySelectorAll("[data-marks]")) {
       const begun = JSON.parse(element.dataset.marks).filter(([fromMs]) => fromMs <= nowMs);
-      if (begun.length === 0) continue; // a clock that was set back
       const [, kind, text] = begun[begun.length - 1];
       if (element.className !== kind) element.className = kind;
       if (element.textContent !== text) element.textContent = text;

@@ -26,7 +26,7 @@ def drawing(reader: GoldReader) -> Draw:
     [draw] = [one["callback"].__wrapped__ for name, one in found.items() if "kpis.children" in name]
 
     def drawn(link: str | None, symbol: str | None) -> Drawn:
-        answer: Drawn = draw({"symbol": link}, symbol, "1D", "candles", [], "light")
+        answer: Drawn = draw({"symbol": link}, symbol, "1D", "candles", [], "light", None)
         return answer
 
     return drawn

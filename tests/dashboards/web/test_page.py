@@ -316,6 +316,17 @@ def test_what_has_not_changed_keeps_its_focus(
     assert not drawn & {"kpis", "tiles", "volatility", "anomalies", "health-level", "health-lag"}
 
 
+def test_a_choice_is_drawn_once(watched: Watched, site: Site) -> None:
+    """The answer writes what was asked for back into the page, which is asked with it."""
+    page = opened(watched, site, "symbol=AAA")
+    asked: list[str] = []
+    page.on("request", lambda one: asked.append(one.post_data or ""))
+    page.get_by_text("1M", exact=True).click()
+    expect(page.locator("#chart-frame")).to_have_attribute("data-interval", "15m")
+    page.wait_for_timeout(1500)
+    assert len([one for one in asked if "kpis.children" in one]) == 1
+
+
 # Where small_gold's minutes end; the axis has the exchange's wall clock as if it were UTC.
 LAST_MINUTE = datetime.combine(small_gold.LAST, time(15, 59), ZONE)
 START_S = int(LAST_MINUTE.timestamp())
