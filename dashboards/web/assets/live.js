@@ -75,12 +75,12 @@
       }
     }
 
-    function show_lag(latencyMs) {
+    function showLag(latencyMs) {
       clearTimeout(forgetting);
       for (const element of document.querySelectorAll("[data-lag]")) {
         element.textContent = lag(latencyMs);
       }
-      if (latencyMs !== null) forgetting = setTimeout(() => show_lag(null), LAG_SHOWN_MS);
+      if (latencyMs !== null) forgetting = setTimeout(() => showLag(null), LAG_SHOWN_MS);
     }
 
     function tell(state, detail = "") {
@@ -88,7 +88,7 @@
         told = { state, detail, symbol };
         if (state !== "live") {
           measure = latency();
-          show_lag(null);
+          showLag(null);
         }
         emit("tapehouse:live", told);
       }
@@ -109,7 +109,7 @@
         tell(text.state === "stopped" ? "down" : text.state, text.detail);
       } else {
         text.latency_ms = measure(text, Date.now());
-        if (text.latency_ms !== null) show_lag(text.latency_ms);
+        if (text.latency_ms !== null) showLag(text.latency_ms);
         emit("tapehouse:trade", text);
       }
     }
