@@ -146,6 +146,8 @@
   // cancelled or comes late; the library puts none between two.
   function draw(times) {
     if (end === null) return;
+    // Given other series just now: `go_live` is about to hear of them, and draws all behind them.
+    if (window.dash_component_api.getLayout("chart").props.series !== gold) return;
     const ticks = [];
     for (const time of times.sort((one, other) => one - other)) {
       const one = minutes.get(time);

@@ -493,6 +493,25 @@ def test_live_minutes_are_faint_and_the_last_has_the_dot(
         assert colours == {"price": up if style == "Line" else down, "volume": down}
 
 
+def test_a_minute_that_comes_while_the_chart_is_given_anew_leaves_none_out(
+    browser: Browser, gold_file: Path, tmp_path: Path
+) -> None:
+    with live(browser, gold_file, tmp_path) as (page, feed):
+        feed.tell(**TOLD, candles=[minute(START_S + 60, 11.0)])
+        wait_for(lambda: in_chart(page, "price", 1) == 11.0)
+        later = {"symbol": "AAA", **TOLD, "candles": [minute(START_S + 120, 9.5)]}
+        page.evaluate(
+            """told => {
+              const { series } = dash_component_api.getLayout("chart").props;
+              const anew = series.map((one) => ({ ...one, data: [...one.data] }));
+              dash_clientside.set_props("chart", { series: anew });
+              document.dispatchEvent(new CustomEvent("tapehouse:trade", { detail: told }));
+            }""",
+            later,
+        )
+        wait_for(lambda: [in_chart(page, "price", at) for at in (1, 2)] == [11.0, 9.5])
+
+
 def test_an_outage_takes_back_the_price_and_what_was_forming(
     browser: Browser, gold_file: Path, tmp_path: Path
 ) -> None:
