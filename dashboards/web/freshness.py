@@ -283,8 +283,10 @@ def marks_of_price(
     """Return how one price is marked from `now` on, by the limits of the feed that it came by.
 
     The badge judges whole feeds, which go on where those of one instrument have stopped. `kind` is
-    gold_kpi.price_kind.
+    gold_kpi.price_kind. A bar that is still forming has not arrived: the one before it has.
     """
+    if kind == "bar":
+        price_at = clock.sessions[max(0, clock.ended(price_at))].close_at
     feed = Feed(source, _FEED_OF_PRICE[kind], simulated, price_at)
     line = _timeline(clock, now, Told(feeds=(feed,)), (feed,), now)
     marks: list[Mark] = []

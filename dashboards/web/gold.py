@@ -148,7 +148,8 @@ order by kpi.symbol, names.exchange_mic
 SERIES: Final = """
 select
     candle_interval, simulated, min(bar_start_at) as first_start_at,
-    max(bar_start_at) as last_start_at, max(bar_end_at) as last_end_at,
+    min(bar_end_at) as first_end_at, max(bar_start_at) as last_start_at,
+    max(bar_end_at) as last_end_at,
     max(session_date) as last_session, count(*) as n_bars
 from gold.gold_candlestick
 where instrument_id = ?

@@ -28,6 +28,7 @@ class Series:
     interval: str
     simulated: bool
     first_start_at: datetime
+    first_end_at: datetime
     last_start_at: datetime
     last_end_at: datetime
     last_session: date
@@ -100,18 +101,27 @@ def choose(wanted: Range, there: Iterable[Series], exchange: ExchangeClock) -> C
     if choices[0].start_at is None:
         fitting = (one for one in choices if one.series.n_bars <= MAX_BARS)
         return next(fitting, choices[-1])
-    covering = (one for one in choices if _covers(one, exchange))
-    return next(covering, None) or min(choices, key=lambda one: _first_day(one.series, exchange))
+    days = {one.series.interval: _first_day(one.series, candidates, exchange) for one in choices}
+    covering = (one for one in choices if days[one.series.interval] <= _due(one, exchange))
+    return next(covering, None) or min(choices, key=lambda one: days[one.series.interval])
 
 
-def _covers(choice: Choice, exchange: ExchangeClock) -> bool:
-    """Whether a series has the first session of its span, which may begin on a holiday."""
+def _due(choice: Choice, exchange: ExchangeClock) -> date:
+    """Return the day of the first session of a span, which may begin on a holiday."""
     if choice.start_at is None:
-        return True
-    first = exchange.sessions[exchange.ended(choice.start_at.replace(tzinfo=UTC)) + 1]
-    return _first_day(choice.series, exchange) <= first.session_date
+        return date.max
+    return exchange.sessions[exchange.ended(choice.start_at.replace(tzinfo=UTC)) + 1].session_date
 
 
-def _first_day(series: Series, exchange: ExchangeClock) -> date:
-    # Of one day's candles the larger ones begin earlier, on the grid, and have no more in them.
-    return series.first_start_at.replace(tzinfo=UTC).astimezone(exchange.zone).date()
+def _first_day(series: Series, there: Iterable[Series], exchange: ExchangeClock) -> date:
+    """Return the day from which a series has anything; its first candle may begin before that.
+
+    Candles begin on a grid of hours, days or weeks: smaller ones tell what there is in the first.
+    """
+    within = [
+        one.first_start_at
+        for one in there
+        if one is not series and series.first_start_at <= one.first_start_at < series.first_end_at
+    ]
+    first = min(within, default=series.first_start_at)
+    return first.replace(tzinfo=UTC).astimezone(exchange.zone).date()

@@ -55,7 +55,10 @@ def test_the_adapter_is_that_of_the_configured_warehouse(
 
 def test_as_a_command_it_is_airflows_own() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "orchestration.warm", "dag-processor", "--help"],
+        [
+            *(sys.executable, "-X", "importtime", "-m", "orchestration.warm"),
+            *("dag-processor", "--help"),
+        ],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -64,3 +67,4 @@ def test_as_a_command_it_is_airflows_own() -> None:
 
     assert done.returncode == 0, done.stderr
     assert "--bundle-name" in done.stdout
+    assert "cosmos.operators.local" in done.stderr

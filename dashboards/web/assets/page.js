@@ -142,12 +142,15 @@
     return { price: end.isLine ? line : { ...four, color }, volume: { value: volume, color } };
   }
 
+  // Whether the chart has other series by now: `go_live` is about to hear of them, and draws anew.
+  function is_overtaken() {
+    return window.dash_component_api.getLayout("chart").props.series !== gold;
+  }
+
   // Put live minutes behind gold's own, which stay. One that is there changes where a trade of it is
   // cancelled or comes late; the library puts none between two.
   function draw(times) {
-    if (end === null) return;
-    // Given other series just now: `go_live` is about to hear of them, and draws all behind them.
-    if (window.dash_component_api.getLayout("chart").props.series !== gold) return;
+    if (end === null || is_overtaken()) return;
     const ticks = [];
     for (const time of times.sort((one, other) => one - other)) {
       const one = minutes.get(time);
@@ -178,6 +181,7 @@
   // Give the chart gold's series anew; all live minutes follow, when `go_live` hears of it.
   function give_anew() {
     end = null;
+    if (is_overtaken()) return;
     setProps("chart", { series: gold.map((one) => ({ ...one, data: [...one.data] })) });
   }
 

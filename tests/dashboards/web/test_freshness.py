@@ -340,6 +340,17 @@ def test_a_price_is_marked_when_a_badge_of_it_alone_would_be(
     assert (len(set(changes)) > 3) == (not feed.is_replay)
 
 
+def test_a_bar_that_was_still_forming_has_not_arrived() -> None:
+    now, forming, before = map(at, ("2026-11-23T11:05", "2026-11-23T11:00", "2026-11-20T16:00"))
+    marks = [
+        marks_of_price(now, clock_of(XNYS), "bar", "yahoo", False, one) for one in (forming, before)
+    ]
+    assert marks[0] == marks[1]
+    assert marks[0][0].text == ""
+    # Six hours after the close of the day that it is of.
+    assert marks[0][1].from_ms == freshness._ms(at("2026-11-23T22:00"))
+
+
 def test_what_gold_calls_late_is_late_here() -> None:
     macro = (ROOT / "dbt_stocks/macros/feed_schedules.sql").read_text()
     rows = re.findall(r"'(\w+)': \[(\d+|'null'), (\d+|'null')\]", macro)

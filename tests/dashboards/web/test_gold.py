@@ -1,6 +1,7 @@
 """Queries against their declaration, ranges, and one screen of one build."""
 
 import re
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -54,13 +55,14 @@ def series(
     simulated: bool = False,
     last: str = "2013-03-12T19:59",
     end: str | None = None,
+    first_end: str | None = None,
 ) -> Series:
     """Return a series; its last candle begins and ends as told, or is a minute before a close."""
     started = datetime.fromisoformat(last)
     ended = started + timedelta(minutes=1) if end is None else datetime.fromisoformat(end)
-    return Series(
-        interval, simulated, datetime.fromisoformat(first), started, ended, started.date(), n_bars
-    )
+    begun = datetime.fromisoformat(first)
+    first_ended = begun if first_end is None else datetime.fromisoformat(first_end)
+    return Series(interval, simulated, begun, first_ended, started, ended, started.date(), n_bars)
 
 
 def choice(wanted: str, *there: Series) -> Choice:
@@ -142,6 +144,28 @@ def test_hours_that_begin_before_the_session_begin_with_it() -> None:
     minutes = series("1m", "2013-03-12T13:30", last="2013-03-12T13:44")
     quarters = series("15m", "2013-03-01", last="2013-03-12T13:30", end="2013-03-12T13:45")
     assert chosen("4H", minutes, quarters) == ("1m", False)
+
+
+@pytest.mark.parametrize(
+    ("daily", "expected"),
+    [("2013-01-10T14:30", "1d"), ("2012-03-15T13:30", "1d"), ("2013-01-14T14:30", "1w")],
+)
+def test_a_week_has_no_more_in_it_than_its_days(daily: str, expected: str) -> None:
+    """Candles of weeks begin with the week's first session, from which there may be nothing."""
+    week = datetime.fromisoformat(daily) - timedelta(days=3)
+    weeks = series("1w", week.isoformat(), first_end=(week + timedelta(days=4.2)).isoformat())
+    if expected == "1w":  # the days before were lost, or are not loaded yet
+        weeks = replace(weeks, first_start_at=week - timedelta(days=28), first_end_at=week)
+    found = chosen("1Y", series("1d", daily), weeks)
+    assert found == (expected, False)
+
+
+def test_days_before_the_minutes_of_the_first_week_are_known_by_the_daily_candles() -> None:
+    first = ("2013-03-04T14:30", "2013-03-08T21:00")
+    weeks = series("1w", first[0], first_end=first[1])
+    days = series("1d", first[0], first_end="2013-03-04T21:00")
+    minutes = series("5m", "2013-03-07T14:30", first_end="2013-03-07T14:35")
+    assert chosen("1W", minutes, days, weeks) == ("1d", False)
 
 
 def test_on_the_first_day_the_finest_candles_are_taken() -> None:

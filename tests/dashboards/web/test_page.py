@@ -512,6 +512,28 @@ def test_a_minute_that_comes_while_the_chart_is_given_anew_leaves_none_out(
         wait_for(lambda: [in_chart(page, "price", at) for at in (1, 2)] == [11.0, 9.5])
 
 
+def test_what_is_taken_back_while_the_chart_is_given_anew_brings_no_old_series_back(
+    browser: Browser, gold_file: Path, tmp_path: Path
+) -> None:
+    with live(browser, gold_file, tmp_path) as (page, feed):
+        feed.tell(**TOLD, candles=[minute(START_S + 300, 11.0)])
+        wait_for(lambda: in_chart(page, "price", 2) == 11.0)
+        # The newer series lack their last candle.
+        page.evaluate(
+            """() => {
+              const { series } = dash_component_api.getLayout("chart").props;
+              const anew = series.map((one) => ({ ...one, data: one.data.slice(0, -1) }));
+              dash_clientside.set_props("chart", { series: anew });
+              const detail = { state: "lost", detail: "", symbol: "AAA" };
+              document.dispatchEvent(new CustomEvent("tapehouse:live", { detail }));
+              window.expected = anew[0].data.length;
+            }"""
+        )
+        page.wait_for_timeout(500)
+        found = page.evaluate("dash_component_api.getLayout('chart').props.series[0].data.length")
+        assert found == page.evaluate("window.expected")
+
+
 def test_an_outage_takes_back_the_price_and_what_was_forming(
     browser: Browser, gold_file: Path, tmp_path: Path
 ) -> None:
