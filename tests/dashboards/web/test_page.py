@@ -232,6 +232,7 @@ def test_the_legend_has_the_candle_under_the_pointer(watched: Watched, site: Sit
     def is_pointed_at() -> bool:
         page.locator("#kpis").hover()
         page.locator("#chart-frame").hover()  # again, where the chart was drawn anew meanwhile
+        page.wait_for_timeout(500)  # the chart tells it when the browser comes to that
         found = page.evaluate("dash_component_api.getLayout('chart').props.crosshair?.time")
         cells = {cell: page.locator(f"[data-ohlc={cell}]").inner_text() for cell in four}
         return found is not None and cells == by_time[datetime.fromtimestamp(found, UTC)]
