@@ -45,9 +45,8 @@ with DAG(
     deadline=deadline(timedelta(hours=1)),
     default_args=DEFAULT_ARGS,
     on_failure_callback=alerts.cut_off,
-    params=params(),
     tags=["tapehouse", "batch"],
-):
+) as dag:
     health = CommandOperator(
         task_id="health",
         command=["infra.local", "status", *SERVICES],
@@ -102,3 +101,5 @@ with DAG(
     [*models.iter_tasks()] >> restore
     [freshness, restore, reconcile] >> summary
     [freshness, restore, reconcile, summary] >> complete
+    # After the tasks: each would keep a copy, which takes longer to check than all else to parse.
+    dag.params.update(params())

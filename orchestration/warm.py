@@ -17,11 +17,13 @@ _LIBRARIES: Final[Sequence[str]] = (
     # By its name: Cosmos loads the module behind it, of whole FastAPI, when it is asked for.
     "cosmos.plugin:CosmosPlugin",
     "dbt.cli.main",
+    # It tries the file system when it is loaded.
+    "filelock",
 )
 
 
 def load() -> None:
-    """Load Cosmos and dbt, with the adapter of the configured warehouse."""
+    """Load them, with dbt's adapter of the configured warehouse."""
     adapter = f"dbt.adapters.{WarehouseSettings.load().engine}"
     for name in (*_LIBRARIES, adapter):
         resolve_name(name)

@@ -254,6 +254,13 @@ def test_only_the_batch_pipeline_builds_without_looking_for_others(dags: dict[st
         assert dags["backfill"].get_task(task_id).otherwise == "wait"
 
 
+def test_the_batch_pipeline_s_form_is_its_own_and_no_task_s(dags: dict[str, DAG]) -> None:
+    dag = dags[BATCH]
+
+    assert list(dag.params) == ["start", "end", "provider", "symbols"]
+    assert [task.task_id for task in dag.tasks if task.params] == []
+
+
 def test_no_task_masks_its_command_s_exit_code(dags: dict[str, DAG]) -> None:
     for dag in dags.values():
         for task in dag.tasks:
