@@ -11,7 +11,8 @@ import pytest
 
 from ingestion.errors import StackError
 from orchestration import prune
-from tests.orchestration.conftest import HOME
+from tests import postgres
+from tests.orchestration.conftest import HOME, python
 
 NOW = datetime.now(UTC)
 RUN = """
@@ -19,8 +20,13 @@ insert into dag_run (
     dag_id, run_id, run_type, run_after, start_date, end_date, state, queued_at, clear_number,
     created_at, updated_at
 )
-values ('d', ?, 'manual', ?, ?, ?, 'success', ?, 0, ?, ?)
+values ('d', '{name}', 'manual', '{at}', '{at}', '{at}', 'success', '{at}', 0, '{at}', '{at}')
 """
+RUNS = [
+    RUN.format(name=name, at=f"{at:%Y-%m-%d %H:%M:%S.%f}")
+    for name, at in {"old": NOW - timedelta(days=60), "new": NOW, "last": NOW}.items()
+]
+LEFT = "select run_id from dag_run where dag_id = 'd'"
 
 
 def test_logs_of_old_runs_and_days_go(tmp_path: Path) -> None:
@@ -48,12 +54,12 @@ def _age(folder: Path) -> None:
 
 
 @pytest.fixture
-def configured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[Path], None]:
+def configured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str], None]:
     """Makes a task's process of this one, in an Airflow whose configuration names a database."""
 
-    def configure(database: Path) -> None:
+    def configure(database: str) -> None:
         config = tmp_path / "airflow.cfg"
-        config.write_text(f"[database]\nsql_alchemy_conn = sqlite:///{database}\n")
+        config.write_text(f"[database]\nsql_alchemy_conn = {database}\n")
         monkeypatch.setenv("AIRFLOW_CONFIG", str(config))
         for section in ("DATABASE", "CORE"):
             name = f"AIRFLOW__{section}__SQL_ALCHEMY_CONN"
@@ -65,31 +71,48 @@ def configured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[Pat
 
 
 @pytest.fixture
-def database(airflow_database: None, configured: Callable[[Path], None]) -> Path:
+def database(airflow_database: None, configured: Callable[[str], None]) -> Path:
     path = HOME / "airflow.db"
-    configured(path)
+    configured(f"sqlite:///{path}")
     return path
 
 
 def test_old_runs_leave_the_metadata_and_new_ones_stay(database: Path) -> None:
-    moments = {"old": NOW - timedelta(days=60), "new": NOW, "last": NOW}
     with closing(sqlite3.connect(database)) as db, db:
-        for name, moment in moments.items():
-            at = moment.strftime("%Y-%m-%d %H:%M:%S.%f")
-            db.execute(RUN, [name, *[at] * 6])
+        for run in RUNS:
+            db.execute(run)
 
     prune.clean_database(NOW - timedelta(days=30))
 
     with closing(sqlite3.connect(database)) as db, db:
-        runs = {run for (run,) in db.execute("select run_id from dag_run where dag_id = 'd'")}
+        runs = {run for (run,) in db.execute(LEFT)}
         db.execute("delete from dag_run where dag_id = 'd'")
     assert runs == {"new", "last"}
 
 
-def test_a_database_that_cannot_be_cleaned_is_an_error(
-    configured: Callable[[Path], None], tmp_path: Path
+@pytest.mark.long
+@pytest.mark.integration
+def test_old_runs_leave_the_metadata_in_postgresql_too(
+    configured: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    configured(tmp_path / "none" / "airflow.db")
+    with postgres.started() as cluster:
+        cluster.role("airflow")
+        cluster.run("create database airflow owner airflow")
+        url = cluster.url("airflow", "airflow").replace("postgresql:", "postgresql+psycopg2:")
+        monkeypatch.setenv("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", url)
+        python("airflow", "db", "migrate")
+        cluster.run(*RUNS, user="airflow", database="airflow")
+        configured(url)
+
+        prune.clean_database(NOW - timedelta(days=30))
+
+        assert {run for (run,) in cluster.rows(LEFT, database="airflow")} == {"new", "last"}
+
+
+def test_a_database_that_cannot_be_cleaned_is_an_error(
+    configured: Callable[[str], None], tmp_path: Path
+) -> None:
+    configured(f"sqlite:///{tmp_path}/none/airflow.db")
 
     with pytest.raises(StackError, match="airflow db clean ended with 1"):
         prune.clean_database(NOW)
