@@ -12,7 +12,7 @@ from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG, TriggerRule
 
 from orchestration import alerts
-from orchestration.defaults import DEFAULT_ARGS, GOLD_PUBLISHED, START, deadline
+from orchestration.defaults import DEFAULT_ARGS, GOLD_PUBLISHED, RUN_TYPES, START, deadline
 from orchestration.operators import CommandOperator
 from orchestration.serve import ServeOperator
 
@@ -24,6 +24,7 @@ with DAG(
     start_date=START,
     catchup=False,
     max_active_runs=1,
+    allowed_run_types=RUN_TYPES,
     dagrun_timeout=timedelta(hours=1),
     deadline=deadline(timedelta(minutes=15)),
     default_args=DEFAULT_ARGS,

@@ -9,7 +9,15 @@ from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG, CronTriggerTimetable, TriggerRule
 
 from orchestration import alerts
-from orchestration.defaults import AUDIT_UNKNOWN, DEFAULT_ARGS, SPARK, START, WRITER, deadline
+from orchestration.defaults import (
+    AUDIT_UNKNOWN,
+    DEFAULT_ARGS,
+    RUN_TYPES,
+    SPARK,
+    START,
+    WRITER,
+    deadline,
+)
 from orchestration.operators import CommandOperator
 from orchestration.summary import SummaryOperator
 
@@ -22,6 +30,7 @@ with DAG(
     start_date=START,
     catchup=False,
     max_active_runs=1,
+    allowed_run_types=RUN_TYPES,
     dagrun_timeout=timedelta(hours=4),
     deadline=deadline(timedelta(hours=2)),
     default_args=DEFAULT_ARGS,

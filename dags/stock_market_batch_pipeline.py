@@ -20,6 +20,7 @@ from orchestration.defaults import (
     BRONZE_READY,
     DEFAULT_ARGS,
     GOLD_PUBLISHED,
+    RUN_TYPES,
     SERVICES,
     SPARK,
     START,
@@ -41,6 +42,7 @@ with DAG(
     start_date=START,
     catchup=False,
     max_active_runs=1,
+    allowed_run_types=RUN_TYPES,
     dagrun_timeout=timedelta(hours=3),
     deadline=deadline(timedelta(hours=1)),
     default_args=DEFAULT_ARGS,
@@ -68,8 +70,8 @@ with DAG(
     load = CommandOperator(
         task_id="load", command=["ingestion", "load"], pool=WRITER, edges=edges.loaded
     )
-    freshness = dbt.freshness("freshness")
     models = dbt.models()
+    freshness = dbt.freshness("freshness", beside=models)
     restore = RestoreOperator(task_id="restore", pool=WRITER, trigger_rule=TriggerRule.ALL_DONE)
     publish = CommandOperator(
         task_id="publish",

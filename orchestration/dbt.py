@@ -76,8 +76,11 @@ def _drop_empty(group: TaskGroup) -> None:
                 del group.children[label]
 
 
-def freshness(task_id: str) -> DbtSourceLocalOperator:
-    """Return the task that looks how old the raw bars are; it warns, the marts' tests decide."""
+def freshness(task_id: str, beside: DbtTaskGroup) -> DbtSourceLocalOperator:
+    """Return the task that looks how old the raw bars are; it warns, the marts' tests decide.
+
+    It parses no more of the project than the models' tasks left to parse ``beside`` it.
+    """
     return DbtSourceLocalOperator(
         task_id=task_id,
         project_dir=str(manifest.PROJECT),
@@ -86,6 +89,7 @@ def freshness(task_id: str) -> DbtSourceLocalOperator:
         install_deps=False,
         emit_datasets=False,
         select=list(_FED),
+        cache_dir=next(beside.iter_tasks()).cache_dir,
         on_warning_callback=alerts.stale,
         **_COMMON,
     )

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from airflow.sdk import Asset, AssetWatcher, Param
+from airflow.sdk.api.datamodels._generated import DagRunType
 from airflow.sdk.definitions.callback import AsyncCallback
 from airflow.sdk.definitions.deadline import DeadlineAlert
 
@@ -31,6 +32,9 @@ BATCH_DAG: Final = "stock_market_batch_pipeline"
 TRADES: Final = ("stock-market-realtime", "silver.trades")
 
 START: Final = datetime(2026, 1, 1, tzinfo=UTC)
+# All but those of Airflow's own backfill, which run beside the one that `max_active_runs` allows:
+# the DAG `backfill` is for past sessions.
+RUN_TYPES: Final = frozenset(DagRunType) - {DagRunType.BACKFILL}
 MODEL_TIMEOUT: Final = timedelta(minutes=20)
 # Its three exit codes that are no verdict of violation: see `python -m audit --help`.
 AUDIT_UNKNOWN: Final = 2

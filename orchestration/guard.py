@@ -5,7 +5,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal
 
 from airflow.sdk import Context
-from airflow.sdk.exceptions import AirflowRescheduleException, AirflowSkipException
+from airflow.sdk.exceptions import (
+    AirflowFailException,
+    AirflowRescheduleException,
+    AirflowSkipException,
+)
 
 from orchestration.operators import CommandOperator
 
@@ -38,9 +42,12 @@ class GuardedCommandOperator(CommandOperator):
         Raises:
             AirflowSkipException: another run is under way.
             AirflowRescheduleException: as before, and this one waits for its end.
+            AirflowFailException: another run is under way whose DAG is paused: it has no end.
         """
         if busy := _running(context, self.unless_running):
             text = f"a run of {busy[0]} is under way: its models come first"
+            if context["ti"].get_dag(busy[0]).is_paused:
+                raise AirflowFailException(f"{text}, and {busy[0]} is paused: unpause or fail it")
             if self.otherwise == "wait":
                 self.log.info("%s", text)
                 when = datetime.now(UTC) + _AGAIN

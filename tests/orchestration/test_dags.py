@@ -12,6 +12,7 @@ from airflow.models.deadline import Deadline
 from airflow.models.taskinstance import clear_task_instances
 from airflow.sdk import DAG, TriggerRule
 from airflow.serialization.definitions.dag import SerializedDAG
+from airflow.utils.types import DagRunType
 from sqlalchemy import select
 
 from orchestration import context
@@ -259,6 +260,16 @@ def test_the_batch_pipeline_s_form_is_its_own_and_no_task_s(dags: dict[str, DAG]
 
     assert list(dag.params) == ["start", "end", "provider", "symbols"]
     assert [task.task_id for task in dag.tasks if task.params] == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_airflow_s_own_backfill_runs_nothing_beside_the_one_run(
+    scheduled: dict[str, SerializedDAG], name: str
+) -> None:
+    allowed = scheduled[name].allowed_run_types
+
+    assert allowed is not None
+    assert set(DagRunType) - set(allowed) == {DagRunType.BACKFILL_JOB}
 
 
 def test_no_task_masks_its_command_s_exit_code(dags: dict[str, DAG]) -> None:

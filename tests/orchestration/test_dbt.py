@@ -1,9 +1,11 @@
 """The group that Cosmos makes of the whole project."""
 
 import json
+from typing import Any
 
 import pytest
 from airflow.sdk import DAG, TaskGroup
+from cosmos import DbtTaskGroup
 
 from orchestration import dbt
 from orchestration import manifest as manifests
@@ -12,7 +14,7 @@ from orchestration.nodes import NodeRetries
 
 
 @pytest.fixture(scope="module")
-def group(manifest: None) -> TaskGroup:
+def group(manifest: None) -> DbtTaskGroup:
     with DAG("project", start_date=START, schedule=None):
         return dbt.models()
 
@@ -29,8 +31,18 @@ def test_no_group_is_empty(group: TaskGroup) -> None:
         assert one.children, one.group_id
 
 
-def test_dbt_s_tasks_know_what_is_not_tried_again(group: TaskGroup) -> None:
+@pytest.fixture(scope="module")
+def tasks(group: DbtTaskGroup) -> list[Any]:
     with DAG("sources", start_date=START, schedule=None):
-        tasks = [*group.iter_tasks(), dbt.freshness("freshness")]
+        return [*group.iter_tasks(), dbt.freshness("freshness", beside=group)]
 
+
+def test_dbt_s_tasks_know_what_is_not_tried_again(tasks: list[Any]) -> None:
     assert {type(task.retry_policy) for task in tasks} == {NodeRetries}
+
+
+def test_the_project_is_parsed_for_one_of_dbt_s_tasks_and_not_for_each(tasks: list[Any]) -> None:
+    folders = {task.cache_dir for task in tasks}
+
+    assert len(folders) == 1
+    assert folders.pop().is_dir()
