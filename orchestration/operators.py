@@ -31,7 +31,8 @@ class CommandOperator(BaseOperator):
     becomes the XCom ``report``, its process's time the XCom ``seconds``, of failed commands too. A
     failure that may pass is retried as the task's ``retries`` say; any other fails the task at
     once. ``transient_codes`` are exit codes that mean the former besides what `orchestration.run`
-    tells. ``edges`` are what it moved when it has succeeded, by its report.
+    tells. A command that was stopped before its end has failed so, whatever its exit code.
+    ``edges`` are what it moved when it has succeeded, by its report.
     """
 
     template_fields = ("command",)
@@ -72,7 +73,7 @@ class CommandOperator(BaseOperator):
         context["ti"].xcom_push(SECONDS, round(done.seconds, 3))
         if done.report:
             context["ti"].xcom_push(REPORT, done.report)
-        if done.code:
+        if done.code or done.cut_short:
             self._fail(done)
         self._moved = list(self.edges(done.report)) if self.edges else []
 
@@ -90,7 +91,8 @@ class CommandOperator(BaseOperator):
 
     def _fail(self, done: Done) -> None:
         command = shorten(" ".join(self.command), _COMMAND_CHARS, placeholder=" …")
-        text = f"`python -m {command}` ended with {done.code}:\n{done.tail}"
+        early = f", expected all of its work done, found {done.cut_short}" if done.cut_short else ""
+        text = f"`python -m {command}` ended with {done.code}{early}:\n{done.tail}"
         if done.is_transient(self.transient_codes):
             raise AirflowException(text)
         raise AirflowFailException(text)

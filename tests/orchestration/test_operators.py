@@ -3,6 +3,7 @@
 Airflow tries a task again after AirflowException, and never after AirflowFailException.
 """
 
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from orchestration.restore import RestoreOperator
 from orchestration.run import TRY_AGAIN
 from tests.orchestration.conftest import Make
 from tests.orchestration.ti import Ti, context
+from tests.support import wait_for
 
 REPORTS = """
     import pathlib, sys
@@ -60,6 +62,56 @@ def test_a_command_that_fails_is_a_task_that_does(
     assert "the last line" in text
     assert ti.pushed["report"] == {"rows": 3}
     assert ti.pushed["seconds"] > 0
+
+
+STOPS = """
+    import os, pathlib, signal, sys, time
+    asked = []
+    signal.signal(signal.SIGTERM, lambda *_: asked.append(True))
+    {meanwhile}
+    while not asked:
+        time.sleep(0.01)
+    pathlib.Path(sys.argv[sys.argv.index("--report") + 1]).write_text('{{"interrupted": true}}')
+    print("stopped early", flush=True)
+"""
+
+
+def test_a_task_that_is_killed_fails_though_its_command_ends_well(
+    make: Make, tmp_path: Path
+) -> None:
+    up = tmp_path / "up"
+    moved: list[dict[str, Any]] = []
+    operator = CommandOperator(
+        task_id="fetch",
+        command=[make(STOPS.format(meanwhile=f"pathlib.Path({str(up)!r}).touch()"))],
+        edges=lambda report: moved.append(dict(report)) or [],
+    )
+    ti = Ti()
+
+    def kill() -> None:
+        wait_for(up.is_file)
+        operator.on_kill()
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    with pytest.raises(AirflowException) as found:
+        operator.execute(context(ti))
+    killer.join()
+
+    assert found.type is AirflowException
+    assert str(found.value) == (
+        "`python -m stand_in` ended with 0, expected all of its work done, "
+        "found stopped with its task:\nstopped early"
+    )
+    assert ti.pushed["report"] == {"interrupted": True}
+    assert moved == []
+
+
+def test_a_command_that_was_interrupted_is_tried_again(make: Make) -> None:
+    found, text, _ = ended([make(STOPS.format(meanwhile="os.kill(os.getpid(), signal.SIGTERM)"))])
+
+    assert found is AirflowException
+    assert "ended with 0, expected all of its work done, found `interrupted` in its report" in text
 
 
 def test_a_long_command_does_not_keep_its_failure_out_of_an_alert(make: Make) -> None:

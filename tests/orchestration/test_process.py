@@ -90,6 +90,62 @@ def test_a_killed_command_is_tried_again(make: Make) -> None:
     assert (done.code, done.is_transient([])) == (-9, True)
 
 
+GRACEFUL = """
+    import os, pathlib, signal, sys, time
+    asked = []
+    signal.signal(signal.SIGTERM, lambda *_: asked.append(True))
+    print("up", flush=True)
+    {meanwhile}
+    while not asked:
+        time.sleep(0.01)
+    if "--report" in sys.argv:
+        report = pathlib.Path(sys.argv[sys.argv.index("--report") + 1])
+        report.write_text('{{"sent": 3, "interrupted": true}}')
+    sys.exit({code})
+"""
+
+
+@pytest.mark.parametrize("code", [0, 1])
+def test_a_command_that_ends_well_when_it_is_stopped_is_tried_again(make: Make, code: int) -> None:
+    command = Command([make(GRACEFUL.format(meanwhile="", code=code))], reports=False)
+
+    done = command.run(lambda line: command.stop() if line == "up" else None)
+
+    assert (done.code, done.cut_short) == (code, "stopped with its task")
+    assert done.is_transient([])
+
+
+@pytest.mark.parametrize("code", [0, 1])
+def test_a_report_of_an_interruption_is_believed_whoever_asked(make: Make, code: int) -> None:
+    meanwhile = "os.kill(os.getpid(), signal.SIGTERM)"
+
+    done, _ = run(make(GRACEFUL.format(meanwhile=meanwhile, code=code)), reports=True)
+
+    assert (done.code, done.cut_short) == (code, "`interrupted` in its report")
+    assert done.is_transient([])
+
+
+def test_a_command_that_is_stopped_before_it_begins_ends_at_once(make: Make) -> None:
+    command = Command([make("import time; time.sleep(60)")], reports=False)
+    command.stop()
+
+    done = command.run(lambda _: None)
+
+    assert done.seconds < 30
+    assert done.is_transient([])
+
+
+@pytest.mark.parametrize("report", ['{"rows": 3}', '{"interrupted": false}'])
+def test_a_command_that_ends_by_itself_is_not_cut_short(make: Make, report: str) -> None:
+    name = make(f"""
+        import pathlib, sys
+        pathlib.Path(sys.argv[sys.argv.index("--report") + 1]).write_text({report!r})
+    """)
+    done, _ = run(name, reports=True)
+
+    assert (done.code, done.cut_short, done.is_transient([])) == (0, "", False)
+
+
 def test_a_report_is_had_of_a_failed_command_too(make: Make) -> None:
     name = make("""
         import pathlib, sys
