@@ -16,6 +16,7 @@ from orchestration.defaults import (
     BRONZE_READY,
     DEFAULT_ARGS,
     GOLD_PUBLISHED,
+    PROVIDER,
     RUN_TYPES,
     SERVICES,
     SPARK,
@@ -50,7 +51,10 @@ with DAG(
         task_id="health", command=["infra.local", "status", *SERVICES], transient_codes=[1]
     )
     fetch = CommandOperator(
-        task_id="fetch", command=context.fetch, execution_timeout=timedelta(hours=6)
+        task_id="fetch",
+        command=context.fetch,
+        pool=PROVIDER,
+        execution_timeout=timedelta(hours=6),
     )
     consume = LandedSensor(task_id="consume", outlets=[BRONZE_READY])
     process = CommandOperator(

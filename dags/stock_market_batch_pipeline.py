@@ -20,6 +20,7 @@ from orchestration.defaults import (
     BRONZE_READY,
     DEFAULT_ARGS,
     GOLD_PUBLISHED,
+    PROVIDER,
     RUN_TYPES,
     SERVICES,
     SPARK,
@@ -54,7 +55,7 @@ with DAG(
         command=["infra.local", "status", *SERVICES],
         transient_codes=[1],
     )
-    fetch = CommandOperator(task_id="fetch", command=context.fetch)
+    fetch = CommandOperator(task_id="fetch", command=context.fetch, pool=PROVIDER)
     consume = LandedSensor(task_id="consume", outlets=[BRONZE_READY])
     process = CommandOperator(
         task_id="process",

@@ -29,6 +29,12 @@ class SourceAwayError(SourceError):
     transient = True
 
 
+class SourceBusyError(SourceError):
+    """Another process fetches the same of a source; nothing was asked of any provider."""
+
+    transient = True
+
+
 class InstrumentsError(TapehouseError):
     """The list of instruments contradicts itself, or lacks what was asked of it."""
 

@@ -15,6 +15,7 @@ from orchestration.watch import BronzeWatch
 
 WRITER: Final = "duckdb_writer"
 SPARK: Final = "spark"
+PROVIDER: Final = "provider"
 
 BRONZE_READY: Final = Asset("bronze_ready", uri="tapehouse://bronze/ready")
 QUOTES_LANDED: Final = Asset(

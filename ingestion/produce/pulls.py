@@ -121,7 +121,8 @@ def pull(
 
     Raises:
         SettingsError: a provider's key is not set.
-        SourceError: a symbol was not served, or another process fetches the same.
+        SourceBusyError: another process fetches the same; no other provider is asked instead.
+        SourceError: a symbol was not served.
     """
     confirmed, run = Confirmed(), providers.run
     fetchers = [providers.bars(each) for each in names]

@@ -17,7 +17,7 @@ import msgspec
 from filelock import FileLock, Timeout
 from msgspec import Struct, field
 
-from ingestion.errors import SourceError
+from ingestion.errors import SourceBusyError, SourceError
 
 VERSION: Final = 1
 
@@ -66,7 +66,10 @@ class Progress:
         try:
             self._lock.acquire(timeout=0)
         except Timeout:
-            raise SourceError(f"{self._path}: another process fetches the same just now") from None
+            raise SourceBusyError(
+                f"{self._path}: expected to fetch alone, found another process that fetches the "
+                "same just now: wait for its end"
+            ) from None
         try:
             self._document = self._read()
         except BaseException:

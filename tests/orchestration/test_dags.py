@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from airflow import settings
 from airflow.models.deadline import Deadline
+from airflow.models.pool import Pool
 from airflow.models.taskinstance import clear_task_instances
 from airflow.sdk import DAG, TriggerRule
 from airflow.serialization.definitions.dag import SerializedDAG
@@ -243,6 +245,32 @@ def test_whoever_opens_the_warehouse_s_file_takes_the_one_slot(dags: dict[str, D
         for task in dag.tasks:
             if task.task_id in opens or task.task_id.startswith("dbt."):
                 assert task.pool == "duckdb_writer", (dag.dag_id, task.task_id)
+
+
+def test_fetches_take_turns(dags: dict[str, DAG]) -> None:
+    """A second one would find the provider's progress taken, and its session be missing."""
+    fetches = [
+        (name, task.task_id, task.pool)
+        for name, dag in dags.items()
+        for task in dag.tasks
+        if isinstance(task, CommandOperator) and task.words is context.fetch
+    ]
+
+    assert sorted(fetches) == [
+        ("backfill", "fetch", "provider"),
+        (BATCH, "fetch", "provider"),
+    ]
+
+
+@pytest.mark.usefixtures("airflow_database")
+def test_every_pool_that_a_task_takes_is_declared_and_has_one_slot(dags: dict[str, DAG]) -> None:
+    taken = {task.pool for dag in dags.values() for task in dag.tasks} - {Pool.DEFAULT_POOL_NAME}
+
+    with settings.Session() as session:
+        declared = {pool.pool: pool.slots for pool in session.scalars(select(Pool))}
+    del declared[Pool.DEFAULT_POOL_NAME]
+
+    assert declared == dict.fromkeys(taken, 1)
 
 
 def test_only_the_batch_pipeline_builds_without_looking_for_others(dags: dict[str, DAG]) -> None:

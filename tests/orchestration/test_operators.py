@@ -11,7 +11,8 @@ import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 
 from ingestion.lock import held
-from ingestion.settings import WarehouseSettings
+from ingestion.settings import ProjectSettings, WarehouseSettings
+from ingestion.sources.progress import Progress
 from orchestration.operators import CommandOperator
 from orchestration.restore import RestoreOperator
 from orchestration.run import TRY_AGAIN
@@ -143,6 +144,20 @@ def test_what_has_failed_has_moved_nothing(make: Make) -> None:
         operator.execute(context(Ti()))
 
     assert asked == []
+
+
+def test_a_fetch_that_finds_another_is_tried_again_and_asks_no_other_provider(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("ALPHAVANTAGE_API_KEY", "never-sent")
+    words = ["ingestion", "produce", "bars", "--sources", "yahoo,alphavantage"]
+
+    with Progress(ProjectSettings.load().state("progress"), "yahoo-1d"):
+        found, text, _ = ended(words)
+
+    assert found is AirflowException
+    assert f"ended with {TRY_AGAIN}:" in text
+    assert "found another process that fetches the same" in text
 
 
 @pytest.fixture

@@ -35,9 +35,11 @@ def run(name: str, *, reports: bool = False) -> tuple[Done, list[str]]:
         ("WarehouseLockedError", 75),
         ("StoreUnavailableError", 75),
         ("BrokerAwayError", 75),
+        ("SourceBusyError", 75),
         ("CommitConflictError", 75),
         ("BuildError", 1),
         ("SettingsError", 1),
+        ("SourceError", 1),
         ("StoreError", 1),
     ],
 )

@@ -88,7 +88,7 @@ def test_the_metadata_in_postgresql_is_made_with_what_is_declared(
     tables = {name for (name,) in cluster.rows(listed, database="prepared")}
     assert {"alembic_version", "dag_run", "task_instance", "trigger"} <= tables
     pools = {name for (name,) in cluster.rows("select pool from slot_pool", database="prepared")}
-    assert {"duckdb_writer", "spark"} <= pools
+    assert {"duckdb_writer", "spark", "provider"} <= pools
     assert not (layout.state / "airflow" / "airflow.db").exists()
 
 
@@ -103,7 +103,7 @@ def test_all_services_start_on_postgresql(stack_factory: StackFactory, cluster: 
     assert jobs == {"SchedulerJob", "DagProcessorJob", "TriggererJob"}
     token = _ask(running, "/auth/token", {"username": "admin", "password": _password(running)})
     pools = _ask(running, "/api/v2/pools", token=token["access_token"])
-    assert {"duckdb_writer", "spark"} <= {pool["name"] for pool in pools["pools"]}
+    assert {"duckdb_writer", "spark", "provider"} <= {pool["name"] for pool in pools["pools"]}
     running.stack.down()
 
 
@@ -131,7 +131,7 @@ def test_it_is_ready_with_what_is_declared(running: RunningStack) -> None:
     token = _ask(running, "/auth/token", {"username": "admin", "password": _password(running)})
     pools = _ask(running, "/api/v2/pools", token=token["access_token"])
 
-    assert {"duckdb_writer", "spark"} <= {pool["name"] for pool in pools["pools"]}
+    assert {"duckdb_writer", "spark", "provider"} <= {pool["name"] for pool in pools["pools"]}
     with pytest.raises(OSError, match="401"):
         _ask(running, "/auth/token", {"username": "admin", "password": "admin"})
     with pytest.raises(OSError, match="401"):

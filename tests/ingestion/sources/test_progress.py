@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ingestion.errors import SourceError
+from ingestion.errors import SourceBusyError, SourceError
 from ingestion.sources.progress import Covered, Progress
 
 START, END = date(2025, 1, 2), date(2025, 12, 31)
@@ -89,8 +89,12 @@ def test_two_processes_do_not_write_one_file(tmp_path: Path) -> None:
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as other:
         assert other.stdout is not None
         assert other.stdout.readline() == "in\n"
-        with pytest.raises(SourceError, match="another process"), Progress(tmp_path, "yahoo-1d"):
+        with (
+            pytest.raises(SourceBusyError, match="another process") as busy,
+            Progress(tmp_path, "yahoo-1d"),
+        ):
             pass
+        assert busy.value.transient
         with Progress(tmp_path, "yahoo-1m"):
             pass
         other.communicate("\n")
