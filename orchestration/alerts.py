@@ -4,7 +4,9 @@ import asyncio
 import json
 import urllib.request
 from collections.abc import Mapping
+from http.client import HTTPException
 from typing import Any, Final
+from urllib.error import HTTPError
 
 import structlog
 from airflow.sdk import BaseHook
@@ -27,7 +29,7 @@ def stale(context: Mapping[str, Any]) -> None:
     """Tell that nothing new has come into a source for too long; Cosmos calls it in any case."""
     if names := context["test_names"]:
         reason = f"nothing new in {', '.join(names)} for longer than its freshness allows"
-        _tell(_of_task("source_stale", context, reason), _webhook())
+        _tell_in_passing(_of_task("source_stale", context, reason))
 
 
 def warned(context: Mapping[str, Any]) -> None:
@@ -42,7 +44,7 @@ def warned(context: Mapping[str, Any]) -> None:
 
 def silent(context: Mapping[str, Any], reason: str) -> None:
     """Tell that nothing has arrived where something should."""
-    _tell(_of_task("nothing_arrived", context, reason), _webhook())
+    _tell_in_passing(_of_task("nothing_arrived", context, reason))
 
 
 def cut_off(context: Mapping[str, Any]) -> None:
@@ -94,17 +96,33 @@ def _tell(alert: Alert, webhook: str | None) -> None:
         post(webhook, alert)
 
 
+def _tell_in_passing(alert: Alert) -> None:
+    """Tell from inside a task, which has its own work: it does not fail where the webhook does."""
+    webhook = _webhook()
+    try:
+        _tell(alert, webhook)
+    except OSError as error:
+        log = structlog.get_logger("tapehouse.alerts")
+        log.error("webhook_failed", alert=alert["event"], reason=str(error))
+
+
 def post(webhook: str, alert: Alert) -> None:
-    """Send an alert.
+    """Send an alert; what goes wrong is told without the address, which is a credential.
 
     Raises:
-        OSError: the other side does not answer, or refuses.
+        OSError: the other side does not answer, or refuses, or cannot be a webhook.
     """
     body = json.dumps(alert).encode()
     headers = {"Content-Type": "application/json"}
-    request = urllib.request.Request(webhook, body, headers)  # noqa: S310 - an operator's own setting
-    with urllib.request.urlopen(request, timeout=_TIMEOUT_S):  # noqa: S310 - as above
-        return
+    try:
+        request = urllib.request.Request(webhook, body, headers)  # noqa: S310 - an operator's own setting
+        with urllib.request.urlopen(request, timeout=_TIMEOUT_S):  # noqa: S310 - as above
+            return
+    except HTTPError as error:
+        error.close()
+        raise OSError(f"expected a webhook to take an alert, found HTTP {error.code}") from None
+    except (HTTPException, ValueError) as error:
+        raise OSError(f"expected a webhook, found {type(error).__name__}") from None
 
 
 def _webhook() -> str | None:

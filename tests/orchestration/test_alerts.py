@@ -3,18 +3,19 @@
 import asyncio
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from types import SimpleNamespace
 from typing import Any, cast
-from urllib.error import HTTPError
 
 import pytest
 from airflow.sdk import BaseHook, DeadlineAlert
 from airflow.sdk.exceptions import AirflowNotFoundException, AirflowSkipException
+from structlog.testing import capture_logs
 
-from orchestration import alerts
+from orchestration import alerts, dbt
 from orchestration.defaults import DEFAULT_ARGS, deadline
 from orchestration.sensors import ArrivalSensor
 from tests.support import wait_for
@@ -25,19 +26,21 @@ TASK = SimpleNamespace(
     task_id="publish",
     log_url="http://127.0.0.1:18090/dags/stock_market_batch_pipeline/runs/manual__1/tasks/publish",
 )
+# What knows it may write to the channel.
+SECRET = "T0/B0"
 
 
 class Hook(HTTPServer):
-    """A webhook; what came is in ``got``."""
+    """A webhook; what came is in ``got``. Without a status it answers in no HTTP."""
 
-    def __init__(self, status: int = 200) -> None:
+    def __init__(self, status: int | None) -> None:
         self.got: list[dict[str, Any]] = []
         self.status = status
         super().__init__(("127.0.0.1", 0), _Handler)
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}/services/T0/B0/x"
+        return f"http://127.0.0.1:{self.server_port}/services/{SECRET}/x"
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -46,6 +49,9 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         length = int(self.headers["Content-Length"])
         self.server.got.append(json.loads(self.rfile.read(length)) | {"path": self.path})
+        if self.server.status is None:
+            self.wfile.write(b"220 mail.example ready\r\n")
+            return
         self.send_response(self.server.status)
         self.end_headers()
 
@@ -53,14 +59,36 @@ class _Handler(BaseHTTPRequestHandler):
         pass
 
 
-@pytest.fixture
-def hook(request: pytest.FixtureRequest) -> Iterator[Hook]:
-    with Hook(getattr(request, "param", 200)) as server:
-        thread = threading.Thread(target=server.serve_forever)
+@contextmanager
+def listening(status: int | None) -> Iterator[Hook]:
+    with Hook(status) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
         thread.start()
+        try:
+            yield server
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@pytest.fixture
+def hook() -> Iterator[Hook]:
+    with listening(200) as server:
         yield server
-        server.shutdown()
-        thread.join()
+
+
+@pytest.fixture(params=["refuses", "speaks no HTTP", "is away", "is no address", "has a blank"])
+def dead(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The address of a webhook that takes no alert, in each way."""
+    path = f"services/{SECRET}/x"
+    with listening(500) as refusing, listening(None) as stranger:
+        yield {
+            "refuses": refusing.url,
+            "speaks no HTTP": stranger.url,
+            "is away": f"http://127.0.0.1:1/{path}",
+            "is no address": path,
+            "has a blank": f"http://127.0.0.1:1/{path} y",
+        }[request.param]
 
 
 def known(monkeypatch: pytest.MonkeyPatch, url: str | None) -> None:
@@ -94,7 +122,7 @@ def test_a_failed_task_is_told_with_run_task_reason_and_link(
             "task": "publish",
             "reason": "gold_kpi: 3 rows above 5 %",
             "link": TASK.log_url,
-            "path": "/services/T0/B0/x",
+            "path": f"/services/{SECRET}/x",
         }
     ]
 
@@ -140,18 +168,23 @@ def test_a_run_that_was_cut_off_is_told_and_a_failed_one_by_its_tasks(
     assert (told["event"], told["dag"], told["run"]) == ("run_timed_out", TASK.dag_id, "r2")
 
 
+def arrive_nothing(kind: str) -> None:
+    """Let the sensor of a run of that kind have waited in vain."""
+    sensor = ArrivalSensor(
+        task_id="arrived", topic="t", table="silver.trades", patience=timedelta(minutes=1)
+    )
+    context = {"ti": TASK, "dag_run": SimpleNamespace(run_type=kind)}
+    sensor.arrived(cast("Any", context), {"waiting": 0, "ends": {}})
+
+
 @pytest.mark.parametrize(("kind", "tells"), [("scheduled", True), ("manual", False)])
 def test_a_feed_that_is_silent_in_a_session_is_told(
     hook: Hook, monkeypatch: pytest.MonkeyPatch, kind: str, tells: bool
 ) -> None:
     known(monkeypatch, hook.url)
-    sensor = ArrivalSensor(
-        task_id="arrived", topic="t", table="silver.trades", patience=timedelta(minutes=1)
-    )
-    context = cast("Any", {"ti": TASK, "dag_run": SimpleNamespace(run_type=kind)})
 
     with pytest.raises(AirflowSkipException):
-        sensor.arrived(context, {"waiting": 0, "ends": {}})
+        arrive_nothing(kind)
 
     assert [told["event"] for told in hook.got] == ["nothing_arrived"] * tells
 
@@ -181,12 +214,53 @@ def test_without_a_webhook_the_log_is_told(
     assert "deadline_missed" in said.out + said.err
 
 
-@pytest.mark.parametrize("hook", [500], indirect=True)
-def test_a_webhook_that_refuses_is_no_silence(hook: Hook, monkeypatch: pytest.MonkeyPatch) -> None:
-    known(monkeypatch, hook.url)
+def test_a_webhook_that_takes_no_alert_is_no_silence(
+    dead: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known(monkeypatch, dead)
 
-    with pytest.raises(HTTPError):
+    with pytest.raises(OSError, match=r"500|refused|expected a webhook") as raised:
         alerts.failed({"ti": TASK, "exception": None})
+
+    assert SECRET not in str(raised.value)
+
+
+def test_a_run_of_no_trades_is_skipped_whatever_the_webhook_does(
+    dead: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A task that failed here would wait its ten minutes once more with each try."""
+    known(monkeypatch, dead)
+
+    with capture_logs() as logged, pytest.raises(AirflowSkipException):
+        arrive_nothing("scheduled")
+
+    is_told_of(logged, "nothing_arrived")
+
+
+def test_a_batch_run_does_not_fail_where_old_bars_cannot_be_told(
+    dead: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Cosmos tells of them inside the task."""
+    known(monkeypatch, dead)
+    warning = SimpleNamespace(status="warn", message=None, node=SimpleNamespace(name="bars_raw"))
+    found = SimpleNamespace(result=SimpleNamespace(results=[warning]))
+    task = dbt.freshness("freshness")
+    monkeypatch.setattr(task, "build_and_run_cmd", lambda **_: found)
+
+    with capture_logs() as logged:
+        task.execute(cast("Any", {"ti": TASK}))
+
+    is_told_of(logged, "source_stale")
+
+
+def is_told_of(logged: Sequence[Mapping[str, Any]], alert: str) -> None:
+    """The log has an alert, and that no webhook took it, without the webhook's address."""
+    [told, failed] = logged
+    assert told["event"] == alert
+    assert (failed["event"], failed["alert"]) == ("webhook_failed", alert)
+    assert failed["log_level"] == "error"
+    assert failed["reason"]
+    assert SECRET not in str(failed)
 
 
 def test_every_task_and_every_scheduled_dag_alerts() -> None:
