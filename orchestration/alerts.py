@@ -73,8 +73,13 @@ def _of_task(event: str, context: Mapping[str, Any], reason: str) -> Alert:
 
 
 async def late(minutes: float, context: Mapping[str, Any] | None = None) -> None:
-    """Tell that a run has missed its deadline; Airflow calls it in the triggerer."""
+    """Tell that a run has missed its deadline; Airflow calls it in the triggerer.
+
+    It does so for a run that failed in time, too, which has been told of by then.
+    """
     run = (context or {}).get("dag_run") or {}
+    if run.get("state") == "failed":
+        return
     alert = {
         "event": "deadline_missed",
         "dag": run.get("dag_id"),

@@ -11,14 +11,19 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from airflow.models.dagrun import DagRun
+from airflow.models.deadline import Deadline
 from airflow.sdk import BaseHook, DeadlineAlert
 from airflow.sdk.exceptions import AirflowNotFoundException, AirflowSkipException
+from airflow.utils.state import DagRunState
+from sqlalchemy import select
+from sqlalchemy.orm import Session
 from structlog.testing import capture_logs
 
 from orchestration import alerts, dbt
 from orchestration.defaults import DEFAULT_ARGS, deadline
 from orchestration.sensors import ArrivalSensor
-from tests.support import wait_for
+from tests.orchestration.support import advance, bag_of, queued, stored
 
 TASK = SimpleNamespace(
     dag_id="stock_market_batch_pipeline",
@@ -189,16 +194,35 @@ def test_a_feed_that_is_silent_in_a_session_is_told(
     assert [told["event"] for told in hook.got] == ["nothing_arrived"] * tells
 
 
-def test_a_missed_deadline_is_told(hook: Hook, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missed_deadline_is_told_unless_the_run_has_failed(
+    airflow_database: None, hook: Hook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Airflow removes the deadline of a run that has succeeded, and no other's."""
     known(monkeypatch, hook.url)
-    context = {"dag_run": {"dag_id": TASK.dag_id, "dag_run_id": TASK.run_id}}
+    name = "export_gold"
 
-    asyncio.run(alerts.late(60.0, context))
+    with queued(stored(name, bag_of(name))) as (run, session):
+        for state in (DagRunState.QUEUED, DagRunState.RUNNING):
+            run.state = state
+            miss_deadline(run, session)
+        assert advance(run, {"export": "failed"}, session)[0] == "failed"
+        miss_deadline(run, session)
+        run_id = run.run_id
 
-    [told] = wait_for(lambda: hook.got)
-    assert told["event"] == "deadline_missed"
-    assert (told["dag"], told["run"]) == (TASK.dag_id, TASK.run_id)
-    assert told["reason"] == "not done 60 minutes after it was queued"
+    assert [(told["event"], told["dag"], told["run"]) for told in hook.got] == [
+        ("deadline_missed", name, run_id)
+    ] * 2
+    assert hook.got[0]["reason"] == "not done 15 minutes after it was queued"
+
+
+def miss_deadline(run: DagRun, session: Session) -> None:
+    """Do what the scheduler does when a run's deadline is over, and then the triggerer."""
+    session.commit()
+    [missed] = session.scalars(select(Deadline).where(Deadline.dagrun_id == run.id))
+    missed.handle_miss(session)
+    arguments = missed.callback.data["kwargs"]
+    session.rollback()
+    asyncio.run(alerts.late(**arguments))
 
 
 def test_without_a_webhook_the_log_is_told(
