@@ -5,7 +5,7 @@ import json
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from types import SimpleNamespace
 from typing import Any, cast
@@ -15,6 +15,7 @@ from airflow.models.dagrun import DagRun
 from airflow.models.deadline import Deadline
 from airflow.sdk import BaseHook, DeadlineAlert
 from airflow.sdk.exceptions import AirflowNotFoundException, AirflowSkipException
+from airflow.timetables.base import TimeRestriction
 from airflow.utils.state import DagRunState
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -23,6 +24,7 @@ from structlog.testing import capture_logs
 from orchestration import alerts, dbt
 from orchestration.defaults import DEFAULT_ARGS, deadline
 from orchestration.sensors import ArrivalSensor
+from orchestration.timetables import IntradayTimetable
 from tests.orchestration.support import advance, bag_of, queued, stored
 
 TASK = SimpleNamespace(
@@ -173,23 +175,63 @@ def test_a_run_that_was_cut_off_is_told_and_a_failed_one_by_its_tasks(
     assert (told["event"], told["dag"], told["run"]) == ("run_timed_out", TASK.dag_id, "r2")
 
 
-def arrive_nothing(kind: str) -> None:
-    """Let the sensor of a run of that kind have waited in vain."""
-    sensor = ArrivalSensor(
-        task_id="arrived", topic="t", table="silver.trades", patience=timedelta(minutes=1)
+def arrive_nothing(kind: str = "scheduled", moment: str = "2026-11-25T17:00:05Z") -> None:
+    """Let the sensor have waited in vain, in a run that was made then.
+
+    Its interval is the one that the timetable gives then, moved as if the waiting were over now.
+    """
+    timetable, patience = IntradayTimetable("XNYS"), timedelta(minutes=10)
+    began = datetime.fromisoformat(moment)
+    timetable.now = lambda: began
+    info = timetable.next_dagrun_info(
+        last_automated_data_interval=None, restriction=TimeRestriction(None, None, catchup=False)
     )
-    context = {"ti": TASK, "dag_run": SimpleNamespace(run_type=kind)}
-    sensor.arrived(cast("Any", context), {"waiting": 0, "ends": {}})
+    assert info is not None
+    assert info.data_interval is not None
+    moved = datetime.now(UTC) - (began + patience)
+    run = SimpleNamespace(
+        run_type=kind,
+        data_interval_start=info.data_interval.start + moved,
+        data_interval_end=info.data_interval.end + moved,
+    )
+    sensor = ArrivalSensor(task_id="arrived", topic="t", table="silver.trades", patience=patience)
+    sensor.arrived(cast("Any", {"ti": TASK, "dag_run": run}), {"waiting": 0, "ends": {}})
 
 
 @pytest.mark.parametrize(("kind", "tells"), [("scheduled", True), ("manual", False)])
-def test_a_feed_that_is_silent_in_a_session_is_told(
+def test_a_feed_that_is_silent_in_a_session_is_told_by_a_scheduled_run(
     hook: Hook, monkeypatch: pytest.MonkeyPatch, kind: str, tells: bool
 ) -> None:
     known(monkeypatch, hook.url)
 
     with pytest.raises(AirflowSkipException):
-        arrive_nothing(kind)
+        arrive_nothing(kind=kind)
+
+    assert [told["event"] for told in hook.got] == ["nothing_arrived"] * tells
+
+
+@pytest.mark.parametrize(
+    ("moment", "tells"),
+    [
+        ("2026-11-25T14:45:05Z", True),  # the first interval of a session is over
+        ("2026-11-25T17:14:00Z", True),  # switched on, late in an interval
+        ("2026-11-25T21:00:05Z", True),  # the last one is over
+        ("2026-11-25T21:30:00Z", False),  # switched on in the evening
+        ("2026-11-26T16:00:00Z", False),  # on a holiday
+        ("2026-11-27T14:25:00Z", False),  # five minutes before the open
+        ("2026-11-27T18:00:05Z", True),  # the end of a half day
+        ("2026-11-27T18:30:00Z", False),
+        ("2026-11-28T16:00:00Z", False),  # at a weekend
+    ],
+)
+def test_a_closed_exchange_is_no_silent_feed(
+    hook: Hook, monkeypatch: pytest.MonkeyPatch, moment: str, tells: bool
+) -> None:
+    """Switched on then, the timetable gives the last interval that is due, however old it is."""
+    known(monkeypatch, hook.url)
+
+    with pytest.raises(AirflowSkipException):
+        arrive_nothing(moment=moment)
 
     assert [told["event"] for told in hook.got] == ["nothing_arrived"] * tells
 
@@ -256,7 +298,7 @@ def test_a_run_of_no_trades_is_skipped_whatever_the_webhook_does(
     known(monkeypatch, dead)
 
     with capture_logs() as logged, pytest.raises(AirflowSkipException):
-        arrive_nothing("scheduled")
+        arrive_nothing()
 
     is_told_of(logged, "nothing_arrived")
 
