@@ -2,8 +2,9 @@
 
 The warehouse is the configured one, whatever the name says. `load` takes what bronze holds beyond
 the warehouse's own ledger; `news` skips the rest where a published build has seen it all; `build`
-makes the marts of what is new in one task, tests the project and publishes. One run at a time, and
-none while the batch pipeline builds.
+makes the marts of what is new in one task, tests the project and publishes; `summary` what it did,
+where there was something to do or something failed. One run at a time, and none while the batch
+pipeline builds.
 """
 
 from datetime import timedelta
@@ -25,6 +26,7 @@ from orchestration.defaults import (
 )
 from orchestration.guard import GuardedCommandOperator
 from orchestration.news import NewsOperator
+from orchestration.summary import SummaryOperator
 
 with DAG(
     "minio_to_snowflake",
@@ -51,7 +53,7 @@ with DAG(
         pool=WRITER,
         edges=edges.loaded,
     )
-    news = NewsOperator(task_id="news", pool=WRITER)
+    news = NewsOperator(task_id="news", skips="build", pool=WRITER)
     build = GuardedCommandOperator(
         task_id="build",
         command=["dbt_stocks", "build", "--only-new"],
@@ -60,6 +62,17 @@ with DAG(
         edges=edges.built,
         outlets=[GOLD_PUBLISHED],
     )
+    # Takes no time. Beside it `news` alone decides whether a page is written: mostly it is skipped,
+    # and `summary` with it, before it has taken the writer's slot.
+    over = EmptyOperator(task_id="over", trigger_rule=TriggerRule.ALL_DONE)
+    summary = SummaryOperator(
+        task_id="summary",
+        reports={"load": "load", "publish": "build"},
+        pool=WRITER,
+        trigger_rule=TriggerRule.NONE_SKIPPED,
+    )
     complete = EmptyOperator(task_id="complete", trigger_rule=TriggerRule.NONE_FAILED)
 
-    load >> news >> build >> complete
+    load >> news >> build >> over
+    [news, over] >> summary
+    [build, over, summary] >> complete

@@ -140,6 +140,16 @@ def write(summary: Summary, settings: WarehouseSettings) -> None:
         _keep(db, row)
 
 
+def has_failed(db: catalog.Session, dag_id: str) -> bool:
+    """Tell whether the newest run of a DAG that is in the books has failed."""
+    if "runs" not in catalog.tables(db, "ops"):
+        return False
+    newest = db.execute(
+        "select state from ops.runs where dag_id = ? order by finished_at desc limit 1", [dag_id]
+    ).fetchall()
+    return newest == [("failed",)]
+
+
 def _keep(db: catalog.Session, row: Sequence[object]) -> None:
     db.execute(_DDL)
     with catalog.transaction(db):
@@ -186,6 +196,21 @@ def _built(report: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def _exported(report: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "build exported": report.get("build_id"),
+        "rows exported": sum(report.get("rows", {}).values()),
+        "bytes exported": report.get("bytes"),
+    }
+
+
+def _served(report: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "build served": report.get("build_id"),
+        "rows served": sum(report.get("rows", {}).values()),
+    }
+
+
 def _reconciled(report: Mapping[str, Any]) -> dict[str, Any]:
     gap = sum(row["gap"] or 0 for row in report.get("table", []))
     return {
@@ -202,6 +227,8 @@ _READERS: Final = {
     "load": _loaded,
     "publish": _built,
     "reconcile": _reconciled,
+    "export": _exported,
+    "serve": _served,
 }
 
 

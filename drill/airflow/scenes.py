@@ -100,13 +100,15 @@ def minute(world: World) -> list[str]:
     )
     world.run("ingestion", "drain")
     found = ended(world, "minio_to_snowflake", {}, "success")
-    expect(found.states()["build"] == "success", f"expected a build: {found.states()}")
+    told = {name: found.states()[name] for name in ("build", "summary")}
+    expect(set(told.values()) == {"success"}, f"expected a build and its page: {told}")
     [(objects, quotes)] = world.query(_QUOTES)
     expect(objects > _PAGE, f"expected more than {_PAGE} objects of quotes, found {objects}")
     sent = sum(world.log_ends([QUOTES_TOPIC]).values())
     expect(quotes == sent, f"expected {sent} quotes in the warehouse, found {quotes}")
     idle = ended(world, "minio_to_snowflake", {}, "success")
-    expect(idle.states()["build"] == "skipped", f"expected no build: {idle.states()}")
+    told = {name: idle.states()[name] for name in ("build", "summary")}
+    expect(set(told.values()) == {"skipped"}, f"expected no build, and no page: {told}")
     return [
         f"{quotes} new quotes in {objects} objects in {found.seconds:.0f} s, "
         f"nothing new in {idle.seconds:.0f} s",

@@ -1,4 +1,5 @@
 import json
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -6,6 +7,8 @@ from typing import Any
 import duckdb
 import pytest
 
+from dbt_stocks.export import Export
+from dbt_stocks.serving import Served
 from ingestion.load.snowflake_cost import Cost, NoCost
 from ingestion.settings import WarehouseSettings
 from orchestration.summary import Summary, SummaryOperator, summarise, write
@@ -35,6 +38,10 @@ REPORTS: dict[str, dict[str, Any]] = {
     },
     "reconcile": {"verdict": "ok", "checks": [{}, {}], "table": [{"gap": 0}, {"gap": None}]},
 }
+GOLD_ELSEWHERE: dict[str, dict[str, Any]] = {
+    "export": asdict(Export("b1", "/export/gold-b1", {"gold_kpi": 5, "gold_movers": 7}, 4_096)),
+    "serve": asdict(Served("b1", True, None, {"gold_kpi": 5}, 1.5)),
+}
 
 
 def test_it_has_counts_tests_reconciliation_and_durations() -> None:
@@ -61,6 +68,22 @@ def test_it_has_counts_tests_reconciliation_and_durations() -> None:
         "tasks done": 2,
     }
     assert summary.seconds == {"run": 90.0, "fetch": 1.5, "process": 21.0}
+
+
+def test_gold_that_was_brought_elsewhere_is_told_with_its_build() -> None:
+    states = {"export": "success", "serve": "success"}
+
+    summary = summarise(RUN, states, GOLD_ELSEWHERE, NOW)
+
+    assert summary.counts == {
+        "build exported": "b1",
+        "rows exported": 12,
+        "bytes exported": 4_096,
+        "build served": "b1",
+        "rows served": 5,
+        "tasks done": 2,
+    }
+    assert summary.seconds == {"run": 90.0, "serve": 1.5}
 
 
 @pytest.mark.parametrize(
