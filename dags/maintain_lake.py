@@ -63,5 +63,6 @@ with DAG(
     )
     complete = EmptyOperator(task_id="complete", trigger_rule=TriggerRule.NONE_FAILED)
 
-    doctor >> maintain >> audit >> summary
+    doctor >> maintain >> audit
+    [prune, audit] >> summary
     [prune, audit, summary] >> complete
