@@ -116,6 +116,10 @@ class Settings:
         """Return the Iceberg SQL catalog as an SQLAlchemy URL."""
         return self.get("LAKE_CATALOG_URI", f"sqlite:///{self.state('lake', 'catalog.db')}")
 
+    def is_embedded(self) -> bool:
+        """Return whether the warehouse is a file here, and no account elsewhere."""
+        return self.get("WAREHOUSE_ENGINE", "duckdb") == "duckdb"
+
     def warehouse(self) -> Path:
         """Return the warehouse file, absolute."""
         default = str(self.state("warehouse", "stocks_mds.duckdb"))

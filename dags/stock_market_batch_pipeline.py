@@ -4,9 +4,9 @@
 run is started with), `consume` wait until bronze holds all of it, `process` lake and metrics,
 `check_lake` nothing is lost on the way there, `load` into the warehouse, `freshness` warn where no
 bars came for long, `dbt` one task a model, with its tests, `publish` test the whole project and
-show gold, `reconcile` every stage with every other, `summary` what it did, `complete` green only if
-all of it was. Where a model fails, `restore` puts the candidate back; published gold is never
-touched before `publish`.
+show gold, `reconcile` every stage with every other (as far as the lake where the warehouse is
+Snowflake), `summary` what it did, `complete` green only if all of it was. Where a model fails,
+`restore` puts the candidate back; published gold is never touched before `publish`.
 """
 
 from datetime import timedelta

@@ -213,9 +213,13 @@ def _served(report: Mapping[str, Any]) -> dict[str, Any]:
 
 def _reconciled(report: Mapping[str, Any]) -> dict[str, Any]:
     gap = sum(row["gap"] or 0 for row in report.get("table", []))
+    checks = report.get("checks", [])
+    names = [check["name"] for check in checks if check["status"] == "ok"]
+    stages = [name.removesuffix(".read") for name in names if name.endswith(".read")]
     return {
         "reconciliation": report.get("verdict"),
-        "checks": len(report.get("checks", [])),
+        "stages reconciled": ", ".join(stages),
+        "checks": len(checks),
         "gap": gap,
     }
 

@@ -10,7 +10,7 @@ import pytest
 from filelock import FileLock
 
 from tests.audit.test_plants import object_deleted
-from tests.audit.world import BATCH, World
+from tests.audit.world import BATCH, QUOTES, World
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -175,6 +175,23 @@ def test_a_violation_of_some_stages_leaves_that_of_all_as_it_is(world: World) ->
         assert audit(world.env_file, "--stage", "silver").returncode == 1
     assert path.read_bytes() == before
     assert audit(world.env_file).returncode == 0
+
+
+@pytest.mark.integration
+def test_a_warehouse_elsewhere_is_not_judged_and_the_verdict_says_so(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WAREHOUSE_ENGINE", "snowflake")
+    place = world.place(QUOTES, 2)
+    sent = f"{place.topic}/{place.generation}/{place.partition}=8"
+    with world.sql("delete from common.bronze_stock_quotes_raw"):
+        all_ = audit(world.env_file, "--until", sent)
+        gold = audit(world.env_file, "--stage", "gold")
+
+    assert all_.returncode == 0, all_.stdout
+    assert "skipped   warehouse.read: the warehouse is an account elsewhere" in all_.stdout
+    assert shown(world) == "ok"
+    assert gold.returncode == 2, "what nobody judges is not in order"
 
 
 def shown(world: World) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 import duckdb
 import pytest
 
+from audit.model import Verdict, good, unknown
 from dbt_stocks.export import Export
 from dbt_stocks.serving import Served
 from ingestion.load.snowflake_cost import Cost, NoCost
@@ -36,7 +37,15 @@ REPORTS: dict[str, dict[str, Any]] = {
         "rows": {"gold_kpi": 5, "gold_movers": 7},
         "seconds": {"test": 3.0},
     },
-    "reconcile": {"verdict": "ok", "checks": [{}, {}], "table": [{"gap": 0}, {"gap": None}]},
+    "reconcile": {
+        "verdict": "ok",
+        "checks": [
+            {"name": "kafka.read", "status": "ok"},
+            {"name": "warehouse.read", "status": "ok"},
+            {"name": "gold.marts", "status": "ok"},
+        ],
+        "table": [{"gap": 0}, {"gap": None}],
+    },
 }
 GOLD_ELSEWHERE: dict[str, dict[str, Any]] = {
     "export": asdict(Export("b1", "/export/gold-b1", {"gold_kpi": 5, "gold_movers": 7}, 4_096)),
@@ -63,11 +72,25 @@ def test_it_has_counts_tests_reconciliation_and_durations() -> None:
         "tests warned": 1,
         "rows in gold": 12,
         "reconciliation": "ok",
-        "checks": 2,
+        "stages reconciled": "kafka, warehouse",
+        "checks": 3,
         "gap": 0,
         "tasks done": 2,
     }
     assert summary.seconds == {"run": 90.0, "fetch": 1.5, "process": 21.0}
+
+
+def test_an_audit_of_some_stages_is_told_with_those_that_it_read() -> None:
+    checks = [
+        *(good(f"{stage}.read", f"{stage} can be read") for stage in ("kafka", "bronze")),
+        unknown("lake.read", "lake can be read", "the catalog does not answer"),
+    ]
+    report = Verdict("", "", 0.0, checks, []).document()
+
+    summary = summarise(RUN, {"reconcile": "failed"}, {"reconcile": report}, NOW)
+
+    assert summary.counts["reconciliation"] == "unknown"
+    assert summary.counts["stages reconciled"] == "kafka, bronze"
 
 
 def test_gold_that_was_brought_elsewhere_is_told_with_its_build() -> None:
