@@ -84,7 +84,7 @@ def audit(
 ) -> None:
     """Count every stage from its own storage, from Kafka to published gold.
 
-    As far as the lake where WAREHOUSE_ENGINE is not duckdb: the verdict says so.
+    As far as the lake where WAREHOUSE_ENGINE is snowflake: the verdict says so.
 
     Exits 0 when they agree, 1 when something is lost, doubled or altered, 2 when a stage could not
     be read, and 3 when nothing is lost but a stage has not come to the newest records yet. The

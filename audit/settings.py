@@ -118,7 +118,7 @@ class Settings:
 
     def is_embedded(self) -> bool:
         """Return whether the warehouse is a file here, and no account elsewhere."""
-        return self.get("WAREHOUSE_ENGINE", "duckdb") == "duckdb"
+        return self.get("WAREHOUSE_ENGINE", "duckdb") != "snowflake"
 
     def warehouse(self) -> Path:
         """Return the warehouse file, absolute."""
