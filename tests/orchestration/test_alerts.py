@@ -310,7 +310,8 @@ def test_a_batch_run_does_not_fail_where_old_bars_cannot_be_told(
     known(monkeypatch, dead)
     warning = SimpleNamespace(status="warn", message=None, node=SimpleNamespace(name="bars_raw"))
     found = SimpleNamespace(result=SimpleNamespace(results=[warning]))
-    task = dbt.freshness("freshness")
+    models = SimpleNamespace(iter_tasks=lambda: iter([SimpleNamespace(cache_dir=None)]))
+    task = dbt.freshness("freshness", beside=cast("Any", models))
     monkeypatch.setattr(task, "build_and_run_cmd", lambda **_: found)
 
     with capture_logs() as logged:
