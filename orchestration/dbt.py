@@ -23,6 +23,9 @@ from orchestration.nodes import NodeRetries
 PROFILE: Final = "dbt_stocks"
 _COMMON: Final[dict[str, Any]] = {
     "pool": WRITER,
+    # By default a task weighs as much as all that follows it: whoever else waits for the slot, if
+    # only to find that a batch run is under way, would wait for the last model.
+    "weight_rule": "absolute",
     "execution_timeout": MODEL_TIMEOUT,
     "callback": "orchestration.nodes.conclude",
     "retry_policy": NodeRetries(),

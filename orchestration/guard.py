@@ -13,7 +13,7 @@ from airflow.sdk.exceptions import (
 
 from orchestration.operators import CommandOperator
 
-_AGAIN: Final = timedelta(seconds=30)
+_AGAIN: Final = timedelta(minutes=1)
 
 
 class GuardedCommandOperator(CommandOperator):

@@ -305,6 +305,20 @@ def test_every_pool_that_a_task_takes_is_declared_and_has_one_slot(dags: dict[st
     assert declared == dict.fromkeys(taken, 1)
 
 
+def test_whoever_waits_for_the_slot_gets_it_before_the_next_model(
+    scheduled: dict[str, SerializedDAG],
+) -> None:
+    weights: dict[bool, set[int]] = {True: set(), False: set()}
+    for dag in scheduled.values():
+        with queued(dag) as (run, _):
+            for ti in run.task_instances:
+                if ti.pool == "duckdb_writer":
+                    is_dbt_s = ti.task_id.startswith("dbt.") or ti.task_id == "freshness"
+                    weights[is_dbt_s].add(ti.priority_weight)
+
+    assert max(weights[True]) < min(weights[False])
+
+
 def test_only_the_batch_pipeline_builds_without_looking_for_others(dags: dict[str, DAG]) -> None:
     for name in ("minio_to_snowflake", "stock_streaming_pipeline"):
         for task_id in ("load", "build"):

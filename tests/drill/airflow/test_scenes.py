@@ -17,6 +17,7 @@ from drill.airflow.world import World, judged
 from ingestion.errors import StackError, TapehouseError
 
 MARTS = ("daily_stock_metrics", "gold_daily_metrics", "gold_daily_bar_history")
+MODELS = [f"dbt.models.m{number}" for number in range(4)]
 OK: dict[str, Any] = {"verdict": "ok", "table": [{"gap": 0}, {"gap": None}], "checks": [{}, {}]}
 
 
@@ -54,6 +55,10 @@ class Api:
 
     def __init__(self) -> None:
         self.works: dict[str, Any] = {}
+        self.states = {
+            scenes.BATCH: {"process": "running", "load": "success"} | dict.fromkeys(MODELS, None),
+            scenes.MINUTE: {"load": "skipped"},
+        }
         self.caused: list[str] = []
         self.on: list[str] = []
 
@@ -66,8 +71,9 @@ class Api:
         return f"manual of {dag_id}"
 
     def tasks(self, dag_id: str, run_id: str) -> dict[str, Task]:
-        del dag_id, run_id
-        return {"process": Task("process", "running", 1.0, 2)}
+        del run_id
+        states = self.states.get(dag_id, {})
+        return {name: Task(name, state, 1.0, 2) for name, state in states.items()}
 
     def run_ids(self, dag_id: str, run_type: str) -> list[str]:
         assert (dag_id, run_type) == ("export_gold", "asset_triggered")
@@ -115,6 +121,37 @@ def working(world: Small, dag_id: str, work: Any) -> None:
 
 def publishing(world: Small, build: str, *days: str) -> Any:
     return lambda: publish(world.layout.state / "gold", build, days)
+
+
+def minute_of(world: Small, *, load: str, models: int) -> None:
+    """The minute path's run: how its load ends, and how many models are built by then."""
+    states = cast("Any", world.api).states
+    states[scenes.MINUTE] = {"load": load}
+    states[scenes.BATCH] |= dict.fromkeys(MODELS[:models], "success")
+
+
+def test_a_minute_path_that_gives_way_while_models_are_built_is_green(world: Small) -> None:
+    minute_of(world, load="skipped", models=1)
+
+    proofs = scenes.again(world)
+
+    assert "minio_to_snowflake gave way after 60 s, with 3 models to come" in proofs
+
+
+@pytest.mark.parametrize(
+    ("load", "models", "expected"),
+    [
+        ("success", 1, "expected no load"),
+        ("skipped", 2, "the minute path waited until 2 models were left"),
+    ],
+)
+def test_one_that_loads_between_them_or_waits_for_them_is_red(
+    world: Small, load: str, models: int, expected: str
+) -> None:
+    minute_of(world, load=load, models=models)
+
+    with pytest.raises(StackError, match=expected):
+        scenes.again(world)
 
 
 def test_a_killed_run_that_brought_its_session_is_green(world: Small) -> None:
