@@ -17,8 +17,8 @@ from audit import selftest
 from audit import watch as watching
 from audit.errors import AuditError
 from audit.model import Partition, Verdict, broken_off
-from audit.report import render, shown, write
-from audit.run import STAGES, Audit, Options
+from audit.report import render, violated, write
+from audit.run import STAGES, Audit, Options, unseen
 from audit.settings import Settings
 
 EXIT = {"ok": 0, "violated": 1, "unknown": 2, "behind": 3}
@@ -106,10 +106,13 @@ def audit(
     folder = _ledger(settings, ledger, is_asked)
     ends = dict(_end(text) for text in until or ())
     options = Options(stages, full, deep, folder, ledger_is_complete, is_asked, secrets, ends)
-    with _errors_are_unknown(debug, lambda error: _show(broken_off(error), path, whole, report)):
+    hidden = unseen(settings)
+    with _errors_are_unknown(
+        debug, lambda error: _show(broken_off(error), path, whole, report, hidden)
+    ):
         _check(settings)
         verdict = Audit(settings, options, _say).run()
-    _show(verdict, path, whole, report)
+    _show(verdict, path, whole, report, hidden)
     typer.echo(render(verdict))
     is_excused = allow_behind and verdict.verdict == "behind"
     raise typer.Exit(0 if is_excused else EXIT[verdict.verdict])
@@ -211,13 +214,20 @@ def _say(text: str) -> None:
     typer.echo(text, err=True)
 
 
-def _show(verdict: Verdict, path: Path, whole: Path, report: Path | None) -> None:
-    """Write a verdict where it is due; a violation in ``whole`` stands until all is judged."""
+def _show(
+    verdict: Verdict, path: Path, whole: Path, report: Path | None, unseen: frozenset[str]
+) -> None:
+    """Write a verdict where it is due; a violation in ``whole`` stands until all is judged.
+
+    One of an ``unseen`` stage also stands against an audit of all the others.
+    """
     files = {path} | ({report} if report else set())
     if verdict.verdict == "violated":
         files.add(whole)
-    has_judged_all = path == whole and verdict.verdict != "unknown"
-    if not has_judged_all and shown(whole) == "violated":
+    standing = violated(whole)
+    if path == whole and verdict.verdict != "unknown":
+        standing &= unseen
+    if standing:
         files.discard(whole)
     for file in files:
         write(verdict.document(), file)

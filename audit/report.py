@@ -22,13 +22,14 @@ def write(document: dict[str, Any], path: Path) -> None:
     os.replace(draft, path)  # noqa: PTH105 - Path.replace says the same
 
 
-def shown(path: Path) -> str | None:
-    """Return the verdict that a file shows; None where it is not there, or shows none."""
+def violated(path: Path) -> set[str]:
+    """Return the stages in which the verdict of a file has a violation; none without a verdict."""
     try:
         found = json.loads(path.read_text())
     except (FileNotFoundError, ValueError):
-        return None
-    return found.get("verdict") if isinstance(found, dict) else None
+        return set()
+    checks = found.get("checks", []) if isinstance(found, dict) else []
+    return {one["name"].partition(".")[0] for one in checks if one["status"] == "violated"}
 
 
 def render(verdict: Verdict) -> str:

@@ -94,9 +94,11 @@ with DAG(
         on_success_callback=alerts.warned,
         execution_timeout=timedelta(hours=2),
     )
-    reconcile = CommandOperator(
+    reconcile = GuardedCommandOperator(
         task_id="reconcile",
         command=context.reconcile,
+        unless_running=[BATCH_DAG],
+        otherwise="wait",
         transient_codes=[AUDIT_UNKNOWN],
         pool=WRITER,
     )

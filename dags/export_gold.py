@@ -33,8 +33,10 @@ with DAG(
     catchup=False,
     max_active_runs=1,
     allowed_run_types=RUN_TYPES,
-    dagrun_timeout=timedelta(hours=1),
-    deadline=deadline(timedelta(minutes=15)),
+    # Its page may wait for whoever has the warehouse, at the longest for a build of `backfill`:
+    # nothing else is published meanwhile.
+    dagrun_timeout=timedelta(hours=3),
+    deadline=deadline(timedelta(hours=1)),
     default_args=DEFAULT_ARGS,
     on_failure_callback=alerts.cut_off,
     tags=["tapehouse", "consumer"],

@@ -11,6 +11,7 @@ from airflow.sdk import DAG, CronTriggerTimetable, TriggerRule
 from orchestration import alerts
 from orchestration.defaults import (
     AUDIT_UNKNOWN,
+    BATCH_DAG,
     DEFAULT_ARGS,
     RUN_TYPES,
     SPARK,
@@ -18,6 +19,7 @@ from orchestration.defaults import (
     WRITER,
     deadline,
 )
+from orchestration.guard import GuardedCommandOperator
 from orchestration.operators import CommandOperator
 from orchestration.summary import SummaryOperator
 
@@ -47,9 +49,11 @@ with DAG(
         pool=SPARK,
         execution_timeout=timedelta(hours=2),
     )
-    audit = CommandOperator(
+    audit = GuardedCommandOperator(
         task_id="audit",
         command=["audit", "--full", "--allow-behind"],
+        unless_running=[BATCH_DAG],
+        otherwise="wait",
         transient_codes=[AUDIT_UNKNOWN],
         pool=WRITER,
         execution_timeout=timedelta(hours=1),

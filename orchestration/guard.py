@@ -1,4 +1,4 @@
-"""What publishes gold must not come in between another run's models."""
+"""What publishes gold, or judges it, must not come in between another run's models."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -21,8 +21,8 @@ class GuardedCommandOperator(CommandOperator):
 
     The batch pipeline builds the candidate model by model. Each step holds the warehouse's lock by
     itself: a load or a build that came between two of them would leave a candidate that is half of
-    one run. It looks when it has the pool's one slot, so that no such run can load meanwhile. What
-    is skipped here is done by that run, or by this DAG's next one.
+    one run, and an audit would find it. It looks when it has the pool's one slot, so that no such
+    run can load meanwhile. What is skipped here is done by that run, or by this DAG's next one.
     """
 
     def __init__(

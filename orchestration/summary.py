@@ -214,8 +214,10 @@ def _served(report: Mapping[str, Any]) -> dict[str, Any]:
 def _reconciled(report: Mapping[str, Any]) -> dict[str, Any]:
     gap = sum(row["gap"] or 0 for row in report.get("table", []))
     checks = report.get("checks", [])
-    names = [check["name"] for check in checks if check["status"] == "ok"]
-    stages = [name.removesuffix(".read") for name in names if name.endswith(".read")]
+    statuses: dict[str, set[str]] = {}
+    for check in checks:
+        statuses.setdefault(check["name"].partition(".")[0], set()).add(check["status"])
+    stages = [name for name, found in statuses.items() if not found & {"unknown", "skipped"}]
     return {
         "reconciliation": report.get("verdict"),
         "stages reconciled": ", ".join(stages),

@@ -77,12 +77,13 @@ def test_a_line_of_the_settings_file_that_nobody_understands_is_one_line_and_unk
 def test_a_violation_stands_where_an_audit_has_not_judged(nowhere: Path, line: str) -> None:
     verdict = nowhere.parent / "var/audit/verdict.json"
     verdict.parent.mkdir(parents=True)
-    verdict.write_text('{"verdict": "violated"}')
+    found = '{"verdict": "violated", "checks": [{"name": "gold.marts", "status": "violated"}]}'
+    verdict.write_text(found)
     with nowhere.open("a") as file:
         file.write(line)
     report = nowhere.parent / "report.json"
     assert audit(nowhere, "--report", str(report)).returncode == 2
-    assert verdict.read_text() == '{"verdict": "violated"}'
+    assert verdict.read_text() == found
     assert json.loads(report.read_text())["verdict"] == "unknown"
 
 
@@ -192,6 +193,20 @@ def test_a_warehouse_elsewhere_is_not_judged_and_the_verdict_says_so(
     assert "skipped   warehouse.read: the warehouse is an account elsewhere" in all_.stdout
     assert shown(world) == "ok"
     assert gold.returncode == 2, "what nobody judges is not in order"
+
+
+@pytest.mark.integration
+def test_a_violation_of_what_is_elsewhere_now_stands(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with world.sql("delete from silver.silver_bars"):
+        assert audit(world.env_file).returncode == 1
+        with monkeypatch.context() as patch:
+            patch.setenv("WAREHOUSE_ENGINE", "snowflake")
+            assert audit(world.env_file).returncode == 0
+        assert shown(world) == "violated"
+    assert audit(world.env_file).returncode == 0
+    assert shown(world) == "ok"
 
 
 def shown(world: World) -> str:

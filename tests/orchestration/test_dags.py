@@ -319,14 +319,17 @@ def test_whoever_waits_for_the_slot_gets_it_before_the_next_model(
     assert max(weights[True]) < min(weights[False])
 
 
-def test_only_the_batch_pipeline_builds_without_looking_for_others(dags: dict[str, DAG]) -> None:
+def test_only_the_batch_pipeline_builds_or_judges_without_looking_for_others(
+    dags: dict[str, DAG],
+) -> None:
     for name in ("minio_to_snowflake", "stock_streaming_pipeline"):
         for task_id in ("load", "build"):
             assert dags[name].get_task(task_id).unless_running == (BATCH,)
             assert dags[name].get_task(task_id).otherwise == "skip"
-    for task_id in ("load", "build"):
-        assert dags["backfill"].get_task(task_id).unless_running == (BATCH,)
-        assert dags["backfill"].get_task(task_id).otherwise == "wait"
+    waiting = [("backfill", one) for one in ("load", "build", "reconcile")]
+    for name, task_id in [*waiting, ("maintain_lake", "audit")]:
+        assert dags[name].get_task(task_id).unless_running == (BATCH,)
+        assert dags[name].get_task(task_id).otherwise == "wait"
 
 
 def test_the_batch_pipeline_s_form_is_its_own_and_no_task_s(dags: dict[str, DAG]) -> None:

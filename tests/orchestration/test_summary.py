@@ -7,7 +7,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from audit.model import Verdict, good, unknown
+from audit.model import Check, Verdict, good, unknown
 from dbt_stocks.export import Export
 from dbt_stocks.serving import Served
 from ingestion.load.snowflake_cost import Cost, NoCost
@@ -72,7 +72,7 @@ def test_it_has_counts_tests_reconciliation_and_durations() -> None:
         "tests warned": 1,
         "rows in gold": 12,
         "reconciliation": "ok",
-        "stages reconciled": "kafka, warehouse",
+        "stages reconciled": "kafka, warehouse, gold",
         "checks": 3,
         "gap": 0,
         "tasks done": 2,
@@ -82,15 +82,19 @@ def test_it_has_counts_tests_reconciliation_and_durations() -> None:
 
 def test_an_audit_of_some_stages_is_told_with_those_that_it_read() -> None:
     checks = [
-        *(good(f"{stage}.read", f"{stage} can be read") for stage in ("kafka", "bronze")),
+        *(good(f"{stage}.read", f"{stage} can be read") for stage in ("kafka", "bronze", "store")),
         unknown("lake.read", "lake can be read", "the catalog does not answer"),
+        Check("warehouse.read", "warehouse can be read", "skipped", "an account elsewhere"),
+        Check("bronze.records", "all are there", "violated", "one is lost"),
+        good("gold.marts", "marts are of their sources"),
+        unknown("store.read", "store can be read", "it went away"),
     ]
     report = Verdict("", "", 0.0, checks, []).document()
 
     summary = summarise(RUN, {"reconcile": "failed"}, {"reconcile": report}, NOW)
 
-    assert summary.counts["reconciliation"] == "unknown"
-    assert summary.counts["stages reconciled"] == "kafka, bronze"
+    assert summary.counts["reconciliation"] == "violated"
+    assert summary.counts["stages reconciled"] == "kafka, bronze, gold"
 
 
 def test_gold_that_was_brought_elsewhere_is_told_with_its_build() -> None:
