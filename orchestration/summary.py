@@ -29,6 +29,8 @@ create table if not exists ops.runs (
 """
 
 _TITLES: Final = ("what", "value")
+# The auditor's, as data flow; its checks are named after them.
+_STAGES: Final = ("ledger", "kafka", "bronze", "lake", "warehouse", "silver", "gold")
 
 
 @dataclass(frozen=True)
@@ -217,7 +219,8 @@ def _reconciled(report: Mapping[str, Any]) -> dict[str, Any]:
     statuses: dict[str, set[str]] = {}
     for check in checks:
         statuses.setdefault(check["name"].partition(".")[0], set()).add(check["status"])
-    stages = [name for name, found in statuses.items() if not found & {"unknown", "skipped"}]
+    judged = {name for name, found in statuses.items() if not found & {"unknown", "skipped"}}
+    stages = [stage for stage in _STAGES if stage in judged]
     return {
         "reconciliation": report.get("verdict"),
         "stages reconciled": ", ".join(stages),

@@ -82,12 +82,12 @@ def test_it_has_counts_tests_reconciliation_and_durations() -> None:
 
 def test_an_audit_of_some_stages_is_told_with_those_that_it_read() -> None:
     checks = [
-        *(good(f"{stage}.read", f"{stage} can be read") for stage in ("kafka", "bronze", "store")),
+        *(good(f"{stage}.read", f"{stage} can be read") for stage in ("bronze", "kafka", "ledger")),
         unknown("lake.read", "lake can be read", "the catalog does not answer"),
         Check("warehouse.read", "warehouse can be read", "skipped", "an account elsewhere"),
         Check("bronze.records", "all are there", "violated", "one is lost"),
         good("gold.marts", "marts are of their sources"),
-        unknown("store.read", "store can be read", "it went away"),
+        unknown("ledger.read", "ledger can be read", "it went away"),
     ]
     report = Verdict("", "", 0.0, checks, []).document()
 
