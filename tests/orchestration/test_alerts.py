@@ -254,7 +254,7 @@ def test_a_missed_deadline_is_told_unless_the_run_has_failed(
     assert [(told["event"], told["dag"], told["run"]) for told in hook.got] == [
         ("deadline_missed", name, run_id)
     ] * 2
-    assert hook.got[0]["reason"] == "not done 15 minutes after it was queued"
+    assert hook.got[0]["reason"] == "not done 60 minutes after it was queued"
 
 
 def miss_deadline(run: DagRun, session: Session) -> None:
