@@ -20,6 +20,21 @@ from ingestion.settings import ROOT
 
 Make = Callable[[str], str]
 
+# A command, for `make`, that takes SIGTERM as a wish; ``meanwhile`` is what it does once it is up.
+GRACEFUL = """
+    import os, pathlib, signal, sys, time
+    asked = []
+    signal.signal(signal.SIGTERM, lambda *_: asked.append(True))
+    print("up", flush=True)
+    {meanwhile}
+    while not asked:
+        time.sleep(0.01)
+    if "--report" in sys.argv:
+        report = pathlib.Path(sys.argv[sys.argv.index("--report") + 1])
+        report.write_text('{{"sent": 3, "interrupted": true}}')
+    sys.exit({code})
+"""
+
 HOME = Path(tempfile.mkdtemp(prefix="tapehouse-airflow-"))
 SETTINGS = {
     "AIRFLOW_HOME": str(HOME),

@@ -16,7 +16,7 @@ from ingestion.sources.progress import Progress
 from orchestration.operators import CommandOperator
 from orchestration.restore import RestoreOperator
 from orchestration.run import TRY_AGAIN
-from tests.orchestration.conftest import Make
+from tests.orchestration.conftest import GRACEFUL, Make
 from tests.orchestration.ti import Ti, context
 from tests.support import wait_for
 
@@ -65,18 +65,6 @@ def test_a_command_that_fails_is_a_task_that_does(
     assert ti.pushed["seconds"] > 0
 
 
-STOPS = """
-    import os, pathlib, signal, sys, time
-    asked = []
-    signal.signal(signal.SIGTERM, lambda *_: asked.append(True))
-    {meanwhile}
-    while not asked:
-        time.sleep(0.01)
-    pathlib.Path(sys.argv[sys.argv.index("--report") + 1]).write_text('{{"interrupted": true}}')
-    print("stopped early", flush=True)
-"""
-
-
 def test_a_task_that_is_killed_fails_though_its_command_ends_well(
     make: Make, tmp_path: Path
 ) -> None:
@@ -84,7 +72,7 @@ def test_a_task_that_is_killed_fails_though_its_command_ends_well(
     moved: list[dict[str, Any]] = []
     operator = CommandOperator(
         task_id="fetch",
-        command=[make(STOPS.format(meanwhile=f"pathlib.Path({str(up)!r}).touch()"))],
+        command=[make(GRACEFUL.format(meanwhile=f"pathlib.Path({str(up)!r}).touch()", code=0))],
         edges=lambda report: moved.append(dict(report)) or [],
     )
     ti = Ti()
@@ -102,14 +90,16 @@ def test_a_task_that_is_killed_fails_though_its_command_ends_well(
     assert found.type is AirflowException
     assert str(found.value) == (
         "`python -m stand_in` ended with 0, expected all of its work done, "
-        "found stopped with its task:\nstopped early"
+        "found stopped with its task:\nup"
     )
-    assert ti.pushed["report"] == {"interrupted": True}
+    assert ti.pushed["report"] == {"sent": 3, "interrupted": True}
     assert moved == []
 
 
 def test_a_command_that_was_interrupted_is_tried_again(make: Make) -> None:
-    found, text, _ = ended([make(STOPS.format(meanwhile="os.kill(os.getpid(), signal.SIGTERM)"))])
+    meanwhile = "os.kill(os.getpid(), signal.SIGTERM)"
+
+    found, text, _ = ended([make(GRACEFUL.format(meanwhile=meanwhile, code=0))])
 
     assert found is AirflowException
     assert "ended with 0, expected all of its work done, found `interrupted` in its report" in text

@@ -11,7 +11,7 @@ import pytest
 from ingestion.settings import ROOT
 from orchestration import process
 from orchestration.process import Command, Done
-from tests.orchestration.conftest import Make
+from tests.orchestration.conftest import GRACEFUL, Make
 from tests.support import wait_for
 
 RAISES = """
@@ -90,21 +90,6 @@ def test_a_killed_command_is_tried_again(make: Make) -> None:
     done, _ = run(make("import os; os.kill(os.getpid(), 9)"))
 
     assert (done.code, done.is_transient([])) == (-9, True)
-
-
-GRACEFUL = """
-    import os, pathlib, signal, sys, time
-    asked = []
-    signal.signal(signal.SIGTERM, lambda *_: asked.append(True))
-    print("up", flush=True)
-    {meanwhile}
-    while not asked:
-        time.sleep(0.01)
-    if "--report" in sys.argv:
-        report = pathlib.Path(sys.argv[sys.argv.index("--report") + 1])
-        report.write_text('{{"sent": 3, "interrupted": true}}')
-    sys.exit({code})
-"""
 
 
 @pytest.mark.parametrize("code", [0, 1])
