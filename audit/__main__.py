@@ -17,7 +17,7 @@ from audit import selftest
 from audit import watch as watching
 from audit.errors import AuditError
 from audit.model import Partition, Verdict, broken_off
-from audit.report import render, violated, write
+from audit.report import render, violations, write
 from audit.run import STAGES, Audit, Options, unseen
 from audit.settings import Settings
 
@@ -112,7 +112,7 @@ def audit(
     ):
         _check(settings)
         verdict = Audit(settings, options, _say).run()
-    _show(verdict, path, whole, report, hidden)
+        _show(verdict, path, whole, report, hidden)
     typer.echo(render(verdict))
     is_excused = allow_behind and verdict.verdict == "behind"
     raise typer.Exit(0 if is_excused else EXIT[verdict.verdict])
@@ -206,7 +206,10 @@ def _errors_are_unknown(
         _say(f"error: {kind}{error}")
         if debug:
             traceback.print_exc()
-        on_error(f"{kind}{error}")
+        try:
+            on_error(f"{kind}{error}")
+        except OSError as second:
+            _say(f"error: the verdict cannot be written: {second}")
         raise typer.Exit(EXIT["unknown"]) from error
 
 
@@ -219,18 +222,21 @@ def _show(
 ) -> None:
     """Write a verdict where it is due; a violation in ``whole`` stands until all is judged.
 
-    One of an ``unseen`` stage also stands against an audit of all the others.
+    One of an ``unseen`` stage also stands against an audit of all the others, and beside what that
+    one finds.
     """
-    files = {path} | ({report} if report else set())
-    if verdict.verdict == "violated":
-        files.add(whole)
-    standing = violated(whole)
-    if path == whole and verdict.verdict != "unknown":
-        standing &= unseen
-    if standing:
-        files.discard(whole)
-    for file in files:
-        write(verdict.document(), file)
+    document, is_violated = verdict.document(), verdict.verdict == "violated"
+    is_whole = path == whole and verdict.verdict != "unknown"
+    standing = [
+        check
+        for check in violations(whole)
+        if not is_whole or check["name"].partition(".")[0] in unseen
+    ]
+    is_due = path == whole or is_violated
+    if is_due and (not standing or (is_whole and is_violated)):
+        write(document | {"checks": [*document["checks"], *standing]}, whole)
+    for file in ({path} | ({report} if report else set())) - {whole}:
+        write(document, file)
 
 
 def _publish(document: dict[str, Any], text: str, usual: set[Path], report: Path | None) -> None:

@@ -1,12 +1,12 @@
 """What earlier audits verified: saves reading it again, and shows what has vanished since."""
 
 import json
-import os
 from collections.abc import Iterable
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from audit.files import write
 from audit.model import Partition
 from audit.objects import Bronze
 
@@ -79,11 +79,8 @@ class Memory:
         return dict(body["objects"]) if same else {}
 
     def _save(self) -> None:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
         body = {"format": _FORMAT, "store": self._store, "objects": self._known}
-        draft = self._path.with_suffix(".new")
-        draft.write_text(json.dumps(body))
-        os.replace(draft, self._path)  # noqa: PTH105 - a reader sees the old file or the new one
+        write(json.dumps(body), self._path)
 
 
 def _facts(item: Bronze) -> dict[str, Any]:

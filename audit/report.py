@@ -1,13 +1,13 @@
 """The verdict as text for people and as a file for machines."""
 
 import json
-import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from audit import files
 from audit.model import Check, Row, Verdict
 
 _NOTES = ("bronze.gaps", "ledger.acked", "ledger.once", "ledger.unknown")
@@ -15,21 +15,18 @@ _COLUMNS = [field.name for field in fields(Row)][3:]
 
 
 def write(document: dict[str, Any], path: Path) -> None:
-    """Write a verdict as JSON; a reader sees the old file or the new one, never half of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f"{path.name}.new")
-    draft.write_text(json.dumps(document, indent=1) + "\n")
-    os.replace(draft, path)  # noqa: PTH105 - Path.replace says the same
+    """Write a verdict as JSON."""
+    files.write(json.dumps(document, indent=1) + "\n", path)
 
 
-def violated(path: Path) -> set[str]:
-    """Return the stages in which the verdict of a file has a violation; none without a verdict."""
+def violations(path: Path) -> list[dict[str, Any]]:
+    """Return the violated checks in the verdict of a file; none without a verdict."""
     try:
         found = json.loads(path.read_text())
     except (FileNotFoundError, ValueError):
-        return set()
+        return []
     checks = found.get("checks", []) if isinstance(found, dict) else []
-    return {one["name"].partition(".")[0] for one in checks if one["status"] == "violated"}
+    return [check for check in checks if check["status"] == "violated"]
 
 
 def render(verdict: Verdict) -> str:

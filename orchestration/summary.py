@@ -216,11 +216,14 @@ def _served(report: Mapping[str, Any]) -> dict[str, Any]:
 def _reconciled(report: Mapping[str, Any]) -> dict[str, Any]:
     gap = sum(row["gap"] or 0 for row in report.get("table", []))
     checks = report.get("checks", [])
-    statuses: dict[str, set[str]] = {}
+    found, unread = set(), set()
     for check in checks:
-        statuses.setdefault(check["name"].partition(".")[0], set()).add(check["status"])
-    judged = {name for name, found in statuses.items() if not found & {"unknown", "skipped"}}
-    stages = [stage for stage in _STAGES if stage in judged]
+        stage, _, name = check["name"].partition(".")
+        found.add(stage)
+        # A single check may be skipped, for a store without versions, in a stage that was read.
+        if check["status"] == "unknown" or (check["status"] == "skipped" and name == "read"):
+            unread.add(stage)
+    stages = [stage for stage in _STAGES if stage in found - unread]
     return {
         "reconciliation": report.get("verdict"),
         "stages reconciled": ", ".join(stages),

@@ -87,6 +87,16 @@ def test_a_violation_stands_where_an_audit_has_not_judged(nowhere: Path, line: s
     assert json.loads(report.read_text())["verdict"] == "unknown"
 
 
+def test_a_verdict_that_cannot_be_written_is_no_gap(nowhere: Path) -> None:
+    folder = nowhere.parent / "var/audit"
+    folder.parent.mkdir(parents=True)
+    folder.touch()
+    found = audit(nowhere)
+    assert found.returncode == 2, "1 says that something was lost"
+    assert "error: the verdict cannot be written: " in found.stderr
+    assert "Traceback" not in found.stderr
+
+
 @pytest.mark.integration
 @pytest.mark.parametrize(
     ("variable", "stage", "named"),
@@ -207,6 +217,26 @@ def test_a_violation_of_what_is_elsewhere_now_stands(
         assert shown(world) == "violated"
     assert audit(world.env_file).returncode == 0
     assert shown(world) == "ok"
+
+
+@pytest.mark.integration
+def test_a_new_loss_is_shown_beside_the_violation_of_what_is_elsewhere_now(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with world.sql("delete from silver.silver_bars"):
+        assert audit(world.env_file).returncode == 1
+        with monkeypatch.context() as patch, object_deleted(world):
+            patch.setenv("WAREHOUSE_ENGINE", "snowflake")
+            assert audit(world.env_file).returncode == 1
+        verdict = json.loads(world.settings.state("audit", "verdict.json").read_text())
+    stages = {
+        check["name"].partition(".")[0]
+        for check in verdict["checks"]
+        if check["status"] == "violated"
+    }
+    assert {"bronze", "silver"} <= stages
+    assert [row["gap"] for row in verdict["table"] if row["gap"]] == [4]
+    assert audit(world.env_file).returncode == 0
 
 
 def shown(world: World) -> str:

@@ -87,6 +87,7 @@ def test_an_audit_of_some_stages_is_told_with_those_that_it_read() -> None:
         Check("warehouse.read", "warehouse can be read", "skipped", "an account elsewhere"),
         Check("bronze.records", "all are there", "violated", "one is lost"),
         good("gold.marts", "marts are of their sources"),
+        Check("bronze.versions", "no version is hidden", "skipped", "this store keeps none"),
         unknown("ledger.read", "ledger can be read", "it went away"),
     ]
     report = Verdict("", "", 0.0, checks, []).document()
