@@ -50,7 +50,8 @@ class Record:
 
 def play(
     scene: Annotated[
-        list[str] | None, typer.Option(help="Only scenes with this in their name; after `batch`.")
+        list[str] | None,
+        typer.Option(help="Only scenes with this in their name, and those that they come after."),
     ] = None,
     report: Annotated[Path | None, typer.Option(help="Write the report here too.")] = None,
     pictures: Annotated[
@@ -64,11 +65,7 @@ def play(
     follows by itself. Exits 1 where one is not so.
     """
     folder = ProjectSettings.load().state("drill-airflow")
-    chosen = [
-        one
-        for one in SCENES
-        if not scene or one.name == "batch" or any(w in one.name for w in scene)
-    ]
+    chosen = _with(scene) if scene else SCENES
     album = _album(pictures, folder / "browser.log") if pictures else None
     record = Record([folder / "report.json", *([report] if report else [])])
     afresh = [one for one in chosen if one.is_afresh]
@@ -81,6 +78,17 @@ def play(
             is_green = record.played(afresh, world)
     if not is_green:
         raise typer.Exit(1)
+
+
+def _with(words: Sequence[str]) -> list[Scene]:
+    """Return the scenes with one of these in their names, and those that they come after."""
+    for word in words:
+        if not any(word in one.name for one in SCENES):
+            known = ", ".join(one.name for one in SCENES)
+            raise typer.BadParameter(f"expected a part of {known}, found {word!r}")
+    named = [one for one in SCENES if any(word in one.name for word in words)]
+    wanted = {"batch", *(one.name for one in named), *(one.after for one in named)}
+    return [one for one in SCENES if one.name in wanted]
 
 
 def _album(folder: Path, log: Path) -> Album:

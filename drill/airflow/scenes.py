@@ -51,11 +51,15 @@ _CAUSED_S: Final = 120.0
 
 
 class Scene(NamedTuple):
-    """A name and what is played; ``is_afresh``: in an empty world, where DAGs run when due too."""
+    """A name and what is played; ``is_afresh``: in an empty world, where DAGs run when due too.
+
+    ``after`` is the scene that leaves behind what this one is about.
+    """
 
     name: str
     play: Callable[[World], list[str]]
     is_afresh: bool = False
+    after: str | None = None
 
 
 def batch(world: World) -> list[str]:
@@ -251,7 +255,7 @@ SCENES: Final = (
     Scene("again", again),
     Scene("scheduler killed", killed),
     Scene("minute", minute),
-    Scene("streaming", streaming),
+    Scene("streaming", streaming, after="minute"),
     Scene("failing test", failing),
     Scene("missing credential", missing_credential),
     Scene("maintenance", maintained),
