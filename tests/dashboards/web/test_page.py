@@ -66,6 +66,12 @@ def opened(watched: Watched, site: Site, query: str = "") -> Page:
     return page
 
 
+def settled(page: Page) -> None:
+    """Wait for the first look at what is published, some seconds after opening: it draws once."""
+    page.wait_for_function("dash_component_api.getLayout('published').props.data")
+    page.wait_for_timeout(1000)
+
+
 def series(page: Page) -> dict[str, Any]:
     """Return what the chart has been given, by the name of the series."""
     found = page.evaluate("dash_component_api.getLayout('chart').props.series")
@@ -320,6 +326,7 @@ def test_what_has_not_changed_keeps_its_focus(
 def test_a_choice_is_drawn_once(watched: Watched, site: Site) -> None:
     """The answer writes what was asked for back into the page, which is asked with it."""
     page = opened(watched, site, "symbol=AAA")
+    settled(page)
     asked: list[str] = []
     page.on("request", lambda one: asked.append(one.post_data or ""))
     page.get_by_text("1M", exact=True).click()
@@ -355,6 +362,7 @@ def live(browser: Browser, gold_file: Path, folder: Path) -> Iterator[tuple[Page
         watched.watch(site.url)
         page = opened(watched, site, "symbol=AAA&range=1D")
         expect(page.locator("#chart-title")).to_contain_text("1m candles")
+        settled(page)
         page.locator("#live").click()
         expect(page.locator("[data-live]")).to_have_attribute("data-state", "live")
         yield page, feed
