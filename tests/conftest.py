@@ -28,8 +28,10 @@ _SETTINGS = (
     "YAHOO_", "FINNHUB_", "ALPHAVANTAGE_", "SNOWFLAKE_", "SERVING_", "PROMETHEUS_",
 )  # fmt: skip
 
-# Fixtures that take long to make: what uses one runs in one worker. The longest come first.
+# Fixtures that take long to make: what uses one runs in one worker.
 SHARED_FIXTURES = ("root_session", "stack", "landing_stack", "world", "both_engines", "two_batches")
+# What takes longest comes first: else one worker ends long after the others.
+LONGEST = ("root_session", "test_batch", "test_end_to_end", "two_batches", "world", "landing_stack")
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -43,13 +45,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def _group(item: pytest.Item) -> str:
     used = getattr(item, "fixturenames", ())
-    shared = next((name for name in SHARED_FIXTURES if name in used), None)
-    return shared or item.path.stem
+    module = getattr(item, "module", None)  # what it makes itself is no other file's
+    shared = (name for name in SHARED_FIXTURES if name in used and not hasattr(module, name))
+    return next(shared, item.path.stem)
 
 
 def _rank(group: str) -> int:
-    first = (SHARED_FIXTURES[0], "test_end_to_end", *SHARED_FIXTURES[1:])
-    return first.index(group) if group in first else len(first)
+    return LONGEST.index(group) if group in LONGEST else len(LONGEST)
 
 
 @dataclass(frozen=True)

@@ -65,9 +65,9 @@ def python(*arguments: str, home: Path = HOME) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def manifest() -> None:
-    """dbt's manifest in the state folder of these tests."""
+    """dbt's manifest in the state folder that is in force: `stack` changes it for good."""
     python("orchestration.manifest")
 
 
