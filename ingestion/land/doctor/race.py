@@ -2,7 +2,7 @@
 
 Racers have a connection each, as threads of this process or of several. In every second round all
 of them have sent everything but the last byte before any sends that: a store that looks at the key
-when a request begins is then certain to let several through.
+when a request begins is then all but certain to let several through.
 """
 
 import http.client

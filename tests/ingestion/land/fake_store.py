@@ -105,7 +105,7 @@ class Handler(BaseHTTPRequestHandler):
         self.query = {k: v[0] for k, v in parse_qs(parts.query, keep_blank_values=True).items()}
         self.body = b""
         try:
-            is_taken = self._is_taken() if self._flaws.looks_before_the_body else None
+            is_taken = self._looked() if self._flaws.looks_before_the_body else None
             self._read_body()
             self._admit()
             getattr(self, f"_{self.command.lower()}")(is_taken)
@@ -146,12 +146,18 @@ class Handler(BaseHTTPRequestHandler):
         wants_free = self.headers.get("If-None-Match") == "*" and not self._flaws.ignores_conditions
         return wants_free and self.store.current(self.bucket, self.key) is not None
 
+    def _looked(self) -> bool:
+        """Look at the key, and leave those who look at the same time the time to do so."""
+        is_taken = self._is_taken()
+        if "If-None-Match" in self.headers:
+            time.sleep(WINDOW_S)
+        return is_taken
+
     def _put(self, is_taken: bool | None) -> None:
         self._check_sums()
         made = Object(self.body, self._metadata(), uuid.uuid4().hex)
         if is_taken is None and self._flaws.writes_after_looking:
-            is_taken = self._is_taken()
-            time.sleep(WINDOW_S)
+            is_taken = self._looked()
         with self.store.lock:
             is_taken = self._is_taken() if is_taken is None else is_taken
             if not is_taken or self._flaws.keeps_the_losers_bytes:
